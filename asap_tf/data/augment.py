@@ -1,0 +1,189 @@
+"""Random scale, crop, flip and colour jitter, applied to a frame and its mask together."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+
+import cv2
+import numpy as np
+
+from asap_tf.data.dataset import IGNORE_LABEL
+
+MEAN_COLOR = (124, 116, 104)
+"""The mean colour of ImageNet, RGB 0..255: about zero after the network's normalisation."""
+
+_GREY = np.array([0.299, 0.587, 0.114], np.float32)
+
+
+@dataclass(frozen=True)
+class Augmentation:
+    """The paper's augmentation: random scale, crop, horizontal flip and colour jitter.
+
+    Frame and mask go through one and the same affine map, the frame with bilinear and the mask
+    with nearest sampling; only the window that the crop shows is sampled. Where the scaled frame
+    is smaller than the crop, the rest is `MEAN_COLOR` in the frame and 255 in the mask.
+
+    Colour jitter is defined as in torchvision's `ColorJitter`: the factors of brightness,
+    contrast and saturation are uniform in `[max(0, 1 - x), 1 + x]`, the turn of the hue is uniform
+    in `[-hue, hue]`, and the four come in random order. It sees the frame alone, not the padding.
+
+    Attributes:
+        crop: Height and width of the result, pixels.
+        scales: One of these is picked for each frame.
+        flip: Whether to mirror every other frame.
+        brightness: At least 0.
+        contrast: At least 0.
+        saturation: At least 0.
+        hue: In full turns of the colour wheel, 0..0.5.
+
+    Example:
+        >>> augment = Augmentation(crop=(512, 1024), brightness=0.3)
+        >>> image, mask = augment(image, mask, np.random.default_rng(0))
+        >>> image.shape, mask.shape
+        ((512, 1024, 3), (512, 1024))
+    """
+
+    crop: tuple[int, int]
+    scales: tuple[float, ...] = (0.75, 1.0, 1.5, 1.75, 2.0)
+    flip: bool = True
+    brightness: float = 0.0
+    contrast: float = 0.0
+    saturation: float = 0.0
+    hue: float = 0.0
+
+    def __call__(
+        self, image: np.ndarray, mask: np.ndarray, rng: np.random.Generator
+    ) -> tuple[np.ndarray, np.ndarray]:
+        """Augment one pair; the result is determined by the state of `rng`.
+
+        Args:
+            image: uint8 `(H, W, 3)`, RGB; not changed.
+            mask: uint8 `(H, W)`, train ids; not changed.
+            rng: Source of all the randomness.
+
+        Returns:
+            Frame, uint8 `(*crop, 3)`, and mask, uint8 `crop`.
+        """
+        scale = self.scales[rng.integers(len(self.scales))]
+        rows = _Window.random(image.shape[0], scale, self.crop[0], rng)
+        columns = _Window.random(image.shape[1], scale, self.crop[1], rng)
+        mirror = self.flip and rng.random() < 0.5
+
+        frame, labels = _sample(_low_pass(image, scale), mask, rows, columns)
+        frame = self._jitter(frame, rng)
+
+        image = _pad(frame, rows, columns, MEAN_COLOR)
+        mask = _pad(labels, rows, columns, (IGNORE_LABEL,))
+        return (cv2.flip(image, 1), cv2.flip(mask, 1)) if mirror else (image, mask)
+
+    def _jitter(self, image: np.ndarray, rng: np.random.Generator) -> np.ndarray:
+        amounts = (self.brightness, self.contrast, self.saturation)
+        brightness, contrast, saturation = (rng.uniform(max(0, 1 - x), 1 + x) for x in amounts)
+        turn = rng.uniform(-self.hue, self.hue)
+        steps = [
+            (self.brightness, adjust_brightness, brightness),
+            (self.contrast, adjust_contrast, contrast),
+            (self.saturation, adjust_saturation, saturation),
+            (self.hue, shift_hue, turn),
+        ]
+        for i in rng.permutation(len(steps)):
+            amount, adjust, value = steps[i]
+            if amount:
+                image = adjust(image, value)
+        return image
+
+
+@dataclass(frozen=True)
+class _Window:
+    """One axis of a crop: where it lies on the scaled frame and what it shows of it.
+
+    Attributes:
+        ratio: Source pixels for a pixel of the scaled frame.
+        first: The scaled frame's first pixel that is shown.
+        length: Pixels shown.
+        before: Pixels of padding before those.
+        after: Pixels of padding after those.
+    """
+
+    ratio: float
+    first: int
+    length: int
+    before: int
+    after: int
+
+    @classmethod
+    def random(cls, size: int, scale: float, crop: int, rng: np.random.Generator) -> _Window:
+        """A window of `crop` pixels on an axis of `size` pixels scaled by `scale`.
+
+        It lies within the scaled frame, or, if that is the smaller one, the frame lies within it.
+        """
+        scaled = max(1, round(size * scale))
+        slack = scaled - crop
+        offset = int(rng.integers(min(slack, 0), max(slack, 0) + 1))
+        first, before = max(0, offset), max(0, -offset)
+        length = min(scaled, crop)
+        return cls(size / scaled, first, length, before, crop - before - length)
+
+    @property
+    def start(self) -> float:
+        """The source coordinate of the first pixel shown; pixel centres are whole numbers."""
+        return (self.first + 0.5) * self.ratio - 0.5
+
+
+def _sample(
+    image: np.ndarray, mask: np.ndarray, rows: _Window, columns: _Window
+) -> tuple[np.ndarray, np.ndarray]:
+    affine = np.array([[columns.ratio, 0, columns.start], [0, rows.ratio, rows.start]])
+    size = (columns.length, rows.length)
+    inverse = cv2.WARP_INVERSE_MAP
+    frame = cv2.warpAffine(
+        image, affine, size, flags=inverse | cv2.INTER_LINEAR, borderMode=cv2.BORDER_REPLICATE
+    )
+    labels = cv2.warpAffine(
+        mask, affine, size, flags=inverse | cv2.INTER_NEAREST, borderMode=cv2.BORDER_REPLICATE
+    )
+    return frame, labels
+
+
+def _pad(array: np.ndarray, rows: _Window, columns: _Window, value: tuple[int, ...]) -> np.ndarray:
+    border = (rows.before, rows.after, columns.before, columns.after)
+    return cv2.copyMakeBorder(array, *border, cv2.BORDER_CONSTANT, value=value)
+
+
+def _low_pass(image: np.ndarray, scale: float) -> np.ndarray:
+    """Take out the detail that would alias when the image is sampled at a `scale` below 1."""
+    if scale >= 1:
+        return image
+    sigma = 0.5 * math.sqrt(1 / scale**2 - 1)
+    return cv2.GaussianBlur(image, (0, 0), sigma)
+
+
+def adjust_brightness(image: np.ndarray, factor: float) -> np.ndarray:
+    """Blend with black: `factor` 0 gives black, 1 the image, uint8 `(H, W, 3)` RGB."""
+    return _blend(image, 0.0, factor)
+
+
+def adjust_contrast(image: np.ndarray, factor: float) -> np.ndarray:
+    """Blend with the mean grey: `factor` 0 gives flat grey, 1 the image, uint8 `(H, W, 3)` RGB."""
+    return _blend(image, float(_GREY @ cv2.mean(image)[:3]), factor)
+
+
+def adjust_saturation(image: np.ndarray, factor: float) -> np.ndarray:
+    """Blend with grey: `factor` 0 gives a grey image, 1 the image, uint8 `(H, W, 3)` RGB."""
+    return cv2.transform(image, factor * np.eye(3) + (1 - factor) * _GREY)
+
+
+def shift_hue(image: np.ndarray, turn: float) -> np.ndarray:
+    """Turn the colour wheel by `turn` full turns, uint8 `(H, W, 3)` RGB."""
+    # In float32: at 8 bits the way to HSV and back alone shifts colours by up to 8 levels.
+    hsv = cv2.cvtColor(image.astype(np.float32), cv2.COLOR_RGB2HSV)
+    hue = hsv[..., 0]
+    np.add(hue, turn % 1 * 360, out=hue)
+    np.subtract(hue, 360, out=hue, where=hue >= 360)
+    return np.rint(cv2.cvtColor(hsv, cv2.COLOR_HSV2RGB)).astype(np.uint8)
+
+
+def _blend(image: np.ndarray, level: float, factor: float) -> np.ndarray:
+    values = np.arange(256) * factor + level * (1 - factor)
+    return cv2.LUT(image, values.round().clip(0, 255).astype(np.uint8))

@@ -1,0 +1,157 @@
+"""Reads a dataset from end to end and tells everything that is wrong with it."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+from tqdm import tqdm
+
+from asap_tf.data.dataset import IGNORE_LABEL, Dataset, MaskEncoding, Pair
+from asap_tf.data.images import BadFile, check_size, read_image, read_mask
+from asap_tf.errors import UsageError, nearest
+
+_UNPAIRED = "no partner: a frame needs one mask of the same name, and a mask one frame"
+
+
+@dataclass(frozen=True)
+class Defect:
+    """One file or folder that stands in the way of training or scoring."""
+
+    path: Path
+    problem: str
+
+
+@dataclass(frozen=True)
+class CheckReport:
+    """What `check_dataset` found.
+
+    Attributes:
+        dataset: The dataset that was read.
+        counts: Complete pairs, or frames of a split without masks, by split.
+        class_pixels: Pixels of each train id by split, int64 `(num_classes,)`.
+        ignored_pixels: Pixels with the ignore label by split.
+        defects: In the order of the splits.
+        warnings: What is odd but no defect: classes that never occur.
+    """
+
+    dataset: Dataset
+    counts: dict[str, int]
+    class_pixels: dict[str, np.ndarray]
+    ignored_pixels: dict[str, int]
+    defects: list[Defect]
+    warnings: list[str]
+
+    @property
+    def ignored_share(self) -> dict[str, float]:
+        """Share of ignored pixels, 0..1, by split; nan for a split without readable masks."""
+        return {split: float(shares[-1]) for split, shares in self._shares().items()}
+
+    def summary(self) -> str:
+        """The report for a terminal: counts, class shares, and every defect by its path."""
+        classes = self.dataset.classes
+        shares = self._shares()
+        rows = [["", *self.counts], ["frames", *map(str, self.counts.values())]]
+        for i, name in enumerate([*(c.name for c in classes), "ignored"]):
+            rows.append([name, *(_percent(shares[split][i]) for split in self.counts)])
+        widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
+        lines = [f"{self.dataset.root}: {self.dataset.kind}, {len(classes)} classes"]
+        for head, *cells in rows:
+            numbers = [f"{cell:>{w}}" for cell, w in zip(cells, widths[1:], strict=True)]
+            lines.append("  ".join([f"{head:<{widths[0]}}", *numbers]))
+        lines += [f"warning: {warning}" for warning in self.warnings]
+        lines += [f"{defect.path}: {defect.problem}" for defect in self.defects]
+        lines.append(f"{len(self.defects) or 'no'} defect{'' if len(self.defects) == 1 else 's'}")
+        return "\n".join(lines)
+
+    def _shares(self) -> dict[str, np.ndarray]:
+        """By split, the share of each class, and last that of the ignored pixels."""
+        shares = {}
+        for split, pixels in self.class_pixels.items():
+            pixels = np.append(pixels, self.ignored_pixels[split])
+            total = pixels.sum()
+            shares[split] = pixels / total if total else np.full(len(pixels), np.nan)
+        return shares
+
+
+def check_dataset(dataset: Dataset, splits: Sequence[str] | None = None) -> CheckReport:
+    """Read every file of a dataset once.
+
+    Args:
+        dataset: What to check.
+        splits: The splits to read; None for all. Files without a partner belong to no split and
+            are reported in any case.
+
+    Returns:
+        Counts, class shares, and every defect: files that cannot be used, masks that do not fit
+        their frames, files without a partner, splits without frames.
+
+    Raises:
+        UsageError: if there is no such split.
+    """
+    splits = list(dataset.splits) if splits is None else list(splits)
+    for split in splits:
+        if split not in dataset.splits:
+            raise UsageError(
+                f"{dataset.root} has no split '{split}'; {nearest(split, dataset.splits)}"
+            )
+    num_classes = len(dataset.classes)
+    pixels = {split: np.zeros(256, np.int64) for split in splits}
+    defects: list[Defect] = []
+    warnings: list[str] = []
+    total = sum(len(dataset.splits[split]) for split in splits)
+    with (
+        ThreadPoolExecutor() as pool,
+        tqdm(total=total, desc="check", unit=" frames", disable=None) as progress,
+    ):
+        for split in splits:
+            pairs = dataset.splits[split]
+            if not pairs:
+                defects.append(Defect(dataset.root, f"split '{split}' holds no frames"))
+            for histogram, found in pool.map(lambda p: _examine(p, dataset.encoding), pairs):
+                pixels[split] += histogram
+                defects += found
+                progress.update()
+            if pixels[split].any():
+                warnings += [
+                    f"class '{label.name}' never occurs in split '{split}'"
+                    for label, count in zip(dataset.classes, pixels[split], strict=False)
+                    if count == 0
+                ]
+    defects += [Defect(path, _UNPAIRED) for path in dataset.unpaired]
+    return CheckReport(
+        dataset,
+        {split: len(dataset.splits[split]) for split in splits},
+        {split: pixels[split][:num_classes] for split in splits},
+        {split: int(pixels[split][IGNORE_LABEL]) for split in splits},
+        defects,
+        warnings,
+    )
+
+
+def _examine(pair: Pair, encoding: MaskEncoding) -> tuple[np.ndarray, list[Defect]]:
+    """Histogram of a pair's train ids, int64 `(256,)`, and what is wrong with either file."""
+    image = mask = None
+    defects = []
+    try:
+        image = read_image(pair.image)
+    except BadFile as error:
+        defects.append(Defect(error.path, error.problem))
+    if pair.mask is not None:
+        try:
+            mask = read_mask(pair.mask, encoding)
+            if image is not None:
+                check_size(pair.mask, mask, image)
+        except BadFile as error:
+            defects.append(Defect(error.path, error.problem))
+    histogram = np.zeros(256, np.int64)
+    if mask is not None:
+        histogram += np.bincount(mask.ravel(), minlength=256)
+    return histogram, defects
+
+
+def _percent(share: float) -> str:
+    return "-" if np.isnan(share) else f"{share:.2%}"

@@ -1,0 +1,96 @@
+"""What a dataset is: classes with colours, and pairs of frame and mask per split."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Literal, Protocol
+
+import numpy as np
+
+from asap_tf.errors import UsageError, nearest
+
+IGNORE_LABEL = 255
+"""Train id of pixels that neither the loss nor the score looks at."""
+
+
+@dataclass(frozen=True)
+class LabelClass:
+    """One class of a dataset; its train id is its position in `Dataset.classes`.
+
+    Attributes:
+        name: Name as published, for instance `"traffic light"`.
+        color: RGB, 0..255, used for colour maps and overlays.
+        category: Group for the category mIoU, for instance `"vehicle"`.
+        label_id: The value that stands for this class in the dataset's own masks
+            (Cityscapes: the official label id, 7 for road); -1 for colour-coded masks.
+    """
+
+    name: str
+    color: tuple[int, int, int]
+    category: str
+    label_id: int
+
+
+@dataclass(frozen=True)
+class Pair:
+    """A frame and its mask; `mask` is None where the truth is not public (test splits)."""
+
+    image: Path
+    mask: Path | None
+
+
+class MaskEncoding(Protocol):
+    """How the pixels of a mask file stand for train ids."""
+
+    @property
+    def mode(self) -> Literal["L", "RGB"]:
+        """What `decode` takes: `"L"`, uint8 `(H, W)` values, or `"RGB"`, uint8 `(H, W, 3)`."""
+        ...
+
+    def decode(self, raw: np.ndarray) -> np.ndarray:
+        """Train ids, uint8 `(H, W)`, 255 where ignored, of a mask file's pixels.
+
+        Raises:
+            ValueError: if a pixel has a value outside the table; the message names the values.
+        """
+        ...
+
+
+@dataclass(frozen=True)
+class Dataset:
+    """A dataset on disk; nothing is read but the names of its files.
+
+    Attributes:
+        kind: `"cityscapes"`, `"camvid"`, `"bdd100k"` or `"folder"`.
+        root: The folder that was opened.
+        classes: In the order of their train ids.
+        encoding: Turns the pixels of a mask file into train ids.
+        splits: Pairs by split name, sorted by file name.
+        unpaired: Frames without a mask and masks without a frame, in no split.
+    """
+
+    kind: str
+    root: Path
+    classes: tuple[LabelClass, ...]
+    encoding: MaskEncoding
+    splits: Mapping[str, tuple[Pair, ...]] = field(repr=False)
+    unpaired: tuple[Path, ...] = field(default=(), repr=False)
+
+    @property
+    def palette(self) -> np.ndarray:
+        """Colours by train id, uint8 `(num_classes, 3)`, RGB."""
+        return np.array([c.color for c in self.classes], np.uint8)
+
+    def pairs(self, split: str) -> tuple[Pair, ...]:
+        """The pairs of one split.
+
+        Raises:
+            UsageError: if there is no such split, or it is empty.
+        """
+        if split not in self.splits:
+            raise UsageError(f"{self.root} has no split '{split}'; {nearest(split, self.splits)}")
+        if not self.splits[split]:
+            raise UsageError(f"{self.root}: split '{split}' holds no frames")
+        return self.splits[split]

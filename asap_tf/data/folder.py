@@ -1,0 +1,186 @@
+"""Any folder of frames and masks, described by a `dataset.yaml` in it.
+
+    masks: color                  # color: RGB colours; index: one id a pixel, grey or palette
+    ignore_label: [0, 0, 0]       # value of ignored pixels, or a list of such values; for index
+                                  # masks an id (255 if left out), for colour masks an RGB colour
+    classes:                      # in the order of their train ids
+      - {name: road, color: [128, 64, 128], category: flat}
+      - {name: car, color: [0, 0, 142], category: vehicle}
+    splits:                       # frames and masks are matched by name, without the ending
+      train: {images: frames/train, masks: labels/train}
+      val: {images: frames/val, masks: labels/val}
+      test: {images: frames/test}             # no masks: a split to predict, not to score
+
+A class has the id of its position unless `id` says otherwise (index masks only); its category
+is its own name unless given. Any value that is neither a class's nor ignored is an error in a mask.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from pathlib import Path
+from typing import Annotated, Any, Literal
+
+import yaml
+from pydantic import (
+    BaseModel,
+    ConfigDict,
+    Field,
+    TypeAdapter,
+    ValidationError,
+    ValidationInfo,
+    field_validator,
+)
+
+from asap_tf.data.dataset import IGNORE_LABEL, Dataset, LabelClass, MaskEncoding, Pair
+from asap_tf.data.encodings import ColorEncoding, IndexEncoding
+from asap_tf.data.pairing import FRAME_ENDINGS, MASK_ENDINGS, find_files, match
+from asap_tf.errors import UsageError, nearest
+
+_Byte = Annotated[int, Field(ge=0, le=255, strict=True)]
+_Color = tuple[_Byte, _Byte, _Byte]
+
+# What `ignore_label` may be, by kind of mask: one value or a list of them.
+_IGNORED: dict[str, tuple[TypeAdapter[Any], str]] = {
+    "index": (TypeAdapter(list[_Byte] | _Byte), "an id, 0..255, or a list of ids is needed"),
+    "color": (TypeAdapter(list[_Color] | _Color), "an RGB colour or a list of them is needed"),
+}
+
+
+class _Class(BaseModel):
+    model_config = ConfigDict(extra="forbid")
+
+    name: str = Field(min_length=1)
+    color: _Color
+    category: str | None = None
+    id: _Byte | None = None
+
+
+class _Split(BaseModel):
+    model_config = ConfigDict(extra="forbid")
+
+    images: str
+    masks: str | None = None
+
+    @field_validator("images", "masks")
+    @classmethod
+    def _folder_exists(cls, value: str | None, info: ValidationInfo[Path]) -> str | None:
+        if value is not None and not (info.context / value).is_dir():
+            raise ValueError(f"no such folder in {info.context}")
+        return value
+
+
+class _Description(BaseModel):
+    model_config = ConfigDict(extra="forbid")
+
+    # In this order: each validator below looks at the fields above its own.
+    masks: Literal["index", "color"]
+    classes: list[_Class] = Field(min_length=1, max_length=254)
+    ignore_label: Any = Field(default=None, validate_default=True)
+    splits: dict[str, _Split] = Field(min_length=1)
+
+    @property
+    def values(self) -> list[Any]:
+        """What stands for each class in a mask file: ids or colours, by train id."""
+        return _values(self.masks, self.classes)
+
+    @field_validator("classes")
+    @classmethod
+    def _classes_differ(cls, classes: list[_Class], info: ValidationInfo) -> list[_Class]:
+        masks = info.data.get("masks")
+        if masks == "color" and any(c.id is not None for c in classes):
+            raise ValueError("colour masks know no ids; leave them out")
+        shared = _repeated([c.name for c in classes]) + _repeated(_values(masks, classes))
+        if shared:
+            raise ValueError(f"given to two classes: {', '.join(map(str, shared))}")
+        return classes
+
+    @field_validator("ignore_label")
+    @classmethod
+    def _ignored_values(cls, value: Any, info: ValidationInfo) -> list[Any]:
+        masks = info.data.get("masks")
+        if masks is None:
+            return []
+        if value is None:
+            return [IGNORE_LABEL] if masks == "index" else []
+        adapter, wanted = _IGNORED[masks]
+        try:
+            value = adapter.validate_python(value)
+        except ValidationError:
+            raise ValueError(wanted) from None
+        ignored = value if isinstance(value, list) else [value]
+        if set(ignored) & set(_values(masks, info.data.get("classes", []))):
+            raise ValueError("is also the value of a class")
+        return ignored
+
+
+def open_folder(root: Path) -> Dataset:
+    """Open a folder described by a `dataset.yaml`, as at the head of this module.
+
+    Returns:
+        The dataset, with the splits that the description names.
+
+    Raises:
+        UsageError: if the description cannot be read or is wrong; every error is in the message,
+            with its field and value.
+    """
+    description = _read(root / "dataset.yaml")
+    index = description.masks == "index"
+    classes = tuple(
+        LabelClass(c.name, c.color, c.category or c.name, value if index else -1)
+        for c, value in zip(description.classes, description.values, strict=True)
+    )
+    train_ids = {value: IGNORE_LABEL for value in description.ignore_label}
+    train_ids |= {value: train_id for train_id, value in enumerate(description.values)}
+    encoding: MaskEncoding = IndexEncoding(train_ids) if index else ColorEncoding(train_ids)
+    splits: dict[str, tuple[Pair, ...]] = {}
+    unpaired: list[Path] = []
+    for name, split in description.splits.items():
+        masks = None if split.masks is None else find_files(root / split.masks, MASK_ENDINGS)
+        splits[name], alone = match(find_files(root / split.images, FRAME_ENDINGS), masks)
+        unpaired += alone
+    return Dataset("folder", root, classes, encoding, splits, tuple(unpaired))
+
+
+def _read(path: Path) -> _Description:
+    try:
+        content = yaml.safe_load(path.read_bytes())
+    except OSError as error:
+        raise UsageError(f"{path}: cannot be read ({error.strerror})") from None
+    except yaml.YAMLError as error:
+        raise UsageError(f"{path}: not YAML: {' '.join(str(error).split())}") from None
+    if not isinstance(content, dict):
+        fields = ", ".join(_Description.model_fields)
+        raise UsageError(f"{path}: holds no fields; {fields} are needed")
+    try:
+        return _Description.model_validate(content, context=path.parent)
+    except ValidationError as error:
+        raise UsageError(f"{path}: {'; '.join(map(_explain, error.errors()))}") from None
+
+
+def _explain(error: Any) -> str:
+    """One of pydantic's errors as `field: value: what is wrong`."""
+    location, received = error["loc"], error["input"]
+    field = ".".join(map(str, location))
+    if error["type"] == "missing":
+        return f"{field} is missing"
+    if error["type"] == "extra_forbidden":
+        models: dict[Any, type[BaseModel]] = {"classes": _Class, "splits": _Split}
+        model = models.get(location[0], _Description)
+        return f"{field}: no such field; {nearest(location[-1], model.model_fields)}"
+    if error["type"] == "literal_error":
+        return f"{field}: received {received!r}; {nearest(received, ('index', 'color'))}"
+    message = error["msg"].removeprefix("Value error, ")
+    if isinstance(received, dict) or (isinstance(received, list) and len(received) > 4):
+        return f"{field}: {message}"
+    return f"{field}: received {received!r}: {message}"
+
+
+def _values(masks: str | None, classes: list[_Class]) -> list[Any]:
+    if masks == "color":
+        return [c.color for c in classes]
+    return [i if c.id is None else c.id for i, c in enumerate(classes)]
+
+
+def _repeated(values: list[Any]) -> list[Any]:
+    return [value for value, count in Counter(values).items() if count > 1]

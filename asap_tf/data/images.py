@@ -1,0 +1,195 @@
+"""Reading frames and masks strictly, and writing PNG files whole or not at all.
+
+Nothing is converted silently: a frame is 8-bit RGB or an error, since a grey or 16-bit frame among
+colour frames is far more often an accident than an intention. An EXIF orientation is not applied:
+a mask carries none, and turning the frame alone would part the two.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import numpy as np
+from PIL import Image, ImageFile, UnidentifiedImageError
+
+from asap_tf.data.dataset import MaskEncoding, Pair
+from asap_tf.errors import AsapError, UsageError
+
+FORMATS = ("PNG", "JPEG", "WEBP", "BMP", "TIFF")
+MOST_PIXELS = 64 * 2**20
+"""More than any camera frame; beyond, a small file could claim all the memory."""
+
+_MODES = {
+    "1": "a 1-bit image",
+    "L": "a grey image",
+    "LA": "a grey image with transparency",
+    "P": "a palette image",
+    "RGB": "an RGB image",
+    "RGBA": "an RGBA image",
+    "CMYK": "a CMYK image",
+    "F": "a floating-point image",
+    "I": "a 32-bit grey image",
+}
+
+
+class BadFile(AsapError):
+    """A file of a dataset that cannot be used.
+
+    Attributes:
+        path: The file.
+        problem: What it is, what is wanted, and what to do, in one line.
+    """
+
+    def __init__(self, path: Path, problem: str) -> None:
+        super().__init__(f"{path}: {problem}")
+        self.path = path
+        self.problem = problem
+
+
+def read_image(path: Path) -> np.ndarray:
+    """Read a frame.
+
+    Args:
+        path: PNG, JPEG, WebP, BMP or TIFF.
+
+    Returns:
+        uint8 `(H, W, 3)`, RGB, 0..255, as stored: an EXIF orientation is not applied.
+
+    Raises:
+        BadFile: if the file is missing, unreadable, broken or anything but 8-bit RGB.
+    """
+    with _opened(path) as image:
+        kind = _describe(image)
+        if kind != _MODES["RGB"]:
+            convert = f"cv2.imwrite('NEW.png', cv2.imread('{path.name}'))"
+            raise BadFile(
+                path, f'{kind}; 8-bit RGB is needed: python -c "import cv2; {convert}" converts it'
+            )
+        return np.asarray(image)
+
+
+def read_mask(path: Path, encoding: MaskEncoding) -> np.ndarray:
+    """Read a mask.
+
+    Args:
+        path: 8-bit grey or palette for masks of ids, RGB, RGBA or palette for masks of colours.
+        encoding: The dataset's, see `Dataset.encoding`.
+
+    Returns:
+        Train ids, uint8 `(H, W)`, 255 where ignored.
+
+    Raises:
+        BadFile: if the file is missing, unreadable, broken, of another kind, or holds ids or
+            colours outside the table.
+    """
+    with _opened(path) as image:
+        kind = _describe(image)
+        if encoding.mode == "RGB":
+            if kind not in (_MODES["RGB"], _MODES["RGBA"], _MODES["P"]):
+                raise BadFile(path, f"{kind}; a mask of RGB colours is needed")
+            raw = np.asarray(image.convert("RGB"))
+        else:
+            if kind not in (_MODES["L"], _MODES["P"]):
+                raise BadFile(
+                    path,
+                    f"{kind}; a mask of class ids is needed, 8-bit grey or palette: "
+                    "export it as ids, or describe the dataset with colour masks",
+                )
+            raw = np.asarray(image)
+    try:
+        return encoding.decode(raw)
+    except ValueError as error:
+        raise BadFile(path, str(error)) from None
+
+
+def read_pair(pair: Pair, encoding: MaskEncoding) -> tuple[np.ndarray, np.ndarray]:
+    """Read a frame and its mask.
+
+    Returns:
+        Frame, uint8 `(H, W, 3)` RGB, and train ids, uint8 `(H, W)`.
+
+    Raises:
+        BadFile: if either file is bad, or they differ in size.
+        UsageError: if the pair has no mask.
+    """
+    if pair.mask is None:
+        raise UsageError(f"{pair.image}: has no mask, its split's truth is not public")
+    image, mask = read_image(pair.image), read_mask(pair.mask, encoding)
+    check_size(pair.mask, mask, image)
+    return image, mask
+
+
+def check_size(path: Path, mask: np.ndarray, image: np.ndarray) -> None:
+    """Compare a mask, uint8 `(H, W)`, read from `path`, with its frame, uint8 `(H, W, 3)`.
+
+    Raises:
+        BadFile: if they differ in size.
+    """
+    (height, width), (frame_height, frame_width) = mask.shape, image.shape[:2]
+    if (height, width) != (frame_height, frame_width):
+        raise BadFile(
+            path,
+            f"{width} x {height} pixels, but its frame has {frame_width} x {frame_height}; "
+            "give both the same size, the mask by nearest neighbour",
+        )
+
+
+def write_png(path: Path, array: np.ndarray) -> None:
+    """Write a PNG file: under a temporary name first, so that `path` is whole or absent.
+
+    Args:
+        path: The file; its folder must exist.
+        array: uint8 `(H, W)` or `(H, W, 3)` RGB, or uint16 `(H, W)`.
+
+    Raises:
+        AsapError: if it cannot be written: no such folder, read-only, or full.
+    """
+    partial = path.with_name(f".{path.name}.{os.getpid()}.partial")
+    try:
+        try:
+            Image.fromarray(array).save(partial, format="PNG")
+            os.replace(partial, path)
+        finally:
+            partial.unlink(missing_ok=True)
+    except OSError as error:
+        raise AsapError(f"{path}: cannot be written ({error.strerror or error})") from error
+
+
+@contextmanager
+def _opened(path: Path) -> Iterator[ImageFile.ImageFile]:
+    """The image at `path`, with what goes wrong in opening or decoding it said in one line."""
+    try:
+        if path.stat().st_size == 0:
+            raise BadFile(path, "an empty file (0 bytes); copy or download it again")
+        with Image.open(path, formats=FORMATS) as image:
+            width, height = image.size
+            if width * height > MOST_PIXELS:
+                raise BadFile(path, f"{width} x {height} pixels; {_TOO_LARGE}")
+            yield image
+    except FileNotFoundError:
+        raise BadFile(path, "no such file") from None
+    except UnidentifiedImageError:
+        raise BadFile(path, f"not an image; one of {', '.join(FORMATS)} is needed") from None
+    except (Image.DecompressionBombError, Image.DecompressionBombWarning):
+        raise BadFile(path, f"more pixels than any frame; {_TOO_LARGE}") from None
+    except OSError as error:
+        if error.errno is not None:
+            raise BadFile(path, f"cannot be read ({error.strerror})") from None
+        raise BadFile(path, f"broken ({error}); copy or download it again") from None
+    except (SyntaxError, ValueError, EOFError) as error:
+        raise BadFile(path, f"broken ({error}); copy or download it again") from None
+
+
+_TOO_LARGE = f"at most {MOST_PIXELS // 2**20} million are read: give a smaller image"
+
+
+def _describe(image: ImageFile.ImageFile) -> str:
+    # Pillow quietly cuts 16-bit RGB to 8 bits; only the raw mode that it decodes from still tells.
+    arguments = image.tile[0][3] if image.tile else None
+    raw_mode = arguments[0] if isinstance(arguments, tuple) else arguments
+    if raw_mode and ";16" in raw_mode:
+        return "a 16-bit image"
+    return _MODES.get(image.mode, f"an image of mode {image.mode}")

@@ -1,0 +1,66 @@
+"""Frames and masks matched by name."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import NoReturn
+
+from asap_tf.data.dataset import Pair
+from asap_tf.errors import AsapError
+
+FRAME_ENDINGS = (".png", ".jpg", ".jpeg", ".webp", ".bmp", ".tif", ".tiff")
+MASK_ENDINGS = (".png", ".bmp", ".tif", ".tiff")
+"""JPEG and WebP are left out: lossy compression invents classes at every edge."""
+
+
+def find_files(folder: Path, endings: Sequence[str]) -> dict[str, list[Path]]:
+    """Files below a folder by what pairs them: the path from the folder without the ending.
+
+    Args:
+        folder: Searched with its subfolders; without it there are no files. Names that start
+            with a dot are passed over.
+        endings: Such as `("_leftImg8bit.png",)`; upper and lower case alike.
+    """
+    found: dict[str, list[Path]] = {}
+    if not folder.is_dir():
+        return found
+    for where, _, names in os.walk(folder, onerror=_fail, followlinks=True):
+        for name in names:
+            ending = next((e for e in endings if name.lower().endswith(e.lower())), None)
+            if ending is not None and not name.startswith("."):
+                path = Path(where, name)
+                key = path.relative_to(folder).as_posix()[: -len(ending)]
+                found.setdefault(key, []).append(path)
+    return found
+
+
+def match(
+    images: Mapping[str, Sequence[Path]], masks: Mapping[str, Sequence[Path]] | None
+) -> tuple[tuple[Pair, ...], tuple[Path, ...]]:
+    """Pair up what `find_files` found.
+
+    Args:
+        images: Frames by key.
+        masks: Masks by key; None where a split has no masks, so that every frame stands alone.
+
+    Returns:
+        The pairs sorted by key, and the files that have no partner. Where several files share a
+        key, none of them is paired: which one is meant cannot be told.
+    """
+    if masks is None:
+        paths = sorted(path for group in images.values() for path in group)
+        return tuple(Pair(path, None) for path in paths), ()
+    pairs, alone = [], []
+    for key in sorted(images.keys() | masks.keys()):
+        frames, truths = images.get(key, ()), masks.get(key, ())
+        if len(frames) == len(truths) == 1:
+            pairs.append(Pair(frames[0], truths[0]))
+        else:
+            alone += sorted([*frames, *truths])
+    return tuple(pairs), tuple(alone)
+
+
+def _fail(error: OSError) -> NoReturn:
+    raise AsapError(f"{error.filename}: the folder cannot be listed ({error.strerror})")

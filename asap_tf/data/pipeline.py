@@ -1,0 +1,148 @@
+"""From pairs of files to batches, in parallel, and in an order that any step determines."""
+
+from __future__ import annotations
+
+import functools
+import re
+from collections import deque
+from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor
+from itertools import islice
+from typing import TYPE_CHECKING
+
+import cv2
+import numpy as np
+
+from asap_tf.data.augment import Augmentation
+from asap_tf.data.dataset import MaskEncoding, Pair
+from asap_tf.data.images import BadFile, read_pair
+from asap_tf.errors import UsageError
+
+if TYPE_CHECKING:
+    import tensorflow as tf
+
+_READ_AHEAD = 4
+
+Reader = Callable[[Pair], tuple[np.ndarray, np.ndarray]]
+
+
+def steps_per_epoch(num_pairs: int, batch_size: int) -> int:
+    """Whole batches in one pass over a split; the few frames left over wait for another epoch.
+
+    Raises:
+        UsageError: if the split has fewer frames than one batch.
+    """
+    if num_pairs < batch_size:
+        raise UsageError(
+            f"the training split has {num_pairs} frames, fewer than one batch of {batch_size}; "
+            "lower batch_size"
+        )
+    return num_pairs // batch_size
+
+
+def pair_reader(encoding: MaskEncoding, cache: bool = False) -> Reader:
+    """A function from a pair to its frame, uint8 `(H, W, 3)`, and train ids, uint8 `(H, W)`.
+
+    Args:
+        encoding: The dataset's.
+        cache: Whether it keeps what it has read in memory, 4 bytes a pixel.
+    """
+    read = functools.partial(read_pair, encoding=encoding)
+    return functools.cache(read) if cache else read
+
+
+def training_batches(
+    pairs: Sequence[Pair],
+    read: Reader,
+    augmentation: Augmentation,
+    batch_size: int,
+    seed: int,
+    start_step: int,
+    stop_step: int,
+) -> tf.data.Dataset:
+    """Augmented batches of the steps `start_step` up to, not including, `stop_step`.
+
+    What a step holds follows from `seed` and the step's number alone: a run that is resumed sees
+    the batches that it would have seen, whatever the number of threads. Every epoch is a new
+    permutation of the pairs.
+
+    Args:
+        pairs: Of the training split.
+        read: From `pair_reader`.
+        augmentation: Applied to each pair, with randomness of its own.
+        batch_size: Pairs in a batch.
+        seed: At least 0.
+        start_step: The first step, counted from the beginning of the training.
+        stop_step: The step to end before.
+
+    Returns:
+        Frames, uint8 `(batch_size, *crop, 3)` RGB, and train ids, uint8 `(batch_size, *crop)`.
+
+    Raises:
+        UsageError: if there are fewer pairs than one batch holds.
+    """
+    import tensorflow as tf
+
+    steps = steps_per_epoch(len(pairs), batch_size)
+    # tf.data brings the threads; OpenCV's own would only fight with them.
+    cv2.setNumThreads(1)
+
+    @functools.lru_cache(maxsize=2)
+    def order(epoch: int) -> np.ndarray:
+        return np.random.default_rng([seed, epoch]).permutation(len(pairs))
+
+    def sample(number: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+        epoch, position = divmod(int(number), steps * batch_size)
+        image, mask = read(pairs[order(epoch)[position]])
+        return augmentation(image, mask, np.random.default_rng([seed, epoch, position]))
+
+    def load(number: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
+        image, mask = tf.numpy_function(sample, [number], [tf.uint8, tf.uint8])
+        return tf.ensure_shape(image, (*augmentation.crop, 3)), tf.ensure_shape(
+            mask, augmentation.crop
+        )
+
+    return (
+        tf.data.Dataset.range(start_step * batch_size, stop_step * batch_size)
+        .map(load, num_parallel_calls=tf.data.AUTOTUNE, deterministic=True)
+        .batch(batch_size, drop_remainder=True)
+        .prefetch(tf.data.AUTOTUNE)
+    )
+
+
+def reader_error(error: BaseException) -> str | None:
+    """What a bad file's reader said, out of the TensorFlow error that it became.
+
+    Returns:
+        The message in one line, beginning with the path; None if the error is another one.
+    """
+    found = re.search(rf"\b{BadFile.__name__}: (.+)", str(error))
+    return found[1].strip() if found else None
+
+
+def eval_pairs(
+    pairs: Sequence[Pair], encoding: MaskEncoding
+) -> Iterator[tuple[Pair, np.ndarray, np.ndarray]]:
+    """Pairs in order, read ahead of the caller in threads.
+
+    Yields:
+        The pair, its frame, uint8 `(H, W, 3)` RGB, and its train ids, uint8 `(H, W)`.
+
+    Raises:
+        BadFile: if a file cannot be used.
+        UsageError: if a pair has no mask.
+    """
+    pool = ThreadPoolExecutor(_READ_AHEAD)
+    todo = iter(pairs)
+    ahead: deque[tuple[Pair, Future[tuple[np.ndarray, np.ndarray]]]] = deque()
+    try:
+        for pair in islice(todo, _READ_AHEAD):
+            ahead.append((pair, pool.submit(read_pair, pair, encoding)))
+        while ahead:
+            pair, reading = ahead.popleft()
+            image, mask = reading.result()
+            for following in islice(todo, 1):
+                ahead.append((following, pool.submit(read_pair, following, encoding)))
+            yield pair, image, mask
+    finally:
+        pool.shutdown(cancel_futures=True)

@@ -1,0 +1,11 @@
+"""Streets: a procedural street renderer with the labels of Cityscapes.
+
+Each seed gives a street of its own: its course, junctions and cross-section, what it is built and
+planted with, who uses it, and the light, weather and lens it is seen in. A pinhole camera sees it;
+what is near is painted over what is far. The 19 trained classes are told apart by shape, texture
+and place, not by colour, which is drawn anew for every object.
+"""
+
+from asap_tf.data.streets.rendering import Frame, render
+
+__all__ = ["Frame", "render"]

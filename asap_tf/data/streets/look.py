@@ -1,0 +1,126 @@
+"""Time of day, weather and season: what all colours of a frame depend on."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+
+from asap_tf.data.streets.mesh import Color
+from asap_tf.data.streets.paint import chance, hsv, pick, stone
+
+
+@dataclass(frozen=True)
+class Look:
+    """How a frame is lit and graded.
+
+    Attributes:
+        sun: Unit vector towards the sun.
+        ambient: Brightness of what the sun does not reach.
+        direct: What the sun adds at most.
+        tint: RGB factors of the light and the camera's white balance together.
+        sky: Colours of the sky at the horizon and overhead.
+        cloud: Colour of the clouds.
+        cover: How much of the sky they take, 0..1.
+        haze: Fog and haze, 1/m.
+        haze_color: What the distance fades into.
+        lit: Share of windows and lamps that are on; headlights are if it is over 0.3.
+        wet: Strength of the reflections on the road, 0..1.
+        rain: Streaks in the frame.
+        snow: On the ground and in the air.
+        asphalt: Colour of the road.
+        paving: Colour of the sidewalks.
+        soil: Colour of terrain.
+        foliage: Colours that trees and bushes come in.
+        bare: The trees have lost their leaves.
+        gamma: Of the tone curve.
+        blur: Deviation in pixels of a frame 512 high.
+        noise: Deviation of the sensor noise, in grey levels.
+    """
+
+    sun: np.ndarray
+    ambient: float
+    direct: float
+    tint: tuple[float, float, float]
+    sky: tuple[Color, Color]
+    cloud: Color
+    cover: float
+    haze: float
+    haze_color: Color
+    lit: float
+    wet: float
+    rain: bool
+    snow: bool
+    asphalt: Color
+    paving: Color
+    soil: Color
+    foliage: tuple[Color, ...]
+    bare: bool
+    gamma: float
+    blur: float
+    noise: float
+
+
+def _sky(rng: np.random.Generator, time: str, overcast: bool) -> tuple[Color, Color]:
+    if time == "night":
+        hue = rng.uniform(0.55, 0.75)
+        return hsv(hue, 0.5, rng.uniform(0.15, 0.4)), hsv(hue, 0.6, rng.uniform(0.03, 0.15))
+    if time == "dusk":
+        low = hsv(rng.uniform(-0.08, 0.13), rng.uniform(0.3, 0.8), rng.uniform(0.7, 1.0))
+        return low, hsv(rng.uniform(0.55, 0.85), rng.uniform(0.2, 0.6), rng.uniform(0.3, 0.8))
+    if overcast:
+        grey = rng.uniform(0.45, 1.0)
+        hue, strength = rng.random(), rng.uniform(0, 0.12)
+        return hsv(hue, strength, grey), hsv(hue, strength, grey * rng.uniform(0.65, 1.0))
+    hue = rng.uniform(0.5, 0.63)
+    low = hsv(hue, rng.uniform(0.05, 0.35), rng.uniform(0.8, 1.0))
+    return low, hsv(hue, rng.uniform(0.3, 0.85), rng.uniform(0.5, 0.95))
+
+
+def draw_look(rng: np.random.Generator) -> Look:
+    """Draws the look of one frame."""
+    time = pick(rng, ("day", "day", "day", "day", "dusk", "night"))
+    overcast = chance(rng, 0.45)
+    season = pick(rng, ("summer", "summer", "spring", "autumn", "winter"))
+    rain = chance(rng, 0.14)
+    snow = season == "winter" and not rain and chance(rng, 0.5)
+    wet = rng.uniform(0.25, 0.6) if rain or chance(rng, 0.12) else 0.0
+    azimuth = rng.uniform(-np.pi, np.pi)
+    elevation = rng.uniform(0.12, 1.1) if time == "day" else rng.uniform(0.06, 0.25)
+    sun = (np.cos(elevation) * np.sin(azimuth), np.sin(elevation), np.cos(elevation) * np.cos(azimuth))
+    sky = _sky(rng, time, overcast or rain)
+    if time == "night":
+        direct, ambient, exposure = 0.08, 0.9, rng.uniform(0.2, 0.42)
+    elif overcast or rain:
+        direct, ambient, exposure = 0.12, rng.uniform(0.8, 0.95), rng.uniform(0.65, 1.1)
+    else:
+        direct, ambient, exposure = rng.uniform(0.45, 0.75), rng.uniform(0.45, 0.65), rng.uniform(0.8, 1.25)
+    warmth = rng.normal(0.12 if time == "dusk" else 0.0, 0.1)
+    green = rng.normal(0, 0.03)
+    tint = (exposure * (1 + warmth), exposure * (1 + green), exposure * (1 - warmth))
+    haze = float(np.exp(rng.uniform(np.log(0.001), np.log(0.008))))
+    if chance(rng, 0.15):
+        haze = rng.uniform(0.012, 0.045)
+    hues = {
+        "summer": (0.22, 0.26, 0.31, 0.4), "spring": (0.2, 0.24, 0.95, 0.17),
+        "autumn": (0.02, 0.06, 0.1, 0.14), "winter": (0.1, 0.3, 0.36),
+    }[season]  # fmt: skip
+    foliage = tuple(
+        hsv(pick(rng, hues) + rng.normal(0, 0.015), rng.uniform(0.2, 0.75), rng.uniform(0.2, 0.75))
+        for _ in range(3)
+    )
+    soil_hue = pick(rng, (0.09, 0.12, 0.18, 0.24, 0.28))
+    soil = hsv(soil_hue, rng.uniform(0.15, 0.65), rng.uniform(0.25, 0.7))
+    if snow:
+        soil = hsv(0.6, rng.uniform(0, 0.08), rng.uniform(0.75, 1.0))
+    paving = hsv(0.6, 0.05, rng.uniform(0.6, 0.95)) if snow and chance(rng, 0.6) else stone(rng)
+    haze_color: Color = tuple(0.7 * a + 0.3 * b for a, b in zip(*sky, strict=True))  # type: ignore[assignment]
+    return Look(
+        sun=np.array(sun), ambient=ambient, direct=direct, tint=tint, sky=sky,
+        cloud=hsv(rng.uniform(0.5, 1.1), rng.uniform(0, 0.2), rng.uniform(0.2, 0.4) if time == "night" else rng.uniform(0.6, 1.0)),
+        cover=rng.uniform(0.0, 1.0), haze=haze, haze_color=haze_color,
+        lit={"night": 0.45, "dusk": 0.35}.get(time, 0.15 if rain else 0.0),
+        wet=wet, rain=rain, snow=snow, asphalt=stone(rng, (0.16, 0.62)), paving=paving, soil=soil,
+        foliage=foliage, bare=season == "winter" and chance(rng, 0.7),
+        gamma=float(np.exp(rng.normal(0, 0.16))), blur=rng.uniform(0.3, 0.9), noise=rng.uniform(1.0, 7.0),
+    )  # fmt: skip

@@ -1,0 +1,200 @@
+"""Objects as lists of flat, coloured faces."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+
+Color = tuple[float, float, float]
+"""RGB, 0..255, before any light falls on it."""
+
+
+@dataclass(frozen=True)
+class Texture:
+    """A picture stretched over a rectangle.
+
+    Attributes:
+        pixels: uint8 `(h, w, 4)`: RGB, and how much of its own light a pixel gives (0..255).
+        alpha: uint8 `(h, w)`, or None if opaque. What shines through takes no part in the labels
+            unless `solid`.
+        solid: The whole rectangle is labelled, holes included (fences, as Cityscapes does).
+    """
+
+    pixels: np.ndarray
+    alpha: np.ndarray | None = None
+    solid: bool = False
+
+
+@dataclass(frozen=True)
+class Face:
+    """One flat polygon.
+
+    Attributes:
+        count: How many points it has; the points themselves lie in the mesh.
+        color: None for a face that is labelled but not seen (the holes of a wheel).
+        id: Official instance encoding, or `labels.UNSEEN`.
+        glow: How much of its own light it gives, 0..1.
+        texture: Replaces the colour; the four points are its top left, top right, bottom right
+            and bottom left corner.
+    """
+
+    count: int
+    color: Color | None
+    id: int
+    glow: float
+    texture: Texture | None
+
+
+class Mesh:
+    """An object: faces in painting order, in its own axes until `place` puts it into the world.
+
+    Own axes: x to its right, y up, z ahead. The points of a face run clockwise as seen from
+    outside; a face that shows its back is not drawn.
+
+    Attributes:
+        id: The id of faces that bring none.
+        faces: What has been added.
+        footprint: float64 `(4, 2)`, world x and z of the corners of the ground it stands on; None
+            before it is placed.
+    """
+
+    def __init__(self, id: int) -> None:
+        self.id = id
+        self.faces: list[Face] = []
+        self.footprint: np.ndarray | None = None
+        self._points: list[np.ndarray] = []
+
+    def __bool__(self) -> bool:
+        return bool(self.faces)
+
+    @property
+    def points(self) -> np.ndarray:
+        """The points of all faces, one after the other, float64 `(n, 3)`."""
+        return np.concatenate(self._points)
+
+    def add(
+        self,
+        points: Sequence[Sequence[float]] | np.ndarray,
+        color: Color | None,
+        id: int | None = None,
+        glow: float = 0.0,
+        texture: Texture | None = None,
+    ) -> None:
+        """Adds a face over those so far."""
+        self._points.append(np.asarray(points, float))
+        own = self.id if id is None else id
+        self.faces.append(Face(len(points), color, own, glow, texture))
+
+    def box(
+        self,
+        x: tuple[float, float],
+        y: tuple[float, float],
+        z: tuple[float, float],
+        color: Color,
+        textures: dict[str, Texture] | None = None,
+        id: int | None = None,
+    ) -> None:
+        """Adds a box without a bottom; `textures` by side: left, right, front, back, top."""
+        (x0, x1), (y0, y1), (z0, z1) = x, y, z
+        sides = {
+            "front": [(x1, y1, z1), (x0, y1, z1), (x0, y0, z1), (x1, y0, z1)],
+            "back": [(x0, y1, z0), (x1, y1, z0), (x1, y0, z0), (x0, y0, z0)],
+            "left": [(x0, y1, z1), (x0, y1, z0), (x0, y0, z0), (x0, y0, z1)],
+            "right": [(x1, y1, z0), (x1, y1, z1), (x1, y0, z1), (x1, y0, z0)],
+            "top": [(x0, y1, z1), (x1, y1, z1), (x1, y1, z0), (x0, y1, z0)],
+        }
+        for side, points in sides.items():
+            self.add(points, color, id, texture=(textures or {}).get(side))
+
+    def flat(
+        self,
+        outline: Sequence[Sequence[float]] | np.ndarray,
+        color: Color | None,
+        id: int | None = None,
+        glow: float = 0.0,
+    ) -> None:
+        """Adds an upright polygon given by x and y, turned whichever way it is seen from the back.
+
+        Cut-outs such as people are made of these and placed facing the camera.
+        """
+        outline = np.asarray(outline, float)
+        x, y = outline.T
+        if np.dot(x, np.roll(y, -1)) - np.dot(y, np.roll(x, -1)) > 0:
+            outline = outline[::-1]
+        self.add(np.insert(outline, 2, 0.0, axis=1), color, id, glow)
+
+    def resize(self, across: float, up: float) -> Mesh:
+        """Stretches the object across (own x) and up; before it is placed."""
+        self._points = [points * (across, up, 1.0) for points in self._points]
+        return self
+
+    def mirror(self) -> Mesh:
+        """Swaps left and right; before it is placed, and without textures."""
+        self._points = [points[::-1] * (-1.0, 1.0, 1.0) for points in self._points]
+        return self
+
+    def place(
+        self,
+        x: float,
+        z: float,
+        heading: float = 0.0,
+        y: float = 0.0,
+        footprint: tuple[float, float, float, float] | None = None,
+    ) -> Mesh:
+        """Moves the object from its own axes into the world.
+
+        Args:
+            x: World x of its origin.
+            z: World z of its origin.
+            heading: Where its own z points.
+            y: Height of the ground there.
+            footprint: Own x0, x1, z0, z1 of the ground it stands on; all it covers if None.
+
+        Returns:
+            The mesh itself.
+        """
+        local = self.points
+        if footprint is None:
+            low, high = local.min(axis=0), local.max(axis=0)
+            footprint = (low[0], high[0], low[2], high[2])
+        x0, x1, z0, z1 = footprint
+        axes = np.array([[np.cos(heading), -np.sin(heading)], [np.sin(heading), np.cos(heading)]])
+        corners = np.array([(x0, z0), (x1, z0), (x1, z1), (x0, z1)])
+        self.footprint = corners @ axes + (x, z)
+        ground = local[:, [0, 2]] @ axes + (x, z)
+        self._points = [np.stack([ground[:, 0], local[:, 1] + y, ground[:, 1]], axis=1)]
+        return self
+
+
+def bar(
+    start: Sequence[float], end: Sequence[float], width: float, end_width: float | None = None
+) -> np.ndarray:
+    """The outline `(4, 2)` of a straight bar between two points."""
+    start, end = np.asarray(start, float), np.asarray(end, float)
+    along = end - start
+    across = np.array([-along[1], along[0]]) / max(np.hypot(*along), 1e-9) / 2
+    tip = width if end_width is None else end_width
+    return np.array(
+        [start + across * width, end + across * tip, end - across * tip, start - across * width]
+    )
+
+
+def disc(center: Sequence[float], rx: float, ry: float | None = None, count: int = 12) -> np.ndarray:
+    """The outline `(count, 2)` of an ellipse."""
+    angles = np.arange(count) * (2 * np.pi / count)
+    return np.stack(
+        [center[0] + rx * np.cos(angles), center[1] + (ry or rx) * np.sin(angles)], axis=1
+    )
+
+
+def block(x0: float, y0: float, x1: float, y1: float) -> list[tuple[float, float]]:
+    """The outline of an upright rectangle."""
+    return [(x0, y0), (x0, y1), (x1, y1), (x1, y0)]
+
+
+def shade(color: Color, factor: float) -> Color:
+    """A darker (factor < 1) or lighter colour."""
+    red, green, blue = (min(255.0, max(0.0, part * factor)) for part in color)
+    return red, green, blue

@@ -1,0 +1,37 @@
+"""Errors meant for people: what was wrong, where, and what to do about it."""
+
+from __future__ import annotations
+
+import difflib
+from collections.abc import Iterable
+
+
+class AsapError(Exception):
+    """A failure the user can act on. The command line prints it in one line and exits with 1."""
+
+    exit_code = 1
+
+
+class UsageError(AsapError, ValueError):
+    """A wrong option, recipe field or argument. The command line exits with 2."""
+
+    exit_code = 2
+
+
+def nearest(name: object, valid: Iterable[str]) -> str:
+    """Phrase that helps somebody who mistyped a name.
+
+    Args:
+        name: What was received.
+        valid: The names that would have been accepted.
+
+    Returns:
+        `"did you mean 'resnet18'?"` if one is close, else `"valid: a, b, c"`.
+
+    Example:
+        >>> nearest("resnet81", ["resnet18", "efficientnet_lite0"])
+        "did you mean 'resnet18'?"
+    """
+    valid = sorted(valid)
+    close = difflib.get_close_matches(str(name), valid, n=1)
+    return f"did you mean '{close[0]}'?" if close else f"valid: {', '.join(valid)}"

@@ -1,0 +1,111 @@
+"""Online hard example mining for segmentation (paper, Eq. 5 and its reference 18)."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from typing import Any
+
+import keras
+from keras import ops
+
+from asap_tf.layers.blocks import Tensor
+
+
+@keras.saving.register_keras_serializable("asap_tf")
+class OhemCrossEntropy(keras.losses.Loss):
+    """Mean cross entropy of the hard pixels of a batch.
+
+    Hard is a pixel whose true class has a probability under `threshold`. If they are fewer than
+    `min_kept` of the valid pixels (rounded up), the hardest of the valid ones fill up that share;
+    pixels equally hard at the edge share the places that are left.
+
+    Args:
+        threshold: Probability of the true class under which a pixel is hard, in (0, 1].
+        min_kept: Share of the valid pixels that always counts, in (0, 1]; 1 is plain cross
+            entropy.
+        ignore_label: Train id that takes no part.
+        class_weights: One factor per class for the loss of its pixels, or None. Which pixels
+            count as hard does not depend on it.
+
+    `y_true`: train ids `(N, H, W)`, any integer type. `y_pred`: logits `(N, H, W, C)`, any float
+    type. The result is one float32 scalar, computed in float32; 0 for a batch without a valid
+    pixel.
+
+    Raises:
+        ValueError: if `threshold` or `min_kept` is out of its range.
+
+    Example:
+        >>> loss = OhemCrossEntropy()
+        >>> loss(np.zeros((1, 4, 4), "uint8"), np.zeros((1, 4, 4, 19), "float32"))  # log(19)
+        <tf.Tensor: shape=(), dtype=float32, numpy=2.944439>
+    """
+
+    def __init__(
+        self,
+        threshold: float = 0.7,
+        min_kept: float = 1 / 16,
+        ignore_label: int = 255,
+        class_weights: Sequence[float] | None = None,
+        name: str = "ohem_cross_entropy",
+        **kwargs: Any,
+    ):
+        super().__init__(name=name, **kwargs)
+        for field, value in (("threshold", threshold), ("min_kept", min_kept)):
+            if not 0 < value <= 1:
+                raise ValueError(f"{field} must be in (0, 1]. Received: {field}={value}")
+        self.threshold = threshold
+        self.min_kept = min_kept
+        self.ignore_label = ignore_label
+        self.class_weights = None if class_weights is None else [float(w) for w in class_weights]
+
+    def call(self, y_true: Tensor, y_pred: Tensor) -> Tensor:
+        num_classes = y_pred.shape[-1]
+        labels = ops.reshape(ops.cast(y_true, "int32"), (-1,))
+        logits = ops.reshape(ops.cast(y_pred, "float32"), (-1, num_classes))
+        valid = ops.not_equal(labels, self.ignore_label)
+        # An ignored pixel may hold anything, infinities included; none of it, nor of its
+        # gradient, must reach a sum.
+        labels = ops.where(valid, labels, 0)
+        logits = ops.where(valid[:, None], logits, 0.0)
+        losses = ops.sparse_categorical_crossentropy(labels, logits, from_logits=True)
+        losses = ops.where(valid, losses, 0.0)
+
+        share = ops.stop_gradient(self.pixel_share(losses, valid))
+        if self.class_weights is not None:
+            losses = losses * ops.take(ops.convert_to_tensor(self.class_weights), labels)
+        return ops.sum(share * losses) / ops.maximum(ops.sum(share), 1.0)
+
+    def pixel_share(self, losses: Tensor, valid: Tensor) -> Tensor:
+        """How much of each pixel counts: 1 if it is kept, 0 if not, in between at a tie."""
+        count = ops.sum(ops.cast(valid, "float32"))
+        kept = ops.ceil(self.min_kept * count)
+        hard = ops.logical_and(valid, losses > -math.log(self.threshold))
+        hard = ops.cast(hard, "float32")
+
+        def hardest() -> Tensor:
+            ranked = ops.top_k(losses, self.largest_kept(losses))[0]
+            edge = ops.take(ranked, ops.maximum(ops.cast(kept, "int32") - 1, 0))
+            above = ops.cast(losses > edge, "float32")
+            tied = ops.cast(ops.logical_and(valid, ops.equal(losses, edge)), "float32")
+            places = (kept - ops.sum(above)) / ops.maximum(ops.sum(tied), 1.0)
+            return above + tied * places
+
+        # Sorting is dear and early in training never needed.
+        return ops.cond(ops.sum(hard) < kept, hardest, lambda: hard)
+
+    def largest_kept(self, losses: Tensor) -> Tensor | int:
+        """Upper bound of the number of kept pixels, static where the batch's size is."""
+        pixels = ops.shape(losses)[0]
+        if isinstance(pixels, int):
+            return max(1, -int(-self.min_kept * pixels // 1))
+        return ops.cast(ops.ceil(self.min_kept * ops.cast(pixels, "float32")), "int32")
+
+    def get_config(self) -> dict:
+        return {
+            **super().get_config(),
+            "threshold": self.threshold,
+            "min_kept": self.min_kept,
+            "ignore_label": self.ignore_label,
+            "class_weights": self.class_weights,
+        }

@@ -1,0 +1,84 @@
+"""What a finished run leaves behind for people: scores as JSON and a report to look at."""
+
+from __future__ import annotations
+
+import json
+
+import numpy as np
+
+from asap_tf.data.dataset import Dataset
+from asap_tf.data.images import read_pair
+from asap_tf.evaluation import Evaluation, evaluate
+from asap_tf.report import Example, write_report
+from asap_tf.runtime import Segmenter, load
+from asap_tf.training.monitor import duration
+from asap_tf.training.run_folder import RunFolder, write_text
+
+SHOWN = 2
+"""Frames in the report from the top, from the middle and from the bottom of the ranking."""
+
+
+def write_results(run: RunFolder, dataset: Dataset) -> Evaluation:
+    """Scores `model.keras` on the validation split and writes `metrics.json` and `report.html`.
+
+    Args:
+        run: A run that has been validated at least once.
+        dataset: The dataset of its recipe.
+
+    Returns:
+        The evaluation.
+    """
+    recipe = run.recipe
+    segmenter = load(run.path)
+    evaluation = evaluate(segmenter, dataset, recipe.data.val_split)
+    step = segmenter.metadata["step"]
+    log = run.read_log()
+    minutes = sum(entry.get("seconds", 0.0) for entry in log) / 60
+    write_text(
+        run.metrics,
+        json.dumps(
+            {
+                **evaluation.scores.to_dict(),
+                "split": recipe.data.val_split,
+                "frames": evaluation.num_frames,
+                "step": step,
+                "training_minutes": round(minutes, 1),
+            },
+            indent=1,
+        ),
+    )
+    write_report(
+        run.report,
+        recipe.name,
+        log,
+        evaluation,
+        recipe.to_yaml(),
+        dataset.classes,
+        examples(segmenter, dataset, evaluation),
+        {
+            "training time": duration(60 * minutes),
+            "best step": f"{step:,}",
+            "parameters": f"{segmenter.model.count_params():,}",
+            "validation frames": evaluation.num_frames,
+        },
+    )
+    return evaluation
+
+
+def examples(segmenter: Segmenter, dataset: Dataset, evaluation: Evaluation) -> list[Example]:
+    """The best, median and worst frames of an evaluation, with their predictions."""
+    ranked = evaluation.ranked()
+    middle = max(0, len(ranked) // 2 - SHOWN // 2)
+    chosen = {
+        "best": ranked[:SHOWN],
+        "median": ranked[middle : middle + SHOWN],
+        "worst": ranked[-SHOWN:],
+    }
+    result = []
+    for place, frames in chosen.items():
+        for score in frames:
+            frame, truth = read_pair(score.pair, dataset.encoding)
+            prediction = segmenter.predict(frame[np.newaxis])[0]
+            caption = f"{place}: {score.pair.image.name}"
+            result.append(Example(caption, frame, truth, prediction, score.miou))
+    return result

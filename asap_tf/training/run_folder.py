@@ -1,0 +1,168 @@
+"""A run is a folder: recipe, log, checkpoints, model, metrics, report."""
+
+from __future__ import annotations
+
+import json
+import os
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from asap_tf.errors import AsapError, UsageError
+from asap_tf.files import written_whole
+from asap_tf.recipe import Recipe, load_recipe
+
+KEPT_CHECKPOINTS = 2
+
+
+@dataclass(frozen=True)
+class Checkpoint:
+    """Everything that training goes on from.
+
+    Attributes:
+        step: Steps done.
+        best_miou: Of the validations so far, 0..1, or None before the first.
+        arrays: Weights and optimiser variables by name.
+    """
+
+    step: int
+    best_miou: float | None
+    arrays: dict[str, np.ndarray]
+
+
+class RunFolder:
+    """The files of one training, each written whole or not at all.
+
+    Attributes:
+        path: The folder. Holds `recipe.yaml`, `log.jsonl`, `checkpoints/`, `model.keras`,
+            `metrics.json`, `report.html` and `tensorboard/`.
+    """
+
+    def __init__(self, path: Path):
+        self.path = path
+        self.model = path / "model.keras"
+        self.metrics = path / "metrics.json"
+        self.report = path / "report.html"
+        self._log = path / "log.jsonl"
+        self._recipe = path / "recipe.yaml"
+        self._checkpoints = path / "checkpoints"
+        self._events: Any = None
+
+    def require_free(self) -> None:
+        """Refuses a folder that holds anything already.
+
+        Raises:
+            UsageError: if it does, or is a file.
+        """
+        if self.path.exists() and (not self.path.is_dir() or any(self.path.iterdir())):
+            raise UsageError(
+                f"{self.path}: exists already; give another --out, or go on with "
+                f"--resume {self.path}"
+            )
+
+    def start(self, recipe: Recipe) -> None:
+        """Makes the folder, if it is new, and puts the resolved recipe into it.
+
+        Raises:
+            AsapError: if it cannot be written to.
+        """
+        try:
+            self._checkpoints.mkdir(parents=True, exist_ok=True)
+            write_text(self._recipe, recipe.to_yaml())
+        except OSError as error:
+            raise AsapError(f"{self.path}: cannot be written to: {error.strerror}") from error
+
+    @property
+    def recipe(self) -> Recipe:
+        """The recipe as resolved at the start.
+
+        Raises:
+            UsageError: if this is not the folder of a run.
+        """
+        if not self._recipe.is_file():
+            raise UsageError(f"{self.path}: not a run folder: no recipe.yaml in it")
+        return load_recipe(self._recipe)
+
+    def save(self, checkpoint: Checkpoint) -> None:
+        """Writes a checkpoint, then removes all but the last two.
+
+        Raises:
+            AsapError: if it cannot be written; earlier checkpoints stay.
+        """
+        target = self._checkpoints / f"{checkpoint.step:08d}.npz"
+        state = {"step": checkpoint.step, "best_miou": checkpoint.best_miou}
+        try:
+            with written_whole(target) as aside, aside.open("wb") as file:
+                np.savez(file, __state__=np.array(json.dumps(state)), **checkpoint.arrays)
+                file.flush()
+                os.fsync(file.fileno())
+        except OSError as error:
+            raise AsapError(
+                f"{target}: checkpoint cannot be written: {error.strerror}; once there is room, "
+                f"go on with: asap-tf train --resume {self.path}"
+            ) from error
+        for old in self._saved()[:-KEPT_CHECKPOINTS]:
+            old.unlink()
+
+    def latest(self) -> Checkpoint | None:
+        """The last checkpoint, or None if the run has not got that far.
+
+        Raises:
+            AsapError: if it is damaged.
+        """
+        saved = self._saved()
+        if not saved:
+            return None
+        try:
+            with np.load(saved[-1], allow_pickle=False) as archive:
+                arrays = {name: archive[name] for name in archive.files}
+            state = json.loads(str(arrays.pop("__state__")))
+        except Exception as error:
+            raise AsapError(
+                f"{saved[-1]}: damaged checkpoint; remove it to go on from the one before"
+            ) from error
+        return Checkpoint(state["step"], state["best_miou"], arrays)
+
+    def _saved(self) -> list[Path]:
+        return sorted(self._checkpoints.glob("[0-9]*.npz"))
+
+    def log(self, entry: dict[str, Any]) -> None:
+        """Appends one line to the log."""
+        with self._log.open("a", encoding="utf-8") as file:
+            file.write(json.dumps(entry) + "\n")
+
+    def write_scalars(self, step: int, values: dict[str, float]) -> None:
+        """Adds values to the run's TensorBoard events."""
+        import tensorflow as tf
+
+        if self._events is None:
+            self._events = tf.summary.create_file_writer(str(self.path / "tensorboard"))
+        with self._events.as_default(step=step):
+            for name, value in values.items():
+                tf.summary.scalar(name, value)
+        self._events.flush()
+
+    def read_log(self) -> list[dict[str, Any]]:
+        """The log's entries; a last line cut short by a crash is left out."""
+        if not self._log.exists():
+            return []
+        entries = []
+        for line in self._log.read_text(encoding="utf-8").splitlines():
+            try:
+                entries.append(json.loads(line))
+            except json.JSONDecodeError:
+                break
+        return entries
+
+    def rewind_log(self, step: int) -> None:
+        """Drops entries after `step`: the steps they tell of will be taken again."""
+        entries = [e for e in self.read_log() if e["step"] <= step]
+        write_text(self._log, "".join(json.dumps(e) + "\n" for e in entries))
+
+
+def write_text(path: Path, text: str) -> None:
+    """Writes a text file whole or not at all."""
+    with written_whole(path) as aside:
+        aside.write_text(text, encoding="utf-8")

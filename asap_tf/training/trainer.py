@@ -1,0 +1,247 @@
+"""The training loop: fit an epoch, validate, save, until the steps are done."""
+
+from __future__ import annotations
+
+import contextlib
+from typing import Any
+
+import keras
+import numpy as np
+
+from asap_tf.data.augment import Augmentation
+from asap_tf.data.check import CheckReport
+from asap_tf.data.dataset import Dataset
+from asap_tf.data.pipeline import pair_reader, reader_error, steps_per_epoch, training_batches
+from asap_tf.errors import AsapError, UsageError
+from asap_tf.evaluation import Evaluation, evaluate
+from asap_tf.losses import OhemCrossEntropy
+from asap_tf.models import ASAPNet
+from asap_tf.models.weights import copy_matching
+from asap_tf.recipe import Recipe
+from asap_tf.runtime import Segmenter, save_model
+from asap_tf.training.monitor import Monitor, stop_on_signals
+from asap_tf.training.optimizers import build_optimizer
+from asap_tf.training.precision import dtype_policy, resolve_precision
+from asap_tf.training.run_folder import Checkpoint, RunFolder
+
+
+class Interrupted(AsapError):
+    """Somebody asked the training to stop; it has been saved."""
+
+    def __init__(self, message: str, signal_number: int):
+        super().__init__(message)
+        self.exit_code = 128 + signal_number
+
+
+class Trainer:
+    """One training, from a fresh or an interrupted run folder to its end.
+
+    Args:
+        run: Where it is recorded; training goes on from the last checkpoint in it.
+        recipe: Says everything.
+        dataset: What the recipe's `data` section opens.
+        report: The check of the dataset's training and validation split.
+
+    Raises:
+        AsapError: if the dataset has defects, or weights cannot be had.
+        UsageError: if recipe, dataset and weights do not fit together.
+    """
+
+    def __init__(self, run: RunFolder, recipe: Recipe, dataset: Dataset, report: CheckReport):
+        self.run = run
+        self.recipe = recipe
+        self.dataset = dataset
+        refuse_defects(report)
+        self.pairs = dataset.pairs(recipe.data.train_split)
+        dataset.pairs(recipe.data.val_split)
+        self.read = pair_reader(dataset.encoding, recipe.data.cache)
+        self.steps_per_epoch = steps_per_epoch(len(self.pairs), recipe.train.batch_size)
+        self.total_steps = self.steps_per_epoch * recipe.train.epochs
+
+        keras.utils.set_random_seed(recipe.train.seed)
+        self.optimizer = build_optimizer(recipe.optimizer, self.total_steps)
+        self.schedule = self.optimizer.schedule
+        class_weights = resolve_class_weights(
+            recipe.loss.class_weights, report.class_pixels[recipe.data.train_split]
+        )
+        with strategy_scope(), dtype_policy(resolve_precision(recipe.train.precision)):
+            self.model = compile_model(recipe, dataset, self.optimizer, class_weights)
+        options = recipe.model.model_dump(exclude={"name", "weights"})
+        self.deployed = ASAPNet(len(dataset.classes), (None, None, 3), **options)
+
+        self.step = 0
+        self.best_miou: float | None = None
+        self.restore()
+
+    def restore(self) -> None:
+        """Goes back to the run's last checkpoint, if it has one."""
+        checkpoint = self.run.latest()
+        if checkpoint is None:
+            return
+        for name, variable in self.variables().items():
+            variable.assign(checkpoint.arrays[name])
+        self.step = checkpoint.step
+        self.best_miou = checkpoint.best_miou
+        self.run.rewind_log(self.step)
+
+    def save(self) -> None:
+        """Writes a checkpoint of this very step."""
+        arrays = {name: np.asarray(v) for name, v in self.variables().items()}
+        self.run.save(Checkpoint(self.step, self.best_miou, arrays))
+
+    def variables(self) -> dict[str, keras.Variable]:
+        """All that steps change: weights, running statistics, optimiser state, averages."""
+        groups = {"model": self.model.variables, "optimizer": self.model.optimizer.variables}
+        return {f"{group}/{i:04d}": v for group, vs in groups.items() for i, v in enumerate(vs)}
+
+    def train(self) -> None:
+        """Takes all steps that are left.
+
+        Raises:
+            Interrupted: after saving, on SIGINT or SIGTERM.
+            AsapError: if the loss is no number any more, or a file went bad under the training.
+        """
+        self.run.start(self.recipe)
+        every = self.recipe.train.validate_every
+        with stop_on_signals() as stop:
+            monitor = Monitor(self, stop)
+            while self.step < self.total_steps:
+                epoch = self.step // self.steps_per_epoch + 1
+                self.fit(epoch, monitor)
+                finished = self.step == self.total_steps
+                if self.step == epoch * self.steps_per_epoch and (finished or epoch % every == 0):
+                    monitor.validated(self.validate())
+                self.save()
+                if stop.requested and not finished:
+                    raise Interrupted(
+                        f"stopped at step {self.step} of {self.total_steps} and saved; go on "
+                        f"with: asap-tf train --resume {self.run.path}",
+                        stop.requested,
+                    )
+
+    def fit(self, epoch: int, monitor: Monitor) -> None:
+        """Takes the steps that are left of an epoch, counted from 1."""
+        batches = training_batches(
+            self.pairs,
+            self.read,
+            Augmentation(**self.recipe.augment.model_dump()),
+            self.recipe.train.batch_size,
+            self.recipe.train.seed,
+            self.step,
+            epoch * self.steps_per_epoch,
+        )
+        heads = list(self.model.output)
+        batches = batches.map(lambda frames, labels: (frames, dict.fromkeys(heads, labels)))
+        try:
+            self.model.fit(
+                batches,
+                initial_epoch=epoch - 1,
+                epochs=epoch,
+                shuffle=False,
+                verbose=0,
+                callbacks=[monitor],
+            )
+        except Exception as error:
+            problem = reader_error(error)
+            if problem is None:
+                raise
+            raise AsapError(
+                f"{problem}; mend it, then go on with: asap-tf train --resume {self.run.path}"
+            ) from error
+
+    def validate(self) -> Evaluation:
+        """Scores the run on its validation split; the best so far is kept as `model.keras`."""
+        self.deploy()
+        size = self.recipe.eval.size
+        segmenter = Segmenter(self.deployed, self.dataset.classes, size)
+        evaluation = evaluate(segmenter, self.dataset, self.recipe.data.val_split)
+        miou = evaluation.scores.miou
+        if self.best_miou is None or miou > self.best_miou:
+            self.best_miou = miou
+            save_model(
+                self.deployed,
+                self.run.model,
+                self.dataset.classes,
+                size,
+                recipe=self.recipe.model_dump(mode="json"),
+                step=self.step,
+                scores=evaluation.scores.to_dict(),
+            )
+        return evaluation
+
+    def deploy(self) -> None:
+        """Brings the weights, averaged if the recipe says so, into the float32 network."""
+        trained = [np.array(v) for v in self.model.trainable_variables]
+        self.optimizer.apply_averages(self.model.trainable_variables)
+        copy_matching(self.model, self.deployed)
+        for variable, value in zip(self.model.trainable_variables, trained, strict=True):
+            variable.assign(value)
+
+
+def compile_model(
+    recipe: Recipe,
+    dataset: Dataset,
+    optimizer: keras.optimizers.Optimizer,
+    class_weights: list[float] | None,
+) -> keras.Model:
+    """The network with its auxiliary heads and total loss, L = Lpred + alpha L1 + beta L2."""
+    loss = recipe.loss
+    options = recipe.model.model_dump(exclude={"name"})
+    model = ASAPNet(
+        len(dataset.classes), (*recipe.augment.crop, 3), **options, aux_heads=True
+    )
+    ohem = OhemCrossEntropy(loss.threshold, loss.min_kept, class_weights=class_weights)
+    model.compile(
+        optimizer,
+        loss=dict.fromkeys(model.output, ohem),
+        loss_weights={"logits": 1.0, "aux3": loss.aux3, "aux4": loss.aux4},
+    )
+    model.optimizer.build(model.trainable_variables)
+    return model
+
+
+def refuse_defects(report: CheckReport) -> None:
+    """Raises AsapError, naming the first defect, if there is any."""
+    if not report.defects:
+        return
+    first, *others = report.defects
+    more = f" (and {len(others)} more)" if others else ""
+    raise AsapError(
+        f"{first.path}: {first.problem}{more}; all of them: asap-tf data check "
+        f"{report.dataset.root}"
+    )
+
+
+def resolve_class_weights(
+    wanted: str | tuple[float, ...] | None, pixels: np.ndarray
+) -> list[float] | None:
+    """One factor per class, or None.
+
+    Args:
+        wanted: The recipe's `loss.class_weights`.
+        pixels: Pixels of each class in the training masks.
+
+    Raises:
+        UsageError: if a list has another length than there are classes.
+    """
+    if wanted is None:
+        return None
+    if wanted == "balanced":
+        weights = 1 / np.log(1.1 + pixels / pixels.sum())
+        return (weights / weights.mean()).tolist()
+    if len(wanted) != len(pixels):
+        raise UsageError(
+            f"loss.class_weights: {len(wanted)} factors, but the dataset has {len(pixels)} classes"
+        )
+    return [float(w) for w in wanted]
+
+
+def strategy_scope() -> contextlib.AbstractContextManager[Any]:
+    """TensorFlow's MirroredStrategy over all GPUs where there are several, else nothing."""
+    if keras.backend.backend() != "tensorflow":
+        return contextlib.nullcontext()
+    import tensorflow as tf
+
+    if len(tf.config.list_physical_devices("GPU")) < 2:
+        return contextlib.nullcontext()
+    return tf.distribute.MirroredStrategy().scope()

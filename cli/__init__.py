@@ -1,0 +1,71 @@
+"""The command line, `asap-tf`: one thin file per verb, imported when it is asked for."""
+
+from __future__ import annotations
+
+import importlib
+import os
+import sys
+from typing import Any
+
+import click
+
+from asap_tf import __version__
+from asap_tf.errors import AsapError
+
+VERBS = {
+    "train": "Train a network by a recipe.",
+    "eval": "Score a model on a dataset.",
+    "predict": "Label images, folders and videos.",
+    "info": "Say what a model is.",
+    "data": "Make, check and look at datasets.",
+    "demo": "Render streets, train on them, and look at the result.",
+}
+
+
+class Verbs(click.Group):
+    """A group that imports a verb's file only when that verb is called."""
+
+    def list_commands(self, ctx: click.Context) -> list[str]:
+        """The verbs, in the order in which they are used."""
+        return list(VERBS)
+
+    def get_command(self, ctx: click.Context, name: str) -> click.Command | None:
+        """The command of one verb."""
+        if name not in VERBS:
+            return None
+        return importlib.import_module(f"asap_tf.cli.{name}").command
+
+    def resolve_command(self, ctx: click.Context, args: list[str]) -> Any:
+        """Finds the verb; a mistyped one is answered with the nearest."""
+        from asap_tf.errors import nearest
+
+        if args and args[0] not in VERBS and not args[0].startswith("-"):
+            raise click.UsageError(f"no such command '{args[0]}'; {nearest(args[0], VERBS)}", ctx)
+        return super().resolve_command(ctx, args)
+
+    def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
+        """Lists the verbs without importing them."""
+        with formatter.section("Commands"):
+            formatter.write_dl(list(VERBS.items()))
+
+
+@click.group(cls=Verbs, context_settings={"help_option_names": ["-h", "--help"]})
+@click.version_option(__version__)
+def group() -> None:
+    """Real-time semantic segmentation of street scenes (ASAP)."""
+
+
+def main() -> None:
+    """Runs the command line; mistakes end in one line and exit code 1 or 2, never a traceback."""
+    # TensorFlow's start-up chatter says nothing that a user of this program can act on.
+    os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
+    try:
+        group.main(standalone_mode=False)
+    except click.exceptions.Abort:
+        sys.exit(130)
+    except click.ClickException as error:
+        error.show()
+        sys.exit(error.exit_code)
+    except AsapError as error:
+        click.echo(f"Error: {error}", err=True)
+        sys.exit(error.exit_code)

@@ -1,0 +1,60 @@
+"""`asap-tf eval`."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import click
+
+
+@click.command()
+@click.argument("model", type=click.Path(path_type=Path))
+@click.option("--data", type=click.Path(path_type=Path), required=True, help="Dataset's folder.")
+@click.option("--split", default="val", show_default=True, help="Split to score.")
+@click.option("--scales", multiple=True, type=float, default=(1.0,), help="Repeat to average.")
+@click.option("--flip", is_flag=True, help="Average with the mirrored frame too.")
+@click.option("--json", "json_file", type=click.Path(path_type=Path), help="Write scores here.")
+@click.option(
+    "--submission",
+    type=click.Path(path_type=Path),
+    help="Instead of scoring, write the split for the Cityscapes test server (.zip).",
+)
+def command(
+    model: Path,
+    data: Path,
+    split: str,
+    scales: tuple[float, ...],
+    flip: bool,
+    json_file: Path | None,
+    submission: Path | None,
+) -> None:
+    """Score MODEL, a run folder or .keras file, at the resolution of the labels.
+
+    \b
+    asap-tf eval runs/camvid --data CamVid
+    asap-tf eval model.keras --data Cityscapes --scales 0.75 --scales 1 --scales 1.5 --flip
+    asap-tf eval model.keras --data Cityscapes --split test --submission test.zip
+    """
+    from asap_tf.data import open_dataset
+
+    dataset = open_dataset(data)
+    dataset.pairs(split)
+
+    from asap_tf.evaluation import evaluate
+    from asap_tf.runtime import load
+    from asap_tf.submission import write_submission
+
+    segmenter = load(model)
+    if submission is not None:
+        write_submission(segmenter, dataset, split, submission)
+        click.echo(f"{submission}: {len(dataset.pairs(split))} label maps, checked")
+        return
+    evaluation = evaluate(segmenter, dataset, split, scales, flip)
+    click.echo(evaluation.scores.table())
+    if json_file is not None:
+        from asap_tf.files import written_whole
+
+        scores = {**evaluation.scores.to_dict(), "split": split, "frames": evaluation.num_frames}
+        with written_whole(json_file) as aside:
+            aside.write_text(json.dumps(scores, indent=1), encoding="utf-8")

@@ -1,0 +1,31 @@
+"""`asap-tf predict`."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import click
+
+
+@click.command()
+@click.argument("model", type=click.Path(path_type=Path))
+@click.argument("inputs", nargs=-1, required=True, type=click.Path(path_type=Path))
+@click.option("--out", type=click.Path(path_type=Path), required=True, help="Folder for results.")
+@click.option(
+    "--mode",
+    type=click.Choice(["overlay", "color", "ids"]),
+    default="overlay",
+    show_default=True,
+    help="Frame under its labels, colours alone, or raw train ids.",
+)
+def command(model: Path, inputs: tuple[Path, ...], out: Path, mode: str) -> None:
+    """Label INPUTS (images, folders of images, videos) with MODEL.
+
+    \b
+    asap-tf predict runs/camvid street.jpg drive.mp4 --out predictions
+    """
+    from asap_tf.prediction import predict_inputs
+    from asap_tf.runtime import load
+
+    for path in predict_inputs(load(model), inputs, out, mode):
+        click.echo(path)

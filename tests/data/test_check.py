@@ -1,0 +1,98 @@
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from asap_tf.data import open_dataset
+from asap_tf.data.check import check_dataset
+from asap_tf.errors import UsageError
+
+
+def test_counts_and_shares_against_a_plain_count(camvid_root: Path) -> None:
+    report = check_dataset(open_dataset(camvid_root))
+    assert report.counts == {"train": 4, "val": 2}
+    assert report.defects == []
+    for split in report.counts:
+        masks = [np.array(Image.open(p)) for p in (camvid_root / f"{split}annot").iterdir()]
+        expected = [sum(int((mask == i).sum()) for mask in masks) for i in range(12)]
+        assert report.class_pixels[split].tolist() == expected[:11]
+        assert report.class_pixels[split].dtype == np.int64
+        assert report.ignored_pixels[split] == expected[11]
+        assert report.ignored_share[split] == pytest.approx(expected[11] / sum(expected))
+
+
+def test_every_defect_is_found_in_one_pass(camvid_root: Path) -> None:
+    train, truth = camvid_root / "train", camvid_root / "trainannot"
+    # Both files of one pair are bad: both must be told.
+    Image.open(train / "0000.png").convert("L").save(train / "0000.png")
+    Image.fromarray(np.full((24, 32), 12, np.uint8)).save(truth / "0000.png")
+    (train / "0001.png").write_bytes((train / "0001.png").read_bytes()[:200])
+    Image.fromarray(np.zeros((24, 31), np.uint8)).save(truth / "0002.png")
+    (truth / "0003.png").unlink()
+    (camvid_root / "valannot/0000.png").rename(camvid_root / "valannot/9999.png")
+    (camvid_root / "test").mkdir()
+
+    report = check_dataset(open_dataset(camvid_root))
+    assert report.counts == {"train": 3, "val": 1, "test": 0}
+    problems = {defect.path.relative_to(camvid_root): defect.problem for defect in report.defects}
+    begins = {
+        "train/0000.png": "a grey image; 8-bit RGB is needed",
+        "trainannot/0000.png": "holds ids outside the class table: 12",
+        "train/0001.png": "broken (",
+        "trainannot/0002.png": "31 x 24 pixels, but its frame has 32 x 24",
+        "train/0003.png": "no partner: ",
+        "val/0000.png": "no partner: ",
+        "valannot/9999.png": "no partner: ",
+        ".": "split 'test' holds no frames",
+    }
+    assert problems.keys() == {Path(name) for name in begins}
+    for name, begin in begins.items():
+        assert problems[Path(name)].startswith(begin)
+
+    lines = report.summary().splitlines()
+    for defect in report.defects:
+        assert f"{defect.path}: {defect.problem}" in lines
+    assert lines[-1] == "8 defects"
+
+
+def test_a_class_that_never_occurs_is_a_warning(camvid_root: Path) -> None:
+    for mask in (camvid_root / "valannot").iterdir():
+        Image.fromarray(np.full((24, 32), 3, np.uint8)).save(mask)
+    report = check_dataset(open_dataset(camvid_root), ["val"])
+    assert report.defects == []
+    assert len(report.warnings) == 10
+    assert "class 'sky' never occurs in split 'val'" in report.warnings
+    assert not any("road" in warning for warning in report.warnings)
+
+
+def test_summary_is_a_table(bdd100k_root: Path) -> None:
+    lines = check_dataset(open_dataset(bdd100k_root)).summary().splitlines()
+    assert lines[0] == f"{bdd100k_root}: bdd100k, 19 classes"
+    assert lines[1].split() == ["train", "val", "test"]
+    assert lines[2].split() == ["frames", "2", "1", "1"]
+    shares = [line.split()[-3:] for line in lines[3:23]]
+    assert [line.split()[0] for line in lines[3:5]] == ["road", "sidewalk"]
+    assert sum(float(share[0].rstrip("%")) for share in shares) == pytest.approx(100, abs=0.2)
+    # Without masks there is nothing to share out, and nothing to warn of.
+    assert {share[2] for share in shares} == {"-"}
+    assert lines[23:] == ["no defects"]
+
+
+def test_splits_can_be_chosen(camvid_root: Path) -> None:
+    (camvid_root / "train/0000.png").write_bytes(b"")
+    dataset = open_dataset(camvid_root)
+    assert check_dataset(dataset, ["val"]).defects == []
+    assert [d.path.name for d in check_dataset(dataset, ["train"]).defects] == ["0000.png"]
+    with pytest.raises(UsageError, match="no split 'vla'; did you mean 'val'?"):
+        check_dataset(dataset, ["vla"])
+
+
+def test_the_real_frames_have_no_defect(real_data: Path) -> None:
+    report = check_dataset(open_dataset(real_data / "camvid"))
+    assert report.defects == [] and report.warnings == []
+    assert report.counts == {"train": 367, "val": 101}
+    for split, pixels in report.class_pixels.items():
+        assert pixels.sum() + report.ignored_pixels[split] == report.counts[split] * 360 * 480

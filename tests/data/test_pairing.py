@@ -1,0 +1,56 @@
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from asap_tf.data.dataset import Pair
+from asap_tf.data.pairing import FRAME_ENDINGS, MASK_ENDINGS, find_files, match
+from asap_tf.errors import AsapError
+
+
+def touch(root: Path, *names: str) -> None:
+    for name in names:
+        (root / name).parent.mkdir(parents=True, exist_ok=True)
+        (root / name).touch()
+
+
+def test_files_are_found_by_ending_in_every_subfolder(tmp_path: Path) -> None:
+    touch(tmp_path, "a.JPG", "deep/er/b.png", "c_mask.png", "d.txt", "._a.jpg", ".hidden.png")
+    assert find_files(tmp_path, (".jpg", "_mask.png")) == {
+        "a": [tmp_path / "a.JPG"],
+        "c": [tmp_path / "c_mask.png"],
+    }
+    assert find_files(tmp_path, (".png",)).keys() == {"deep/er/b", "c_mask"}
+    assert find_files(tmp_path / "absent", (".png",)) == {}
+
+
+def test_pairs_are_sorted_and_the_rest_stands_alone(tmp_path: Path) -> None:
+    touch(tmp_path, "i/b.jpg", "i/a.png", "i/z/a.png", "i/only.png", "m/a.png", "m/b.png")
+    touch(tmp_path, "m/z/a.png", "m/spare.png", "m/only.jpg")
+    images = find_files(tmp_path / "i", FRAME_ENDINGS)
+    pairs, alone = match(images, find_files(tmp_path / "m", MASK_ENDINGS))
+    i, m = tmp_path / "i", tmp_path / "m"
+    assert pairs == (
+        Pair(i / "a.png", m / "a.png"),
+        Pair(i / "b.jpg", m / "b.png"),
+        Pair(i / "z/a.png", m / "z/a.png"),
+    )
+    assert alone == (i / "only.png", m / "spare.png")
+
+
+def test_two_frames_of_one_name_are_not_guessed_at(tmp_path: Path) -> None:
+    touch(tmp_path, "i/a.jpg", "i/a.png", "m/a.png")
+    images = find_files(tmp_path / "i", FRAME_ENDINGS)
+    pairs, alone = match(images, find_files(tmp_path / "m", MASK_ENDINGS))
+    assert pairs == ()
+    assert alone == (tmp_path / "i/a.jpg", tmp_path / "i/a.png", tmp_path / "m/a.png")
+
+
+def test_a_folder_that_cannot_be_listed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def denied(path: str) -> None:
+        raise PermissionError(13, "Permission denied", path)
+
+    monkeypatch.setattr("os.scandir", denied)
+    with pytest.raises(AsapError, match=r": the folder cannot be listed \(Permission denied\)"):
+        find_files(tmp_path, (".png",))

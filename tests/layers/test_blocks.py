@@ -1,0 +1,31 @@
+from __future__ import annotations
+
+import cv2
+import keras
+import numpy as np
+import pytest
+
+from asap_tf.layers.blocks import conv, resample
+
+
+def apply(function, x):
+    inputs = keras.Input(x.shape[1:])
+    return np.asarray(keras.Model(inputs, function(inputs))(x))
+
+
+@pytest.mark.parametrize(("stride", "new_stride"), [(4, 8), (8, 8), (16, 8), (32, 8), (32, 4)])
+def test_resample_equals_opencv(stride, new_stride):
+    x = np.random.default_rng(0).normal(size=(1, 8, 12, 2)).astype("float32")
+    y = apply(lambda t: resample(t, stride, new_stride, "r"), x)
+    size = (12 * stride // new_stride, 8 * stride // new_stride)
+    np.testing.assert_allclose(y[0], cv2.resize(x[0], size), atol=1e-5)
+
+
+def test_strided_convolution_is_padded_on_both_sides():
+    x = np.zeros((1, 4, 4, 1), "float32")
+    x[0, 0, 0, 0] = 1
+    inputs = keras.Input(x.shape[1:])
+    model = keras.Model(inputs, conv(inputs, 1, 3, 2, "c"))
+    model.get_layer("c").set_weights([np.arange(9, dtype="float32").reshape(3, 3, 1, 1)])
+    # Padded by one all around, the corner pixel lies under the kernel's centre.
+    assert np.asarray(model(x))[0, 0, 0, 0] == 4
