@@ -19,7 +19,7 @@ from asap_tf.data.dataset import MaskEncoding, Pair
 from asap_tf.errors import AsapError, UsageError
 
 FORMATS = ("PNG", "JPEG", "WEBP", "BMP", "TIFF")
-MOST_PIXELS = 64 * 2**20
+MOST_PIXELS = 64_000_000
 """More than any camera frame; beyond, a small file could claim all the memory."""
 
 _MODES = {
@@ -89,7 +89,11 @@ def read_mask(path: Path, encoding: MaskEncoding) -> np.ndarray:
         kind = _describe(image)
         if encoding.mode == "RGB":
             if kind not in (_MODES["RGB"], _MODES["RGBA"], _MODES["P"]):
-                raise BadFile(path, f"{kind}; a mask of RGB colours is needed")
+                raise BadFile(
+                    path,
+                    f"{kind}; a mask of RGB colours is needed: "
+                    "export it in colours, or describe the dataset with index masks",
+                )
             raw = np.asarray(image.convert("RGB"))
         else:
             if kind not in (_MODES["L"], _MODES["P"]):
@@ -183,7 +187,7 @@ def _opened(path: Path) -> Iterator[ImageFile.ImageFile]:
         raise BadFile(path, f"broken ({error}); copy or download it again") from None
 
 
-_TOO_LARGE = f"at most {MOST_PIXELS // 2**20} million are read: give a smaller image"
+_TOO_LARGE = f"at most {MOST_PIXELS // 10**6} million are read: give a smaller image"
 
 
 def _describe(image: ImageFile.ImageFile) -> str:

@@ -93,7 +93,7 @@ def test_a_resumed_run_sees_what_it_would_have_seen(start: int, dataset: Dataset
 
 
 def test_batches_do_not_hang_on_the_number_of_threads(dataset: Dataset) -> None:
-    expected = batches(dataset, 0, 9)
+    expected = batches(dataset, 0, 14, 1)
     read: list[Pair] = []
 
     def late(pair: Pair) -> tuple[np.ndarray, np.ndarray]:
@@ -106,7 +106,7 @@ def test_batches_do_not_hang_on_the_number_of_threads(dataset: Dataset) -> None:
         options = tf.data.Options()
         options.threading.private_threadpool_size = threads
         options.autotune.enabled = False
-        made = training_batches(dataset.pairs("train"), late, AUGMENTATION, 2, 5, 0, 9)
+        made = training_batches(dataset.pairs("train"), late, AUGMENTATION, 1, 5, 0, 14)
         assert_equal(list(made.with_options(options).as_numpy_iterator()), expected)
         orders.append(tuple(read))
         read.clear()

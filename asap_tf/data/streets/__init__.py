@@ -7,5 +7,6 @@ and place, not by colour, which is drawn anew for every object.
 """
 
 from asap_tf.data.streets.rendering import Frame, render
+from asap_tf.data.streets.writer import write_streets
 
-__all__ = ["Frame", "render"]
+__all__ = ["Frame", "render", "write_streets"]

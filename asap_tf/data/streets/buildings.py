@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import lru_cache
 from typing import Literal
 
 import cv2
@@ -13,103 +14,115 @@ from asap_tf.data.streets.paint import any_color, chance, hsv, pick, stone
 from asap_tf.data.streets.textures import leaves, masonry, railing, window
 
 
+_LEVELS = 16  # shades of one material
+_MATERIALS = ("wall", "trim", "sill", "ledge", "shop", "awning", "stripe", "display", "door")
+_PANES = 6  # groups of windows that have the same glass, or light behind it
+_FLOORS, _BAYS = 8, 9
+_CELL = (40, 34)  # pixels of one floor of one bay
+
+
+@lru_cache(maxsize=None)
+def _design(variant: int) -> np.ndarray:
+    """A facade without colours, uint8: material * _LEVELS + shade. Made once per process.
+
+    The panes follow the named materials; the ground floor is at the foot.
+    """
+    rng = np.random.default_rng([variant, 11])
+    rows, columns = _CELL
+    material = dict(zip(_MATERIALS, range(len(_MATERIALS)), strict=True))
+    style = pick(rng, ("single", "single", "pair", "band", "office"))
+    tile = np.full(_CELL, material["wall"], np.uint8)
+    margin = {"band": 0.02, "office": 0.06}.get(style, rng.uniform(0.16, 0.3))
+    left = max(1, int(columns * margin))
+    right = columns - left
+    top = int(rows * (0.08 if style == "office" else rng.uniform(0.2, 0.3)))
+    foot = int(rows * (0.94 if style == "office" else rng.uniform(0.68, 0.8)))
+    tile[top - 2 : foot + 2, max(0, left - 2) : right + 2] = material["trim"]
+    tile[foot : foot + 2, max(0, left - 3) : right + 3] = material["sill"]
+    if chance(rng, 0.4):
+        tile[-2:] = material["ledge"]
+    pane = np.zeros(_CELL, bool)
+    pane[top:foot, left:right] = True
+    if style in ("single", "pair"):
+        pane[top:foot, (left + right) // 2] = False
+        pane[(2 * top + foot) // 3, left:right] = False
+    plan = np.tile(tile, (_FLOORS, _BAYS))
+    groups = len(_MATERIALS) + rng.integers(_PANES, size=(_FLOORS, _BAYS)).astype(np.uint8)
+    glass = np.tile(pane, (_FLOORS, _BAYS))
+    plan[glass] = np.kron(groups, np.ones(_CELL, np.uint8))[glass]
+    if variant % 3:
+        plan[-rows:] = material["shop"]
+        plan[-rows : -rows + rows // 3] = material["awning"]
+        if chance(rng, 0.5):
+            for start in range(0, plan.shape[1], 10):
+                plan[-rows : -rows + rows // 3, start : start + 5] = material["stripe"]
+        for start in range(0, plan.shape[1], columns):
+            door = chance(rng, 0.3)
+            last = -1 if door else -int(rows * 0.18)
+            plan[-int(rows * 0.62) : last, start + 2 : start + columns - 2] = material["display"]
+            if door:
+                plan[-int(rows * 0.62) :, start + 8 : start + 22] = material["door"]
+    stain = np.clip(_LEVELS / 2 + 1.6 * window(rng, *plan.shape, 3), 0, _LEVELS - 1)
+    return plan * _LEVELS + stain.astype(np.uint8)
+
+
 def facade(rng: np.random.Generator, width: float, height: float, wall: Color, lit: float) -> Texture:
-    """The front of a building: floors of windows over a ground floor, a cornice on top.
+    """The front of a building: floors of windows, often over shops, under a cornice.
 
     Args:
-        rng: Draws the style.
+        rng: Draws the style and the colours.
         width: Metres.
         height: Metres.
         wall: Colour of the wall.
         lit: Share of the windows with light behind them.
     """
-    scale = 14
-    floors = max(1, round(height / rng.uniform(2.9, 3.9)))
-    bays = max(1, round(width / rng.uniform(1.7, 3.4)))
-    rows, columns = max(12, int(height * scale / floors)), max(10, int(width * scale / bays))
-    style = pick(rng, ("single", "single", "pair", "band", "office", "blind"))
+    rows, columns = _CELL
+    floors = min(_FLOORS, max(1, round(height / rng.uniform(2.9, 3.9))))
+    bays = min(_BAYS, max(1, round(width / rng.uniform(1.7, 3.4))))
     trim = shade(wall, pick(rng, (0.6, 1.35))) if chance(rng, 0.7) else any_color(rng)
-    tile = np.empty((rows, columns, 4), np.uint8)
-    tile[:] = (*wall, 0)
-    pane = np.zeros((rows, columns), np.uint8)
-    left, right, top, foot = _opening(rng, style, rows, columns)
-    if style != "blind":
-        cv2.rectangle(tile, (left - 2, top - 2), (right + 1, foot + 1), (*trim, 0), -1)
-        cv2.rectangle(tile, (left - 3, foot), (right + 2, foot + 2), (*shade(trim, 0.8), 0), -1)
-        pane[top:foot, left:right] = 255
-        middle = (left + right) // 2
-        if style in ("single", "pair"):
-            pane[top:foot, middle] = 0
-            pane[(2 * top + foot) // 3, left:right] = 0
-    if chance(rng, 0.3):
-        tile[-2:] = (*shade(wall, 0.75), 0)
-    pixels, glass = np.tile(tile, (floors, bays, 1)), np.tile(pane, (floors, bays))
-    sky = hsv(rng.uniform(0.5, 0.65), rng.uniform(0, 0.3), rng.uniform(0.12, 0.5))
-    tone = np.repeat(np.repeat(rng.uniform(0.5, 1.5, (floors, bays)), rows, 0), columns, 1)
-    on = np.repeat(np.repeat(rng.random((floors, bays)) < lit, rows, 0), columns, 1)
-    panes = glass > 0
-    light = np.array((*hsv(rng.uniform(0.08, 0.15), rng.uniform(0.2, 0.6), 0.95), 230))
-    pixels[panes, :3] = np.clip(tone[panes, None] * sky, 0, 255)
-    pixels[panes & on] = light
-    if chance(rng, 0.6):
-        _shops(rng, pixels, rows, columns, any_color(rng, (0.1, 0.9)), lit)
-    stain = np.clip(1.0 + 0.06 * window(rng, *pixels.shape[:2], 3), 0.7, 1.3)
-    pixels[..., :3] = cv2.multiply(pixels[..., :3], cv2.merge([stain] * 3), dtype=cv2.CV_8U)
-    pixels[: max(2, scale // 3), :, :3] = shade(trim, 0.9)
+    shop = any_color(rng, (0.1, 0.9))
+    sky = hsv(rng.uniform(0.5, 0.65), rng.uniform(0, 0.3), rng.uniform(0.12, 0.45))
+    lamp = hsv(rng.uniform(0.08, 0.15), rng.uniform(0.2, 0.6), 0.95)
+    colors = [wall, trim, shade(trim, 0.8), shade(wall, 0.75), shade(shop, 0.5), shop, shade(shop, 1.6)]
+    shown = lit > 0.2 and chance(rng, 0.7)
+    colors += [lamp if shown else shade(sky, 0.9), shade(shop, 0.3)]
+    on = [False] * 7 + [shown, False] + [chance(rng, lit) for _ in range(_PANES)]
+    colors += [lamp if group else shade(sky, rng.uniform(0.6, 1.5)) for group in on[len(colors) :]]
+    light = np.linspace(0.85, 1.15, _LEVELS)[None, :, None]
+    table = np.zeros((16 * _LEVELS, 4), np.uint8)
+    shades = np.clip(np.array(colors)[:, None] * light, 0, 255).reshape(-1, 3)
+    table[: len(shades), :3] = shades
+    table[: len(shades), 3] = np.repeat(np.array(on) * 230, _LEVELS)
+    plan = _design(int(rng.integers(18)))[-floors * rows :, : bays * columns]
+    pixels = cv2.LUT(cv2.merge([plan] * 4), table[None])
+    pixels[:5, :, :3] = shade(trim, 0.9)
     return Texture(pixels)
 
 
-def _opening(rng: np.random.Generator, style: str, rows: int, columns: int) -> tuple[int, ...]:
-    """Left, right, top and foot of the window in one bay of one floor."""
-    margin = {"band": 0.02, "office": 0.06}.get(style, rng.uniform(0.18, 0.3))
-    left = max(2, int(columns * margin))
-    top = int(rows * (0.08 if style == "office" else rng.uniform(0.2, 0.3)))
-    foot = int(rows * (0.94 if style == "office" else rng.uniform(0.68, 0.8)))
-    return left, columns - left, top, foot
-
-
-def _shops(
-    rng: np.random.Generator, pixels: np.ndarray, rows: int, columns: int, color: Color, lit: float
-) -> None:
-    """Turns the ground floor into shop windows and doors under a sign or an awning."""
-    height, width = pixels.shape[:2]
-    top = height - rows
-    pixels[top:] = (*shade(color, 0.6), 0)
-    pixels[top : top + rows // 4] = (*color, 0)
-    if chance(rng, 0.4):
-        for left in range(0, width, 8):
-            pixels[top : top + rows // 3, left : left + 4] = (*shade(color, 1.6), 0)
-    glow = 230 if lit > 0.2 and chance(rng, 0.7) else 0
-    glass: Color = (230, 215, 170) if glow else hsv(0.58, 0.2, rng.uniform(0.15, 0.45))
-    for left in range(0, width, columns):
-        door = chance(rng, 0.25)
-        first, last = top + int(rows * 0.36), height - (0 if door else int(rows * 0.16))
-        pixels[first:last, left + 2 : left + columns - 2] = (*glass, glow)
-        if door:
-            pixels[first:last, left + columns // 2] = (*shade(color, 0.4), 0)
-
-
 def building(
-    rng: np.random.Generator, length: float, depth: float, height: float, side: int, lit: float
+    rng: np.random.Generator,
+    size: tuple[float, float, float],
+    side: int,
+    lit: float,
+    attached: bool = False,
 ) -> Mesh:
     """A building whose front is the plane x = 0, z from 0 to `length`.
 
     Args:
         rng: Draws the style.
-        length: Metres along the street.
-        depth: Metres away from it.
-        height: Metres up to the eaves.
+        size: Metres along the street, away from it, and up to the eaves.
         side: 1 if it stands to the right of its front, -1 if to the left.
         lit: Share of lit windows.
+        attached: The end at z = 0 has no windows, since another building stands there.
     """
+    length, depth, height = size
     mesh = Mesh(ID["building"])
     wall = stone(rng, (0.2, 0.85)) if chance(rng, 0.5) else any_color(rng, (0, 0.75), (0.2, 0.9))
     front = "left" if side > 0 else "right"
     x = (0.0, depth) if side > 0 else (-depth, 0.0)
-    textures: dict[str, Texture] = {
-        front: facade(rng, length, height, wall, lit),
-        "back": facade(rng, depth, height, wall, lit),
-    }
+    textures = {front: facade(rng, length, height, wall, lit)}
+    if not attached:
+        textures["back"] = facade(rng, depth, height, wall, lit)
     mesh.box(x, (0, height), (0, length), wall, textures)
     if height < 12 and chance(rng, 0.75):
         _roof(mesh, x, height, length, any_color(rng, (0.1, 0.8), (0.15, 0.6)), rng.uniform(0.25, 0.6))
@@ -143,13 +156,13 @@ def barrier(
     """A wall, fence or hedge along x = 0, z from 0 to `length`, seen from both sides."""
     if kind == "fence":
         mesh = Mesh(ID["fence"])
-        texture = railing(rng, color, length, height)
+        texture = railing(rng, length, height)
         mesh.add([(0, height, length), (0, height, 0), (0, 0, 0), (0, 0, length)], color, texture=texture)
         mesh.add([(0, height, 0), (0, height, length), (0, 0, length), (0, 0, 0)], color, texture=texture)
         return mesh
     mesh = Mesh(ID["wall" if kind == "wall" else "vegetation"])
     make, half = (masonry, 0.15) if kind == "wall" else (leaves, 0.4)
-    sides = dict.fromkeys(("left", "right"), make(rng, color, length, height))
-    ends = dict.fromkeys(("front", "back"), make(rng, color, 2 * half, height))
+    sides = dict.fromkeys(("left", "right"), make(rng, length, height))
+    ends = dict.fromkeys(("front", "back"), make(rng, 2 * half, height))
     mesh.box((-half, half), (0, height), (0, length), shade(color, 1.15), sides | ends)
     return mesh

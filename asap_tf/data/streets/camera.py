@@ -66,34 +66,46 @@ class Camera:
         homogeneous = points @ self.intrinsics.T
         return homogeneous[:, :2] / homogeneous[:, 2:]
 
-    def upward(self) -> np.ndarray:
-        """Slope of each pixel's ray, float32 `(H, W)`: metres up per metre along the view axis."""
-        a, b, c = self.rotation[:, 1] @ np.linalg.inv(self.intrinsics)
+    def upward(self, rows: slice, step: int = 1) -> np.ndarray:
+        """Slope of the pixels' rays, metres up per metre along the view axis.
+
+        Args:
+            rows: Which rows of the frame.
+            step: Look up every such row and column only.
+
+        Returns:
+            float32, one value for each pixel looked up.
+        """
+        return self._rays(rows, step)[1]
+
+    def horizon(self) -> tuple[int, int]:
+        """The first row with ground in it, and the row after the last one with sky in it."""
         height, width = self.size
-        columns, rows = np.arange(width, dtype=np.float32), np.arange(height, dtype=np.float32)
-        return (a * columns + c).astype(np.float32) + (b * rows).astype(np.float32)[:, None]
+        a, b, c = (self.rotation.T @ np.linalg.inv(self.intrinsics))[1]
+        at_edges = np.array([-c / b, -(a * (width - 1) + c) / b])
+        first, last = np.ceil([at_edges.min(), at_edges.max() + 1])
+        return int(np.clip(first, 0, height)), int(np.clip(last, 0, height))
 
-    def horizon_row(self) -> int:
-        """The first row with ground in it; the frame's height if none has."""
-        rows = np.flatnonzero(self.upward()[:, [0, -1]].min(axis=1) < 0)
-        return int(rows[0]) if rows.size else self.size[0]
-
-    def plane(self, first_row: int, elevation: float, reach: float) -> tuple[np.ndarray, ...]:
+    def plane(self, rows: slice, elevation: float, reach: float, step: int = 1) -> tuple[np.ndarray, ...]:
         """Where the pixels' rays meet a horizontal plane.
 
         Args:
-            first_row: The rows from here down are looked up.
-            elevation: The plane's height over the ground; above the camera for clouds.
+            rows: Which rows of the frame.
+            elevation: The plane's height over the ground.
             reach: Rays that meet the plane further off than this are cut there.
+            step: Look up every such row and column only.
 
         Returns:
-            World x, world z and distance along the view axis, each float32 `(H - first_row, W)`.
+            World x, world z and distance along the view axis, float32.
         """
+        x, y, z = self._rays(rows, step)
+        slope = np.maximum(y / np.float32(elevation - self.position[1]), np.float32(1 / reach))
+        return x / slope + np.float32(self.position[0]), z / slope, 1 / slope
+
+    def _rays(self, rows: slice, step: int) -> list[np.ndarray]:
+        """World x, y and z of the pixels' rays, of length 1 along the view axis."""
         to_world = (self.rotation.T @ np.linalg.inv(self.intrinsics)).astype(np.float32)
         height, width = self.size
-        columns = np.arange(width, dtype=np.float32)
-        rows = np.arange(first_row, height, dtype=np.float32)[:, None]
-        x, y, z = ((m[0] * columns + m[2]) + m[1] * rows for m in to_world)
-        lift = np.float32(elevation - self.position[1])
-        slope = np.maximum(y / lift, np.float32(1 / reach))
-        return x / slope + np.float32(self.position[0]), z / slope, 1 / slope
+        across = np.arange(0, width, step, dtype=np.float32)
+        down = np.arange(*rows.indices(height)[:2], step, dtype=np.float32)[:, None]
+        return [(m[0] * across + m[2]) + m[1] * down for m in to_world]

@@ -14,57 +14,61 @@ from asap_tf.data.streets.textures import TILE, grain, noise
 
 def paint_sky(canvas: Canvas, look: Look, variant: int) -> None:
     """Fills the frame with sky: a gradient, and clouds in perspective."""
-    height, width = canvas.camera.size
-    upward = canvas.camera.upward()
-    rise = np.clip(upward * 1.6, 0, 1)
-    last = max(1, canvas.camera.horizon_row())
+    width = canvas.camera.size[1]
+    last = canvas.camera.horizon()[1]
+    if last < 2:
+        return
+    rise = canvas.camera.upward(slice(0, last))
     low, high = (np.array((*color, 0), np.float32) for color in look.sky)
     ramp = np.linspace(0, 1, 256, dtype=np.float32)[:, None] ** 0.7
-    table = (low + (high - low) * ramp).astype(np.uint8)
-    steps = (rise * 255).astype(np.uint8)
-    canvas.color[:] = cv2.merge([cv2.LUT(steps, np.ascontiguousarray(c)) for c in table.T])
-    if look.cover < 0.1:
-        return
-    rows = slice(0, min(height, last + 1))
-    reach = 1 / np.maximum(upward[rows], 0.04)
-    columns = (np.arange(width, dtype=np.float32) - width / 2) / (width * canvas.camera.focal)
-    tile = noise(40 + variant, 2, 64)
-    x = (columns * reach * 60 + 1000) % TILE
-    clouds = cv2.remap(tile, x, (reach * 42) % TILE, cv2.INTER_LINEAR, borderMode=cv2.BORDER_WRAP)
-    share = np.clip((clouds + 2.4 * look.cover - 1.2) * 0.7, 0, 0.92) * np.clip(rise[rows] * 6, 0, 1)
-    flat = np.full((*share.shape, 4), (*look.cloud, 0), np.uint8)
-    canvas.color[rows] = cv2.blendLinear(flat, np.ascontiguousarray(canvas.color[rows]), share, 1 - share)
+    table = np.ascontiguousarray((low + (high - low) * ramp).astype(np.uint8))
+    steps = cv2.convertScaleAbs(np.maximum(rise, 0), alpha=255 * 1.6)
+    sky = cv2.LUT(cv2.merge([steps] * 4), table[None])
+    if look.cover > 0.1:
+        # Clouds are soft: half the frame's detail will do.
+        rise = rise[::2, ::2]
+        reach = 1 / np.maximum(rise, 0.04)
+        columns = np.linspace(-0.5, 0.5, rise.shape[1], dtype=np.float32) / canvas.camera.focal
+        x, y = (columns * reach * 60 + 1000) % TILE, (reach * 42) % TILE
+        clouds = cv2.remap(noise(40 + variant, 2, 64), x, y, cv2.INTER_LINEAR, borderMode=cv2.BORDER_WRAP)
+        share = np.clip((clouds + 2.4 * look.cover - 1.2) * 0.7, 0, 0.92) * np.clip(rise * 10, 0, 1)
+        share = cv2.resize(share, (width, last))
+        sky = cv2.blendLinear(_plain((*look.cloud, 0), sky.shape), sky, share, 1 - share)
+    canvas.color[:last] = sky
+
+
+def _plain(color: tuple[float, ...], shape: tuple[int, ...]) -> np.ndarray:
+    return cv2.merge([np.full(shape[:2], part, np.uint8) for part in map(int, color)])
 
 
 def paint_ground(canvas: Canvas, look: Look, standing: list[Mesh], variant: int) -> None:
     """Gives what lies flat its texture, and the shadows of what will stand on it."""
     camera = canvas.camera
-    first = camera.horizon_row()
-    if first >= camera.size[0] - 1:
+    height, width = camera.size
+    first = camera.horizon()[0] // 2 * 2
+    if first >= height - 2:
         return
-    x, z, distance = camera.plane(first, 0.0, 400.0)
+    x, z, distance = camera.plane(slice(first, height), 0.0, 400.0, step=2)
     fade = 1 / (1 + distance * np.float32(0.07))
     scale = np.float32(TILE / 9)
     map_x, map_z = (x * scale) % TILE, (z * scale) % TILE
-    rough = cv2.remap(noise(variant), map_x, map_z, cv2.INTER_LINEAR, borderMode=cv2.BORDER_WRAP)
-    coarse = cv2.remap(
-        noise(60 + variant, 4, 32), map_x / 5, map_z / 5, cv2.INTER_LINEAR, borderMode=cv2.BORDER_WRAP
-    )
-    labels = canvas.ids()[first:]
+    wrapped = {"interpolation": cv2.INTER_LINEAR, "borderMode": cv2.BORDER_WRAP}
+    rough = cv2.remap(noise(variant), map_x, map_z, **wrapped)
+    coarse = cv2.remap(noise(60 + variant, 4, 32), map_x / 5, map_z / 5, **wrapped)
+    labels = canvas.ids(np.s_[first::2, ::2])
     strength = np.zeros(256, np.float32)
-    strength[[ID["road"], ID["sidewalk"], ID["terrain"], ID["rail track"]]] = 0.055, 0.06, 0.2, 0.25
-    amount = strength[labels] * fade
-    light = 1 + rough * amount + coarse * np.float32(0.07)
+    strength[[ID["road"], ID["sidewalk"], ID["terrain"], ID["rail track"]]] = 0.09, 0.08, 0.24, 0.3
+    light = 1 + rough * strength[labels] * fade + coarse * np.float32(0.07)
     slab = np.float32(0.55 + 0.4 * (variant % 3))
-    joints = ((x % slab) < 0.03) | ((z % slab) < 0.03)
+    joints = ((x % slab) < 0.035) | ((z % slab) < 0.035)
     light -= np.float32(0.3) * fade * (joints & (labels == ID["sidewalk"]))
-    light *= 1 - _shadows(canvas, look, standing)[first:].astype(np.float32) / 255
-    region = canvas.color[first:]
-    canvas.color[first:] = cv2.multiply(region, cv2.merge([light] * 4), dtype=cv2.CV_8U)
+    light *= 1 - _shadows(canvas, look, standing)[first // 2 :].astype(np.float32) / 255
+    light = cv2.resize(light, (width, height - first))
+    canvas.color[first:] = cv2.multiply(canvas.color[first:], cv2.merge([light] * 4), dtype=cv2.CV_8U)
 
 
 def _shadows(canvas: Canvas, look: Look, standing: list[Mesh]) -> np.ndarray:
-    """How much darker the ground is, uint8 `(H, W)`, at half the frame's detail."""
+    """How much darker the ground is, uint8 `(H / 2, W / 2)`."""
     camera = canvas.camera
     height, width = camera.size
     half = np.zeros(((height + 1) // 2, (width + 1) // 2), np.uint8)
@@ -84,8 +88,7 @@ def _shadows(canvas: Canvas, look: Look, standing: list[Mesh]) -> np.ndarray:
     for group, depth in ((flat, 150 * look.direct), (contact, 110)):
         if group:
             _silhouettes(canvas, group, half, depth)
-    half = cv2.GaussianBlur(half, (0, 0), max(0.4, height / 512))
-    return cv2.resize(half, (width, height), interpolation=cv2.INTER_LINEAR)
+    return cv2.GaussianBlur(half, (0, 0), max(0.4, height / 512))
 
 
 def _reach(mesh: Mesh, foot: np.ndarray, sun: np.ndarray) -> np.ndarray:
@@ -119,8 +122,7 @@ def develop(canvas: Canvas, look: Look, rng: np.random.Generator) -> np.ndarray:
     near = canvas.nearness()
     near[canvas.faces == 0] = look.haze / 0.35
     clear = cv2.exp(-look.haze / np.maximum(near, 1e-4))
-    fog = np.full_like(frame, look.haze_color, dtype=np.uint8)
-    frame = cv2.blendLinear(frame, fog, clear, 1 - clear)
+    frame = cv2.blendLinear(frame, _plain(look.haze_color, frame.shape), clear, 1 - clear)
     ramp = np.arange(256, dtype=np.float32)
     curves = [255 * np.clip(ramp / 255 * gain, 0, 1) ** look.gamma for gain in look.tint]
     table = np.stack(curves, axis=1)[None].astype(np.uint8)
@@ -138,14 +140,14 @@ def develop(canvas: Canvas, look: Look, rng: np.random.Generator) -> np.ndarray:
     if sigma > 0.25:
         lit = cv2.GaussianBlur(lit, (0, 0), sigma)
     amount = look.noise / 32
-    speckle = np.roll(grain((height, width)), int(rng.integers(height)), axis=0)
+    speckle = grain((height, width))[int(rng.integers(height)) :][:height]
     return cv2.addWeighted(lit, 1.0, speckle, amount, -128 * amount)
 
 
 def _reflect(canvas: Canvas, frame: np.ndarray, wet: float) -> np.ndarray:
     """Mirrors what is above the horizon in the road, as a wet road does."""
     height, width = frame.shape[:2]
-    first = canvas.camera.horizon_row()
+    first = canvas.camera.horizon()[0]
     rows = np.clip(2 * first - np.arange(first, height), 0, height - 1)
     if not rows.size:
         return frame

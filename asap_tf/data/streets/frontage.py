@@ -51,12 +51,13 @@ def build_row(
     low, high = _HEIGHTS[style]
     level = rng.uniform(low, high)
     edging = pick(rng, ("fence", "wall", "hedge", "none"))
+    attached = False
     while s < end - 3:
         length = min(rng.uniform(7, 24), end - s)
         kind = pick(rng, _KINDS[style])
         height = float(np.clip(level * rng.uniform(0.75, 1.3), low, high))
         if kind == "building":
-            _house(scene, rng, path, sign, (s, s + length), line + garden, height)
+            _house(scene, rng, path, sign, (s, s + length), line + garden, height, attached)
             if garden > 1 and edging != "none" and chance(rng, 0.7):
                 _barrier(scene, rng, path, sign, (s, s + length), line, edging, (0.8, 1.5))
             if garden > 1 and chance(rng, 0.4):
@@ -70,7 +71,9 @@ def build_row(
         elif kind == "trees":
             _plants(scene, rng, path, sign, (s, s + length), line + 2.5, 0.25, False)
             _plants(scene, rng, path, sign, (s, s + length), line + 1.5, 0.12, True)
-        s += length + (rng.uniform(0, 2.0) if chance(rng, 0.3) else 0.0)
+        gap = rng.uniform(0.5, 3.0) if chance(rng, 0.3) else 0.0
+        attached = kind == "building" and gap == 0.0
+        s += length + gap
 
 
 def _house(
@@ -81,12 +84,13 @@ def _house(
     s: tuple[float, float],
     line: float,
     height: float,
+    attached: bool = False,
 ) -> None:
     (x0, z0), (x1, z1) = path.at(s[0], sign * line), path.at(s[1], sign * line)
     if not _seen(scene, x0, z0, x1, z1):
         return
     length = float(np.hypot(x1 - x0, z1 - z0))
-    mesh = building(rng, length, rng.uniform(8, 14), height, sign, scene.look.lit)
+    mesh = building(rng, (length, rng.uniform(8, 14), height), sign, scene.look.lit, attached)
     scene.put(mesh, float(x0), float(z0), float(np.arctan2(x1 - x0, z1 - z0)), CURB)
 
 
@@ -164,7 +168,7 @@ def backdrop(scene: Scene, rng: np.random.Generator) -> None:
             continue
         if kind == "town" or (kind == "mixed" and chance(rng, 0.5)):
             wide = rng.uniform(9, 18)
-            mesh = building(rng, 8.0, wide, rng.uniform(6, 45), 1, scene.look.lit)
+            mesh = building(rng, (8.0, wide, rng.uniform(6, 45)), 1, scene.look.lit)
             scene.put(mesh, x, z, float(angle), CURB)
         else:
             color = leaf_color(scene, rng)

@@ -59,7 +59,7 @@ def bollard(rng: np.random.Generator, color: Color) -> Mesh:
 def _light_head(rng: np.random.Generator, mesh: Mesh, x: float, y: float, lamps: int) -> None:
     """A signal head hung with its foot at (x, y): box, back plate, hoods and lamps."""
     body = pick(rng, ((30, 32, 30), (34, 60, 44), (150, 130, 40), (70, 72, 76)))
-    half, tall = 0.19, 0.36 * lamps + 0.08
+    half, tall = 0.21, 0.36 * lamps + 0.08
     if chance(rng, 0.4):
         edge = (225, 225, 225) if chance(rng, 0.4) else body
         mesh.flat(block(x - half - 0.13, y - 0.12, x + half + 0.13, y + tall + 0.12), edge, _LIGHT)
@@ -158,7 +158,7 @@ def direction_board(rng: np.random.Generator) -> Mesh:
 def _crown_face(mesh: Mesh, rng: np.random.Generator, color: Color, box: tuple[float, ...], cone: bool) -> None:
     x0, y0, x1, y1 = box
     points = [(x0, y1, 0), (x1, y1, 0), (x1, y0, 0), (x0, y0, 0)]
-    mesh.add(points, color, texture=crown(rng, color, cone))
+    mesh.add(points, color, texture=crown(rng, cone))
 
 
 def tree(rng: np.random.Generator, color: Color, bare: bool) -> Mesh:

@@ -46,7 +46,7 @@ def ground(rng: np.random.Generator, plan: Plan, look: Look) -> list[Mesh]:
     far = 500.0
     mesh.add([(-far, CURB, -20), (-far, CURB, far), (far, CURB, far), (far, CURB, -20)], look.soil)
     path, curb = plan.path, shade(look.paving, pick(rng, (0.8, 1.2)))
-    grass = look.soil if chance(rng, 0.6) else shade(look.foliage[0], 1.1)
+    grass = look.soil if chance(rng, 0.7) else shade(look.foliage[0], 0.9)
     for side in plan.sides:
         bed = (look.soil, _TERRAIN) if chance(rng, 0.5) else (shade(look.asphalt, 0.8), _TRACK)
         for s in plan.stretches():

@@ -79,7 +79,7 @@ def _sky(rng: np.random.Generator, time: str, overcast: bool) -> tuple[Color, Co
 
 def draw_look(rng: np.random.Generator) -> Look:
     """Draws the look of one frame."""
-    time = pick(rng, ("day", "day", "day", "day", "dusk", "night"))
+    time = pick(rng, ("day",) * 7 + ("dusk", "dusk", "night"))
     overcast = chance(rng, 0.45)
     season = pick(rng, ("summer", "summer", "spring", "autumn", "winter"))
     rain = chance(rng, 0.14)
@@ -90,11 +90,11 @@ def draw_look(rng: np.random.Generator) -> Look:
     sun = (np.cos(elevation) * np.sin(azimuth), np.sin(elevation), np.cos(elevation) * np.cos(azimuth))
     sky = _sky(rng, time, overcast or rain)
     if time == "night":
-        direct, ambient, exposure = 0.08, 0.9, rng.uniform(0.2, 0.42)
+        direct, ambient, exposure = 0.08, 0.9, rng.uniform(0.38, 0.65)
     elif overcast or rain:
-        direct, ambient, exposure = 0.12, rng.uniform(0.8, 0.95), rng.uniform(0.65, 1.1)
+        direct, ambient, exposure = 0.15, rng.uniform(0.85, 0.95), rng.uniform(0.75, 1.25)
     else:
-        direct, ambient, exposure = rng.uniform(0.45, 0.75), rng.uniform(0.45, 0.65), rng.uniform(0.8, 1.25)
+        direct, ambient, exposure = rng.uniform(0.45, 0.75), rng.uniform(0.5, 0.7), rng.uniform(0.9, 1.35)
     warmth = rng.normal(0.12 if time == "dusk" else 0.0, 0.1)
     green = rng.normal(0, 0.03)
     tint = (exposure * (1 + warmth), exposure * (1 + green), exposure * (1 - warmth))

@@ -2,13 +2,18 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import lru_cache
 
 import numpy as np
 
 Color = tuple[float, float, float]
 """RGB, 0..255, before any light falls on it."""
+
+UNCHANGED = 128
+"""Lightness in a texture of one channel that shows the face's colour as it is."""
 
 
 @dataclass(frozen=True)
@@ -16,7 +21,8 @@ class Texture:
     """A picture stretched over a rectangle.
 
     Attributes:
-        pixels: uint8 `(h, w, 4)`: RGB, and how much of its own light a pixel gives (0..255).
+        pixels: uint8 `(h, w, 4)`: RGB, and how much of its own light a pixel gives (0..255); or
+            `(h, w)`: lightness of the face's own colour, which `UNCHANGED` leaves as it is.
         alpha: uint8 `(h, w)`, or None if opaque. What shines through takes no part in the labels
             unless `solid`.
         solid: The whole rectangle is labelled, holes included (fences, as Cityscapes does).
@@ -36,8 +42,8 @@ class Face:
         color: None for a face that is labelled but not seen (the holes of a wheel).
         id: Official instance encoding, or `labels.UNSEEN`.
         glow: How much of its own light it gives, 0..1.
-        texture: Replaces the colour; the four points are its top left, top right, bottom right
-            and bottom left corner.
+        texture: Stretched over the face, whose four points are then its top left, top right,
+            bottom right and bottom left corner.
     """
 
     count: int
@@ -119,11 +125,9 @@ class Mesh:
 
         Cut-outs such as people are made of these and placed facing the camera.
         """
-        outline = np.asarray(outline, float)
-        x, y = outline.T
-        if np.dot(x, np.roll(y, -1)) - np.dot(y, np.roll(x, -1)) > 0:
-            outline = outline[::-1]
-        self.add(np.insert(outline, 2, 0.0, axis=1), color, id, glow)
+        points = np.zeros((len(outline), 3))
+        points[:, :2] = outline
+        self.add(points if clockwise(points[:, 0], points[:, 1]) else points[::-1], color, id, glow)
 
     def resize(self, across: float, up: float) -> Mesh:
         """Stretches the object across (own x) and up; before it is placed."""
@@ -168,25 +172,39 @@ class Mesh:
         return self
 
 
+def clockwise(x: np.ndarray, y: np.ndarray) -> bool:
+    """Whether a polygon's points run clockwise where x points right and y up."""
+    twice = x[:-1] @ y[1:] - x[1:] @ y[:-1] + x[-1] * y[0] - x[0] * y[-1]
+    return bool(twice < 0)
+
+
 def bar(
     start: Sequence[float], end: Sequence[float], width: float, end_width: float | None = None
 ) -> np.ndarray:
     """The outline `(4, 2)` of a straight bar between two points."""
-    start, end = np.asarray(start, float), np.asarray(end, float)
-    along = end - start
-    across = np.array([-along[1], along[0]]) / max(np.hypot(*along), 1e-9) / 2
+    (x0, y0), (x1, y1) = start, end
+    scale = 0.5 / max(math.hypot(x1 - x0, y1 - y0), 1e-9)
+    ax, ay = (y0 - y1) * scale, (x1 - x0) * scale
     tip = width if end_width is None else end_width
     return np.array(
-        [start + across * width, end + across * tip, end - across * tip, start - across * width]
+        [
+            (x0 + ax * width, y0 + ay * width),
+            (x1 + ax * tip, y1 + ay * tip),
+            (x1 - ax * tip, y1 - ay * tip),
+            (x0 - ax * width, y0 - ay * width),
+        ]
     )
 
 
 def disc(center: Sequence[float], rx: float, ry: float | None = None, count: int = 12) -> np.ndarray:
     """The outline `(count, 2)` of an ellipse."""
+    return _circle(count) * (rx, rx if ry is None else ry) + center
+
+
+@lru_cache(maxsize=None)
+def _circle(count: int) -> np.ndarray:
     angles = np.arange(count) * (2 * np.pi / count)
-    return np.stack(
-        [center[0] + rx * np.cos(angles), center[1] + (ry or rx) * np.sin(angles)], axis=1
-    )
+    return np.stack([np.cos(angles), np.sin(angles)], axis=1)
 
 
 def block(x0: float, y0: float, x1: float, y1: float) -> list[tuple[float, float]]:

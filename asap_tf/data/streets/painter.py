@@ -7,7 +7,7 @@ import numpy as np
 
 from asap_tf.data.streets.camera import NEAR, Camera
 from asap_tf.data.streets.labels import ID, UNSEEN
-from asap_tf.data.streets.mesh import Face, Mesh, Texture
+from asap_tf.data.streets.mesh import UNCHANGED, Face, Mesh
 
 _SHIFT = 4  # fractional bits of the points given to OpenCV
 _GUARD = 6.0  # tangent of the angle to the view axis beyond which faces are cut off
@@ -32,9 +32,9 @@ class Canvas:
         self._ids = [ID["sky"]]
         self._planes = [np.zeros(3)]
 
-    def ids(self) -> np.ndarray:
-        """Ids in the official instance encoding, uint16 `(H, W)`."""
-        return np.array(self._ids, np.uint16)[self.faces]
+    def ids(self, region: tuple[slice, slice] = np.s_[:, :]) -> np.ndarray:
+        """Ids in the official instance encoding, uint16 `(H, W)`, of the whole frame or a part."""
+        return np.array(self._ids, np.uint16)[self.faces[region]]
 
     def nearness(self) -> np.ndarray:
         """One over the distance along the view axis, float32 `(H, W)`, 1/m; 0 for the sky."""
@@ -100,7 +100,7 @@ class Canvas:
     ) -> None:
         opaque = None
         if face.texture is not None:
-            opaque = self._stretch(face.texture, corners, outline, brightness)
+            opaque = self._stretch(face, corners, outline, brightness)
         elif face.color is not None:
             lit = brightness + (1 - brightness) * face.glow
             color = (*(min(255.0, part * lit) for part in face.color), face.glow * 255)
@@ -117,9 +117,11 @@ class Canvas:
             self.faces[region][mask] = number
 
     def _stretch(
-        self, texture: Texture, corners: np.ndarray, outline: np.ndarray, brightness: float
+        self, face: Face, corners: np.ndarray, outline: np.ndarray, brightness: float
     ) -> tuple[tuple[slice, slice], np.ndarray] | None:
         """Draws a texture; returns where it hides what is behind, None for the whole outline."""
+        texture = face.texture
+        assert texture is not None
         height, width = self.camera.size
         x0, y0 = np.maximum(outline.min(axis=0) >> _SHIFT, 0)
         x1, y1 = np.minimum((outline.max(axis=0) >> _SHIFT) + 2, (width, height))
@@ -129,8 +131,9 @@ class Canvas:
         pixels, alpha = texture.pixels, texture.alpha
         # A texture much finer than the frame would flicker: shrink it first, each way on its own.
         seen = np.ptp(outline, axis=0) / (1 << _SHIFT)
-        columns, rows = np.minimum(pixels.shape[1::-1], np.maximum(1.5 * seen, 2)).astype(int)
-        if (rows, columns) != pixels.shape[:2]:
+        rows, columns = pixels.shape[:2]
+        if columns > 2.2 * seen[0] or rows > 2.2 * seen[1]:
+            columns, rows = np.clip(1.5 * seen, 2, (columns, rows)).astype(int)
             pixels = cv2.resize(pixels, (columns, rows), interpolation=cv2.INTER_AREA)
             if alpha is not None:
                 alpha = cv2.resize(alpha, (columns, rows), interpolation=cv2.INTER_AREA)
@@ -139,8 +142,13 @@ class Canvas:
         shift = np.array([[1, 0, -x0], [0, 1, -y0], [0, 0, 1]], float)
         warp = shift @ self.camera.intrinsics @ span @ to_unit
         size = (int(x1 - x0), int(y1 - y0))
-        lit = cv2.multiply(pixels, (brightness, brightness, brightness, 1.0))
-        patch = cv2.warpPerspective(lit, warp, size, borderMode=cv2.BORDER_REPLICATE)
+        patch = cv2.warpPerspective(pixels, warp, size, borderMode=cv2.BORDER_REPLICATE)
+        if patch.ndim == 3:
+            patch = cv2.multiply(patch, (brightness, brightness, brightness, 1.0))
+        else:
+            gains = (part * brightness / UNCHANGED for part in face.color or (0, 0, 0))
+            lit = [cv2.convertScaleAbs(patch, alpha=gain) for gain in gains]
+            patch = cv2.merge([*lit, np.zeros_like(patch)])
         mask = np.zeros(size[::-1], np.uint8)
         local = outline - np.array([x0, y0], np.int32) * (1 << _SHIFT)
         cv2.fillPoly(mask, [local], 255, cv2.LINE_AA, _SHIFT)
@@ -161,6 +169,8 @@ def _clip(corners: np.ndarray) -> np.ndarray:
         if not len(corners):
             break
         margin = corners @ (x, y, z) - least
+        if (margin >= 0).all():
+            continue
         kept = []
         for i, a in enumerate(corners):
             j = (i + 1) % len(corners)

@@ -162,7 +162,7 @@ def draw_plan(rng: np.random.Generator) -> Plan:
     if chance(rng, 0.15):
         side = pick(rng, sides)
         camera = side.sign * (side.walk_from + side.walk / 2)
-    junction = (rng.uniform(13, 48), rng.uniform(3.5, 6.5)) if chance(rng, 0.5) else None
+    junction = (rng.uniform(12, 42), rng.uniform(3.5, 6.5)) if chance(rng, 0.5) else None
     return Plan(
         path=Path(0.0, 0.0, 0.0, rng.normal(0, 0.009) if chance(rng, 0.7) else 0.0),
         lanes=tuple(lanes),

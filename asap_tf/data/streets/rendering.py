@@ -18,7 +18,7 @@ from asap_tf.data.streets.paint import chance, pick
 from asap_tf.data.streets.painter import Canvas
 from asap_tf.data.streets.plan import Plan, draw_plan
 from asap_tf.data.streets.scene import Scene
-from asap_tf.data.streets.traffic import drive, furnish, overhead, run_tram, walk
+from asap_tf.data.streets.traffic import drive, furnish, overhead, ride, run_tram, walk
 
 
 @dataclass(frozen=True)
@@ -100,6 +100,7 @@ def _build(scene: Scene, rng: np.random.Generator) -> None:
     backdrop(scene, rng)
     run_tram(scene, rng)
     drive(scene, rng)
+    ride(scene, rng)
     walk(scene, rng)
     furnish(scene, rng)
 

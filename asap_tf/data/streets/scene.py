@@ -31,10 +31,18 @@ class Scene:
         self.ids = InstanceIds()
         self.standing: list[Mesh] = []
 
-    def in_view(self, x: float, z: float, margin: float) -> bool:
-        """Whether something at most `margin` metres wide there may show in the frame."""
+    def in_view(self, x: float, z: float, margin: float, closest: float | None = None) -> bool:
+        """Whether something there may show in the frame.
+
+        Args:
+            x: World x.
+            z: World z.
+            margin: How far it reaches around that point, in metres.
+            closest: It counts only if it is that far before the camera; `-margin` if None.
+        """
         across, _, ahead = self.camera.to_camera(np.array([[x, 0.0, z]]))[0]
-        return ahead > -margin and abs(across) - 1.3 * margin < max(ahead, 0) * 0.55 / self.camera.focal
+        reach = max(ahead, 0) * 0.55 / self.camera.focal + 1.3 * margin
+        return ahead > (-margin if closest is None else closest) and abs(across) < reach
 
     def put(self, mesh: Mesh, x: float, z: float, heading: float, y: float = 0.0) -> None:
         """Places a solid object."""
@@ -51,7 +59,7 @@ class Scene:
     ) -> None:
         """Makes and places a flat figure beside a path, if it may be seen there."""
         x, z = path.at(s, d)
-        if self.in_view(float(x), float(z), 8.0):
+        if self.in_view(float(x), float(z), 8.0, closest=4.5):
             self.face(make(), float(x), float(z), y, radius)
 
     def far_to_near(self) -> list[Mesh]:

@@ -7,8 +7,8 @@ from functools import lru_cache
 import cv2
 import numpy as np
 
-from asap_tf.data.streets.mesh import Color, Texture, shade
-from asap_tf.data.streets.paint import any_color, chance, pick
+from asap_tf.data.streets.mesh import UNCHANGED, Color, Texture, shade
+from asap_tf.data.streets.paint import chance, pick
 
 TILE = 512
 """Side of the noise tiles, which repeat without a seam."""
@@ -42,9 +42,9 @@ def noise(variant: int, coarsest: int = 4, finest: int = 256) -> np.ndarray:
 
 @lru_cache(maxsize=None)
 def grain(size: tuple[int, int]) -> np.ndarray:
-    """Sensor noise, uint8 `(H, W, 3)`: 128 and a deviation of 32. Made once per process and size."""
+    """Sensor noise, uint8 `(2 H, W, 3)`: 128 and a deviation of 32. Made once per process and size."""
     rng = np.random.default_rng(7)
-    values = rng.standard_normal((*size, 3), dtype=np.float32) * 32 + 128
+    values = rng.standard_normal((2 * size[0], size[1], 3), dtype=np.float32) * 32 + 128
     return np.clip(values, 0, 255).astype(np.uint8)
 
 
@@ -55,10 +55,9 @@ def window(rng: np.random.Generator, height: int, width: int, variant: int = 0) 
     return noise(variant, 8)[rows[:, None], columns]
 
 
-def tinted(color: Color, light: np.ndarray, glow: float = 0.0) -> np.ndarray:
-    """Texture pixels of one colour: `light` (1 as given, float32 `(h, w)`) darkens or lifts it."""
-    channels = [cv2.convertScaleAbs(light, alpha=part) for part in color]
-    return cv2.merge([*channels, np.full(light.shape, glow * 255, np.uint8)])
+def relief(light: np.ndarray) -> np.ndarray:
+    """Texture pixels, uint8 `(h, w)`, that darken (light < 1) or lift the colour of a face."""
+    return cv2.convertScaleAbs(light, alpha=UNCHANGED)
 
 
 @lru_cache(maxsize=None)
@@ -77,24 +76,24 @@ def _crown(variant: int, cone: bool) -> tuple[np.ndarray, np.ndarray]:
     hollow = np.clip((clumps + 0.8 * leaves + 2.1) * 3, 0, 1)
     alpha *= np.maximum(hollow, reach < 0.45)
     light = 0.85 - 0.28 * y + 0.15 * clumps + 0.2 * leaves - 0.12 * x
-    return np.clip(light, 0.25, 1.6).astype(np.float32), (alpha * 255).astype(np.uint8)
+    return relief(np.clip(light, 0.25, 1.6)), (alpha * 255).astype(np.uint8)
 
 
-def crown(rng: np.random.Generator, color: Color, cone: bool = False) -> Texture:
+def crown(rng: np.random.Generator, cone: bool = False) -> Texture:
     """A treetop or bush, or a conifer."""
     light, alpha = _crown(int(rng.integers(8)), cone)
     if chance(rng, 0.5):
         light, alpha = light[:, ::-1], alpha[:, ::-1]
-    return Texture(tinted(color, np.ascontiguousarray(light)), np.ascontiguousarray(alpha))
+    return Texture(light, alpha)
 
 
-def leaves(rng: np.random.Generator, color: Color, width: float, height: float) -> Texture:
+def leaves(rng: np.random.Generator, width: float, height: float) -> Texture:
     """A clipped hedge of that many metres."""
     patch = window(rng, max(8, int(height * 24)), min(512, max(8, int(width * 24))), 2)
-    return Texture(tinted(color, np.clip(0.9 + 0.28 * patch, 0.2, 1.6)))
+    return Texture(relief(np.clip(0.9 + 0.28 * patch, 0.2, 1.6)))
 
 
-def masonry(rng: np.random.Generator, color: Color, width: float, height: float) -> Texture:
+def masonry(rng: np.random.Generator, width: float, height: float) -> Texture:
     """A wall of that many metres: plain, of brick or of blocks, stained and with a coping."""
     scale = 32
     rows, columns = max(8, int(height * scale)), min(640, max(8, int(width * scale)))
@@ -109,7 +108,7 @@ def masonry(rng: np.random.Generator, color: Color, width: float, height: float)
             light[top : top + course, offset::length] *= joint
     light[: max(2, rows // 14)] *= 1.25
     light[-max(2, rows // 10) :] *= 0.75
-    pixels = tinted(color, np.clip(light, 0.1, 2.0))
+    pixels = relief(np.clip(light, 0.1, 1.9))
     if chance(rng, 0.25):
         for _ in range(3):
             _scrawl(rng, pixels)
@@ -122,11 +121,10 @@ def _scrawl(rng: np.random.Generator, pixels: np.ndarray) -> None:
     start = rng.uniform((0, 0.3 * rows), (columns, 0.9 * rows))
     steps = rng.normal(0, 0.14 * rows, (9, 2))
     line = (start + steps.cumsum(axis=0)).astype(np.int32)
-    color = any_color(rng, (0.4, 1.0), (0.3, 1.0))
-    cv2.polylines(pixels, [line], False, (*color, 0), max(1, rows // 22), cv2.LINE_AA)
+    cv2.polylines(pixels, [line], False, pick(rng, (30, 240)), max(1, rows // 22), cv2.LINE_AA)
 
 
-def railing(rng: np.random.Generator, color: Color, width: float, height: float) -> Texture:
+def railing(rng: np.random.Generator, width: float, height: float) -> Texture:
     """A fence of that many metres: bars, rails, pickets, boards or wire mesh."""
     scale = 32
     rows, columns = max(16, int(height * scale)), min(640, max(16, int(width * scale)))
@@ -152,7 +150,7 @@ def railing(rng: np.random.Generator, color: Color, width: float, height: float)
     if kind in ("bars", "mesh"):
         alpha[:2] = 255
     light = 1.0 + 0.08 * window(rng, rows, columns, 3)
-    return Texture(tinted(color, light), alpha, solid=True)
+    return Texture(relief(light), alpha, solid=True)
 
 
 def hoarding(rng: np.random.Generator, color: Color, ink: Color) -> Texture:

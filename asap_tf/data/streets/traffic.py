@@ -15,6 +15,7 @@ from asap_tf.data.streets.plan import CURB, REACH, Lane, Path
 from asap_tf.data.streets.scene import Scene
 
 _LENGTH = {"car": 5.2, "truck": 11.0, "bus": 13.0, "bicycle": 2.4, "motorcycle": 2.8}
+_TWO_WHEELED = ("bicycle", "motorcycle")
 
 
 def _wanted(rng: np.random.Generator) -> list[str]:
@@ -68,17 +69,31 @@ def _fill_lane(
         s += length + gap
 
 
+def ride(scene: Scene, rng: np.random.Generator) -> None:
+    """Riders who keep to the edge of the road, or cross it."""
+    plan = scene.plan
+    for _ in range(pick(rng, (0, 1, 1, 2, 3))):
+        side, s = pick(rng, plan.sides), 5.0 + rng.exponential(8.0)
+        x, z = (float(v) for v in plan.path.at(s, side.sign * (side.edge - rng.uniform(0.4, 1.0))))
+        heading = plan.path.direction(s) + (0.0 if chance(rng, 0.7) else np.pi)
+        if chance(rng, 0.3):
+            x, z = (float(v) for v in plan.path.at(s, rng.uniform(-5, 5)))
+            heading = plan.path.direction(s) + pick(rng, (-1, 1)) * rng.uniform(0.7, 1.9)
+        if scene.in_view(x, z, 2.0, closest=4.0):
+            _two_wheeler(scene, rng, pick(rng, _TWO_WHEELED), x, z, heading, True, 0.0)
+
+
 def _vehicle(
     scene: Scene, rng: np.random.Generator, kind: str, path: Path, s: float, lane: Lane
 ) -> None:
     offset = lane.offset + rng.normal(0, 0.15)
     x, z = (float(v) for v in path.at(s, offset))
-    if not scene.in_view(x, z, _LENGTH[kind]):
+    if not scene.in_view(x, z, _LENGTH[kind], 4.0 if kind in _TWO_WHEELED else None):
         return
     heading = path.direction(s) + rng.normal(0, 0.03)
     if lane.direction < 0 or (lane.direction == 0 and chance(rng, 0.3)):
         heading += np.pi
-    if kind in ("bicycle", "motorcycle"):
+    if kind in _TWO_WHEELED:
         _two_wheeler(scene, rng, kind, x, z, heading, lane.direction != 0, 0.0)
         return
     make = {"car": vehicles.car, "truck": vehicles.truck, "bus": vehicles.bus}[kind]
@@ -112,7 +127,7 @@ def _two_wheeler(
 
 
 def run_tram(scene: Scene, rng: np.random.Generator) -> None:
-    """Puts a train on the rails, if there are any; it fills up the loan for buses otherwise."""
+    """Puts a train on the rails, if there are any."""
     plan = scene.plan
     if plan.tram is None:
         return
@@ -149,7 +164,7 @@ def walk(scene: Scene, rng: np.random.Generator) -> None:
         left, right = (side.sign * side.edge for side in plan.sides)
         for _ in range(int(rng.integers(1, 5))):
             _person(scene, rng, plan.path, crossing + rng.normal(0, 0.8), rng.uniform(left, right), 0.0)
-    for kind, rate in (("bicycle", 0.5), ("motorcycle", 0.42)):
+    for kind, rate in (("bicycle", 0.5), ("motorcycle", 0.45)):
         if chance(rng, rate):
             _parked(scene, rng, kind)
 
@@ -174,7 +189,7 @@ def _parked(scene: Scene, rng: np.random.Generator, kind: str) -> None:
     turned = rng.uniform(0, np.pi)
     for i in range(int(rng.integers(1, 6))):
         x, z = (float(v) for v in scene.plan.path.at(s + 1.1 * i, d))
-        if scene.in_view(x, z, 2.0):
+        if scene.in_view(x, z, 2.0, closest=4.0):
             _two_wheeler(scene, rng, kind, x, z, turned + rng.normal(0, 0.1), False, CURB)
 
 
@@ -220,8 +235,8 @@ def _places(scene: Scene, rng: np.random.Generator) -> Iterator[float]:
         yield junction[0] - junction[1] - 1.0
         if not scene.plan.ends:
             yield junction[0] + junction[1] + 0.8
-    elif chance(rng, 0.4):
-        yield rng.uniform(6, 26)
+    elif chance(rng, 0.5):
+        yield rng.uniform(6, 18)
 
 
 def _signals(scene: Scene, rng: np.random.Generator) -> None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from asap_tf.data.streets.mesh import Color, Mesh, bar, block, disc, shade
+from asap_tf.data.streets.mesh import Color, Mesh, bar, block, clockwise, disc, shade
 from asap_tf.data.streets.paint import any_color, chance, hsv, pick
 
 Profile = list[tuple[float, float, float]]
@@ -30,11 +30,14 @@ def _side(
 ) -> None:
     """Adds a polygon given by z and y to both sides; x at its lowest and highest point."""
     z, y = np.asarray(outline, float).T
-    if np.dot(z, np.roll(y, -1)) - np.dot(y, np.roll(z, -1)) > 0:
+    if not clockwise(z, y):
         z, y = z[::-1], y[::-1]
-    out = np.interp(y, (y.min(), y.max()), x)
-    mesh.add(np.stack([out, y, z], axis=1), color, glow=glow)
-    mesh.add(np.stack([-out, y, z], axis=1)[::-1], color, glow=glow)
+    low, high = y.min(), y.max()
+    right = np.empty((len(z), 3))
+    right[:, 0] = x[0] + (x[1] - x[0]) * (y - low) / (high - low)
+    right[:, 1], right[:, 2] = y, z
+    mesh.add(right, color, glow=glow)
+    mesh.add(right[::-1] * (-1.0, 1.0, 1.0), color, glow=glow)
 
 
 def _end(
@@ -90,14 +93,14 @@ def car(rng: np.random.Generator, id: int, lit: bool) -> list[Mesh]:
     rake, slope = (0.75, 0.7 if kind == "saloon" else 0.35) if kind != "van" else (0.6, 0.08)
     sill, hood, roof = 0.26, belt * 0.93, half * 0.8
     profile: Profile = [
-        (a, sill, half * 0.96), (a - 0.02, belt * 0.75, half), (a + 0.06, belt, half * 0.97),
-        (a + tail, belt * 1.02, half * 0.94), (a + tail + slope, height, roof),
-        (b - nose - rake, height, roof), (b - nose, belt, half * 0.94),
-        (b - 0.12, hood * 0.88, half * 0.95), (b, hood * 0.7, half * 0.97), (b, sill, half * 0.95),
+        (a, sill, half), (a - 0.02, belt * 0.75, half), (a + 0.06, belt, half),
+        (a + tail, belt * 1.02, half), (a + tail + slope, height, roof),
+        (b - nose - rake, height, roof), (b - nose, belt, half),
+        (b - 0.12, hood * 0.88, half), (b, hood * 0.7, half), (b, sill, half),
     ]  # fmt: skip
     trim = shade(body, 0.8)
     _side(mesh, [(z, y) for z, y, _ in profile if y <= belt * 1.03], (half, half), body)
-    _side(mesh, [(z, y) for z, y, _ in profile[3:7]], (half * 0.96, roof), body)
+    _side(mesh, [(z, y) for z, y, _ in profile[3:7]], (half, roof), body)
     _prism(mesh, profile, [trim, body, body, glass, body, glass, body, body, trim])
     # Windows, a little inside the cabin's outline.
     low, high = belt * 1.06, height * 0.95
@@ -109,7 +112,7 @@ def car(rng: np.random.Generator, id: int, lit: bool) -> list[Mesh]:
         lean0 = slope * 0.85 if i == 0 else 0.03
         lean1 = rake * 0.85 if i == len(doors) - 2 else 0.03
         pane = [(z0 + 0.03, low), (z0 + lean0, high), (z1 - lean1, high), (z1 - 0.03, low)]
-        _side(mesh, pane, (half * 0.96 + 0.01, roof + 0.02), glass)
+        _side(mesh, pane, (half, roof + 0.02), glass)
         _side(mesh, block(z1 - 0.01, sill + 0.1, z1 + 0.01, belt), (half + 0.01,) * 2, trim)
         _side(mesh, block(z0 + 0.1, belt * 0.88, z0 + 0.28, belt * 0.92), (half + 0.01,) * 2, trim)
     _side(mesh, block(a + 0.1, sill - 0.06, b - 0.1, sill + 0.06), (half + 0.01,) * 2, (30, 30, 32))

@@ -1,0 +1,152 @@
+"""Writes rendered streets as a dataset in the layout of Cityscapes."""
+
+from __future__ import annotations
+
+import multiprocessing
+import os
+import shutil
+from collections.abc import Iterable, Iterator
+from concurrent.futures import ProcessPoolExecutor
+from concurrent.futures.process import BrokenProcessPool
+from contextlib import contextmanager
+from pathlib import Path
+from typing import NamedTuple
+
+import cv2
+import numpy as np
+from tqdm import tqdm
+
+from asap_tf.data.streets.rendering import render
+from asap_tf.errors import AsapError, UsageError
+
+_SPLITS = ("train", "val")
+_CHUNK = 4  # frames that a worker takes at a time
+_SMALLEST = 32
+
+
+class _Job(NamedTuple):
+    root: Path
+    split: str
+    index: int
+    seed: int
+    size: tuple[int, int]
+
+
+def write_streets(
+    out: str | Path,
+    train: int = 200,
+    val: int = 50,
+    seed: int = 0,
+    size: tuple[int, int] = (512, 1024),
+) -> None:
+    """Renders a dataset on all cores.
+
+        OUT/leftImg8bit/{train,val}/streets/streets_<number>_000019_leftImg8bit.png
+        OUT/gtFine/{train,val}/streets/streets_<number>_000019_gtFine_labelIds.png
+        OUT/gtFine/{train,val}/streets/streets_<number>_000019_gtFine_instanceIds.png
+
+    The files depend on `seed`, the split, their number and `size` alone: asking for more frames
+    adds files and leaves the others as they were. The folder appears under its name only when it
+    is complete.
+
+    Args:
+        out: A folder that does not exist yet.
+        train: Number of frames for training.
+        val: Number of frames for validation.
+        seed: Another seed gives other streets.
+        size: Height and width in pixels.
+
+    Raises:
+        UsageError: if `out` exists, or a number is out of range.
+        AsapError: if the folder cannot be written.
+
+    Example:
+        >>> write_streets("streets", train=8, val=2, size=(128, 256))
+    """
+    out = Path(out)
+    _check(out, {"train": train, "val": val}, seed, size)
+    counts = zip(_SPLITS, (train, val), strict=True)
+    with _new_folder(out) as root:
+        jobs = [
+            _Job(root, split, index, _frame_seed(seed, split, index), size)
+            for split, count in counts
+            for index in range(count)
+        ]
+        for kind in ("leftImg8bit", "gtFine"):
+            for split in _SPLITS:
+                (root / kind / split / "streets").mkdir(parents=True)
+        for _ in tqdm(_spread(jobs), total=len(jobs), desc="streets", unit="frame", disable=None):
+            pass
+
+
+def _check(out: Path, counts: dict[str, int], seed: int, size: tuple[int, int]) -> None:
+    if out.exists() or out.is_symlink():
+        raise UsageError(f"{out} already exists; name a new folder or remove it first")
+    for name, count in counts.items():
+        if count < 0:
+            raise UsageError(f"{name} is the number of frames and cannot be {count}; give 0 or more")
+    if sum(counts.values()) == 0:
+        raise UsageError("train and val are both 0; nothing would be written")
+    if seed < 0:
+        raise UsageError(f"seed cannot be {seed}; give 0 or more")
+    if min(size) < _SMALLEST:
+        raise UsageError(
+            f"size {size[0]}x{size[1]} is too small; height and width start at {_SMALLEST}"
+        )
+
+
+@contextmanager
+def _new_folder(out: Path) -> Iterator[Path]:
+    """A folder beside `out` that takes its name once it is filled, and goes if that fails."""
+    root = out.with_name(f".{out.name}.{os.getpid()}.tmp")
+    try:
+        root.mkdir(parents=True)
+        yield root
+        root.rename(out)
+    except OSError as error:
+        reason = error.strerror or str(error)
+        raise AsapError(f"{out}: cannot write the frames: {reason}; check the disk") from error
+    finally:
+        shutil.rmtree(root, ignore_errors=True)
+
+
+def _frame_seed(seed: int, split: str, index: int) -> int:
+    """A seed for each frame, so that no two splits or base seeds share a street."""
+    return int(np.random.SeedSequence([seed, _SPLITS.index(split), index]).generate_state(1)[0])
+
+
+def _spread(jobs: list[_Job]) -> Iterable[None]:
+    """Runs the jobs on as many processes as there are cores and chunks of work."""
+    workers = min(os.cpu_count() or 1, -(-len(jobs) // _CHUNK))
+    if workers == 1:
+        yield from map(_write, jobs)
+        return
+    # Spawned, not forked: the caller may hold TensorFlow's threads and locks.
+    pool = ProcessPoolExecutor(
+        workers, multiprocessing.get_context("spawn"), cv2.setNumThreads, (1,)
+    )
+    try:
+        yield from pool.map(_write, jobs, chunksize=_CHUNK)
+    except BrokenProcessPool as error:
+        raise AsapError(
+            "streets: a rendering process ended before its time (killed, or out of memory?); "
+            "free some memory and try again"
+        ) from error
+    finally:
+        pool.shutdown(cancel_futures=True)
+
+
+def _write(job: _Job) -> None:
+    frame = render(job.seed, *job.size)
+    name = f"streets_{job.index:06d}_000019"
+    truth = job.root / "gtFine" / job.split / "streets"
+    images = job.root / "leftImg8bit" / job.split / "streets"
+    _write_png(images / f"{name}_leftImg8bit.png", frame.image[..., ::-1])
+    _write_png(truth / f"{name}_gtFine_labelIds.png", frame.label_ids)
+    _write_png(truth / f"{name}_gtFine_instanceIds.png", frame.instance_ids)
+
+
+def _write_png(path: Path, array: np.ndarray) -> None:
+    # Through bytes: OpenCV's own writing does not say why it failed.
+    fast = [cv2.IMWRITE_PNG_COMPRESSION, 1, cv2.IMWRITE_PNG_STRATEGY, cv2.IMWRITE_PNG_STRATEGY_RLE]
+    path.write_bytes(cv2.imencode(".png", array, fast)[1].tobytes())

@@ -1,0 +1,180 @@
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+
+import keras
+import numpy as np
+import pytest
+
+import asap_tf
+from asap_tf import ASAPNet
+from asap_tf.errors import UsageError
+
+
+def frames(*shape):
+    return np.random.default_rng(0).integers(0, 256, (*shape, 3)).astype("uint8")
+
+
+def multiply_accumulates(model, *shape):
+    """What TensorFlow's own profiler counts, two operations to each."""
+    import tensorflow as tf
+    from tensorflow.python.framework.convert_to_constants import (
+        convert_variables_to_constants_v2_as_graph,
+    )
+
+    function = tf.function(lambda x: model(x, training=False))
+    concrete = function.get_concrete_function(tf.TensorSpec(shape, tf.float32))
+    graph_def = convert_variables_to_constants_v2_as_graph(concrete)[1]
+    with tf.Graph().as_default() as graph:
+        tf.graph_util.import_graph_def(graph_def, name="")
+        options = tf.compat.v1.profiler.ProfileOptionBuilder.float_operation()
+        options["output"] = "none"
+        node = tf.compat.v1.profiler.profile(graph, cmd="op", options=options)
+    # Kinds of operation hang below each other in a chain.
+    total = 0
+    while node.children:
+        (node,) = node.children
+        total += node.float_ops if node.name in ("Conv2D", "MatMul", "BatchMatMulV2") else 0
+    return total / 2
+
+
+def test_size_and_operations_are_those_deduced_from_the_paper():
+    model = ASAPNet(19, (512, 1024, 3))
+    assert model.output_shape == (None, 512, 1024, 19)
+    assert 20e9 < multiply_accumulates(model, 1, 512, 1024, 3) < 23e9
+
+
+@pytest.mark.parametrize(
+    ("options", "expected"),
+    [
+        # Table III at 1024 x 1024: fusion alone, by convolutions (BatchNorm's 2 per element apart).
+        ({"fusion": "ffdn"}, 256 * 128 * 128**2),
+        ({"fusion": "general"}, 256 * 256 * 128**2 + 256 * 256),
+    ],
+)
+def test_fusion_costs_what_table_iii_prints(options, expected):
+    from asap_tf.models.asap import fuse
+
+    inputs = keras.Input((128, 128, 256))
+    model = keras.Model(inputs, fuse(inputs, options["fusion"]))
+    assert multiply_accumulates(model, 1, 128, 128, 256) == expected
+
+
+def test_the_attention_saves_about_four_thousand_times():
+    from asap_tf.models.asap import attend
+
+    counts = {}
+    for attention in ("full", "vertical", "horizontal"):
+        inputs = keras.Input((128, 128, 256))
+        model = keras.Model(inputs, attend(inputs, attention))
+        counts[attention] = multiply_accumulates(model, 1, 128, 128, 256)
+    # Table III prints 87.52 G with BatchNorm's 2 per element; 0.22 G is a misprint of 0.022.
+    norms = 2 * 128**2 * (64 + 64 + 256)
+    assert round((counts["full"] + norms) / 1e9, 2) == 87.52
+    assert counts["vertical"] == counts["horizontal"] < counts["full"] / 3500
+
+
+@pytest.mark.parametrize("fusion", ["ffdn", "general", "ln", "in", "none"])
+@pytest.mark.parametrize("attention", ["vertical", "horizontal", "full", "none"])
+def test_every_row_of_the_tables_builds(fusion, attention):
+    model = ASAPNet(5, (64, 96, 3), fusion=fusion, attention=attention)
+    assert model(frames(1, 64, 96)).shape == (1, 64, 96, 5)
+
+
+@pytest.mark.parametrize("fuse_stride", [8, 4])
+def test_auxiliary_heads_have_the_size_of_the_frame(fuse_stride):
+    model = ASAPNet(4, (64, 96, 3), aux_heads=True, fuse_stride=fuse_stride)
+    outputs = model(frames(2, 64, 96))
+    assert {name: tuple(x.shape) for name, x in outputs.items()} == dict.fromkeys(
+        ("logits", "aux3", "aux4"), (2, 64, 96, 4)
+    )
+
+
+def test_any_size_from_the_same_weights():
+    fixed, dynamic = ASAPNet(3, (96, 64, 3)), ASAPNet(3, (None, None, 3))
+    dynamic.set_weights(fixed.get_weights())
+    x = frames(1, 96, 64)
+    np.testing.assert_allclose(dynamic(x), fixed(x), atol=1e-5)
+    assert dynamic(frames(1, 32, 160)).shape == (1, 32, 160, 3)
+
+
+def test_uint8_and_float_frames_are_the_same():
+    model = ASAPNet(3, (64, 64, 3))
+    x = frames(1, 64, 64)
+    np.testing.assert_array_equal(model(x), model(x.astype("float32")))
+
+
+def test_normalisation_is_imagenets():
+    model = ASAPNet(3, (32, 32, 3))
+    x = frames(1, 32, 32)
+    expected = (x / 255 - [0.485, 0.456, 0.406]) / [0.229, 0.224, 0.225]
+    np.testing.assert_allclose(model.get_layer("normalize")(x), expected, atol=1e-5)
+
+
+@pytest.mark.parametrize("policy", ["mixed_bfloat16", "mixed_float16"])
+def test_logits_are_float32_under_mixed_precision(policy):
+    keras.config.set_dtype_policy(policy)
+    try:
+        model = ASAPNet(3, (64, 64, 3), aux_heads=True)
+    finally:
+        keras.config.set_dtype_policy("float32")
+    for logits in model(frames(1, 64, 64)).values():
+        assert logits.dtype == "float32" and np.isfinite(logits).all()
+
+
+def test_saved_model_loads_with_keras_and_trains_on(tmp_path):
+    model = ASAPNet(3, (64, 64, 3))
+    model.save(tmp_path / "asap.keras")
+    loaded = keras.models.load_model(tmp_path / "asap.keras")
+    x, y = frames(2, 64, 64), np.zeros((2, 64, 64), "uint8")
+    np.testing.assert_array_equal(loaded(x), model(x))
+    loaded.compile("sgd", asap_tf.OhemCrossEntropy())
+    before = loaded.evaluate(x, y, verbose=0)
+    loaded.fit(x, y, epochs=2, verbose=0)
+    assert loaded.evaluate(x, y, verbose=0) < before
+
+
+LOAD = """
+import {first}, {second}, numpy as np
+model = keras.models.load_model(r"{path}")
+np.save(r"{out}", model.predict(np.load(r"{frames}"), verbose=0))
+assert keras.backend.backend() == "{backend}"
+"""
+
+
+@pytest.mark.parametrize(
+    ("backend", "order"), [("jax", ("asap_tf", "keras")), ("tensorflow", ("keras", "asap_tf"))]
+)
+def test_another_process_and_backend_gives_the_same_outputs(tmp_path, backend, order):
+    model = ASAPNet(5, (64, 96, 3))
+    x = frames(2, 64, 96)
+    path, out, inputs = tmp_path / "m.keras", tmp_path / "out.npy", tmp_path / "in.npy"
+    model.save(path)
+    np.save(inputs, x)
+    code = LOAD.format(
+        first=order[0], second=order[1], path=path, out=out, frames=inputs, backend=backend
+    )
+    subprocess.run(
+        [sys.executable, "-c", code], check=True, env={**os.environ, "KERAS_BACKEND": backend}
+    )
+    np.testing.assert_allclose(np.load(out), model(x), atol=1e-4)
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        ({"backbone": "resnet81"}, "unknown backbone='resnet81'; did you mean 'resnet18'?"),
+        ({"fusion": "fdn"}, "unknown fusion='fdn'; did you mean 'ffdn'?"),
+        ({"attention": "diagonal"}, "unknown attention='diagonal'"),
+        ({"fuse_stride": 16}, "fuse_stride must be 8 or 4. Received: fuse_stride=16"),
+        ({"input_shape": (500, 1024, 3)}, "multiples of 32"),
+        ({"input_shape": (512, 1024, 1)}, "must be .H, W, 3."),
+        ({"num_classes": 1}, "num_classes must be at least 2"),
+        ({"weights": "imagnet"}, "weights='imagnet': no such file"),
+    ],
+)
+def test_refuses(arguments, message):
+    with pytest.raises(UsageError, match=message):
+        ASAPNet(**arguments)

@@ -1,0 +1,109 @@
+from __future__ import annotations
+
+import keras
+import numpy as np
+import pytest
+from safetensors.numpy import save_file
+
+from asap_tf import ASAPNet
+from asap_tf.data.dataset import LabelClass
+from asap_tf.errors import AsapError
+from asap_tf.models import weights
+from asap_tf.models.backbones import resnet18
+from asap_tf.runtime import save_model
+
+
+@pytest.fixture(scope="module")
+def hub():
+    """keras-hub's ResNet18 with random weights and statistics: the independent twin."""
+    import keras_hub
+
+    backbone = keras_hub.models.ResNetBackbone(
+        input_conv_filters=[64],
+        input_conv_kernel_sizes=[7],
+        stackwise_num_filters=[64, 128, 256, 512],
+        stackwise_num_blocks=[2, 2, 2, 2],
+        stackwise_num_strides=[1, 2, 2, 2],
+        block_type="basic_block",
+    )
+    rng = np.random.default_rng(0)
+    for layer in backbone.layers:
+        if isinstance(layer, keras.layers.BatchNormalization):
+            layer.set_weights([rng.uniform(0.5, 1.5, w.shape) for w in layer.weights])
+    return backbone
+
+
+def test_pyramid_equals_keras_hubs(hub):
+    inputs = keras.Input((64, 96, 3))
+    ours = keras.Model(inputs, resnet18(inputs))
+    transfer = weights.load_torch_names(ours, weights.keras_hub_tensors(hub), "keras-hub")
+    assert len(transfer.loaded) == 40 and not transfer.fresh
+    theirs = keras.Model(hub.inputs, [hub.pyramid_outputs[f"P{i}"] for i in range(2, 6)])
+    x = np.random.default_rng(1).normal(size=(2, 64, 96, 3)).astype("float32")
+    for one, other in zip(ours(x), theirs([x]), strict=True):
+        np.testing.assert_allclose(one, other, rtol=1e-4, atol=1e-3)
+
+
+def test_imagenet_goes_through_keras_hub(hub, monkeypatch):
+    import keras_hub
+
+    monkeypatch.setattr(keras_hub.models.Backbone, "from_preset", lambda name: hub)
+    model = ASAPNet(3, (64, 64, 3), weights="imagenet")
+    np.testing.assert_array_equal(
+        model.get_layer("backbone_conv1").get_weights()[0],
+        hub.get_layer("conv1_conv").get_weights()[0],
+    )
+
+
+def test_offline_without_a_file_tells_both_ways_out(monkeypatch):
+    import keras_hub
+
+    def offline(name):
+        raise OSError("no route to host")
+
+    monkeypatch.setattr(keras_hub.models.Backbone, "from_preset", offline)
+    with pytest.raises(AsapError, match=r"Either let this machine reach.*or download.*safetensors"):
+        ASAPNet(3, (64, 64, 3), weights="imagenet")
+
+
+def test_safetensors_file_of_torchvision_layout(hub, tmp_path):
+    tensors = {k: np.ascontiguousarray(v) for k, v in weights.keras_hub_tensors(hub).items()}
+    tensors["bn1.num_batches_tracked"] = np.array(7)
+    tensors["fc.weight"] = np.zeros((1000, 512), "float32")
+    save_file(tensors, tmp_path / "resnet18.safetensors")
+    model = ASAPNet(3, (64, 64, 3), weights=tmp_path / "resnet18.safetensors")
+    kernel = model.get_layer("backbone_layer2_0_downsample_0").get_weights()[0]
+    np.testing.assert_array_equal(
+        kernel.transpose(3, 2, 0, 1), tensors["layer2.0.downsample.0.weight"]
+    )
+
+
+def test_another_network_is_refused_by_layer(tmp_path):
+    save_file({"conv1.weight": np.zeros((32, 3, 3, 3), "float32")}, tmp_path / "x.safetensors")
+    with pytest.raises(AsapError, match=r"x.safetensors: not a ResNet18.*conv1 wants shapes"):
+        ASAPNet(3, (64, 64, 3), weights=tmp_path / "x.safetensors")
+
+
+@pytest.mark.parametrize("suffix", [".safetensors", ".pth"])
+def test_damaged_file(tmp_path, suffix):
+    path = tmp_path / f"bad{suffix}"
+    path.write_bytes(b"\x00" * 100)
+    with pytest.raises(AsapError, match=f"bad{suffix}: "):
+        ASAPNet(3, (64, 64, 3), weights=path)
+
+
+def test_weights_of_a_model_for_other_classes(tmp_path):
+    source = ASAPNet(4, (64, 64, 3))
+    classes = [LabelClass(f"c{i}", (i, 0, 0), "x", i) for i in range(4)]
+    save_model(source, tmp_path / "model.keras", classes, (64, 64))
+    target = ASAPNet(6, (96, 96, 3), aux_heads=True)
+    transfer = weights.load_weights(target, tmp_path)
+    assert set(transfer.fresh) == {
+        "logits_classes",
+        *(f"aux{i}_{part}" for i in (3, 4) for part in ("block_conv", "block_bn", "classes")),
+    }
+    for name in ("backbone_conv1", "pyramid", "fusion", "attention"):
+        for one, other in zip(
+            source.get_layer(name).get_weights(), target.get_layer(name).get_weights(), strict=True
+        ):
+            np.testing.assert_array_equal(one, other)
