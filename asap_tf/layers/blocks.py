@@ -4,10 +4,49 @@ from __future__ import annotations
 
 from typing import Any
 
-from keras import layers
+import keras
+from keras import layers, ops
 
 Tensor = Any
 """A Keras tensor, symbolic or of any backend."""
+
+
+@keras.saving.register_keras_serializable("asap_tf")
+class Upsample(layers.Layer):
+    """Bilinear enlargement by a whole factor, of maps of any size.
+
+    What `keras.layers.UpSampling2D` does, but that one (Keras 3.15) cannot be traced by
+    TensorFlow where the size is known only at run time.
+
+    Args:
+        factor: Output size over input size.
+
+    Input `(N, H, W, C)`, output `(N, factor * H, factor * W, C)`, in the compute dtype.
+
+    Example:
+        >>> Upsample(8)(keras.ops.ones((1, 64, 128, 19))).shape
+        TensorShape([1, 512, 1024, 19])
+    """
+
+    def __init__(self, factor: int, **kwargs: Any):
+        super().__init__(**kwargs)
+        self.factor = factor
+
+    def call(self, inputs: Tensor) -> Tensor:
+        height, width = ops.shape(inputs)[1:3]
+        size = (height * self.factor, width * self.factor)
+        if keras.backend.backend() != "tensorflow":
+            return ops.image.resize(inputs, size)
+        import tensorflow as tf
+
+        return ops.cast(tf.image.resize(inputs, size), self.compute_dtype)
+
+    def compute_output_shape(self, input_shape: tuple) -> tuple:
+        n, height, width, channels = input_shape
+        return (n, height and height * self.factor, width and width * self.factor, channels)
+
+    def get_config(self) -> dict:
+        return {**super().get_config(), "factor": self.factor}
 
 
 def batch_norm(name: str, **kwargs: Any) -> layers.BatchNormalization:
@@ -41,7 +80,7 @@ def resample(x: Tensor, stride: int, new_stride: int, name: str) -> Tensor:
     positions amounts to.
     """
     if stride > new_stride:
-        return layers.UpSampling2D(stride // new_stride, interpolation="bilinear", name=name)(x)
+        return Upsample(stride // new_stride, name=name)(x)
     if stride < new_stride:
         return layers.AveragePooling2D(new_stride // stride, name=name)(x)
     return x

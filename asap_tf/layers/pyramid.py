@@ -7,7 +7,7 @@ from typing import Any
 import keras
 from keras import layers
 
-from asap_tf.layers.blocks import Tensor
+from asap_tf.layers.blocks import Tensor, Upsample
 
 
 @keras.saving.register_keras_serializable("asap_tf")
@@ -51,7 +51,7 @@ class SimplePyramid(layers.Layer):
             )
             lateral.build(shape)
             self.laterals.append(lateral)
-        self.double = layers.UpSampling2D(2, interpolation="bilinear", dtype=self.dtype_policy)
+        self.double = Upsample(2, dtype=self.dtype_policy)
         super().build(input_shape)
 
     def call(self, inputs: list[Tensor]) -> list[Tensor]:

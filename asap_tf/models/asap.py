@@ -9,7 +9,7 @@ from keras import layers
 
 from asap_tf.errors import UsageError, nearest
 from asap_tf.layers import FFDN, SimplePyramid, StripAttention
-from asap_tf.layers.blocks import Tensor, conv_block, resample
+from asap_tf.layers.blocks import Tensor, Upsample, conv_block, resample
 from asap_tf.models.backbones import BACKBONES
 from asap_tf.models.weights import load_weights
 
@@ -120,7 +120,7 @@ def head(x: Tensor, num_classes: int, stride: int, name: str) -> Tensor:
     """Conv Block, 1 x 1 to the classes, bilinear to the size of the frame; float32 logits."""
     x = conv_block(x, 64, 3, f"{name}_block")
     x = layers.Conv2D(num_classes, 1, dtype="float32", name=f"{name}_classes")(x)
-    return layers.UpSampling2D(stride, interpolation="bilinear", dtype="float32", name=name)(x)
+    return Upsample(stride, dtype="float32", name=name)(x)
 
 
 def check_options(

@@ -68,6 +68,7 @@ class Trainer:
             self.model = compile_model(recipe, dataset, self.optimizer, class_weights)
         options = recipe.model.model_dump(exclude={"name", "weights"})
         self.deployed = ASAPNet(len(dataset.classes), (None, None, 3), **options)
+        self.segmenter = Segmenter(self.deployed, dataset.classes, recipe.eval.size)
 
         self.step = 0
         self.best_miou: float | None = None
@@ -152,9 +153,7 @@ class Trainer:
     def validate(self) -> Evaluation:
         """Scores the run on its validation split; the best so far is kept as `model.keras`."""
         self.deploy()
-        size = self.recipe.eval.size
-        segmenter = Segmenter(self.deployed, self.dataset.classes, size)
-        evaluation = evaluate(segmenter, self.dataset, self.recipe.data.val_split)
+        evaluation = evaluate(self.segmenter, self.dataset, self.recipe.data.val_split)
         miou = evaluation.scores.miou
         if self.best_miou is None or miou > self.best_miou:
             self.best_miou = miou
@@ -162,7 +161,7 @@ class Trainer:
                 self.deployed,
                 self.run.model,
                 self.dataset.classes,
-                size,
+                self.recipe.eval.size,
                 recipe=self.recipe.model_dump(mode="json"),
                 step=self.step,
                 scores=evaluation.scores.to_dict(),

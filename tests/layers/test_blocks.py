@@ -5,7 +5,7 @@ import keras
 import numpy as np
 import pytest
 
-from asap_tf.layers.blocks import conv, resample
+from asap_tf.layers.blocks import Upsample, conv, resample
 
 
 def apply(function, x):
@@ -29,3 +29,16 @@ def test_strided_convolution_is_padded_on_both_sides():
     model.get_layer("c").set_weights([np.arange(9, dtype="float32").reshape(3, 3, 1, 1)])
     # Padded by one all around, the corner pixel lies under the kernel's centre.
     assert np.asarray(model(x))[0, 0, 0, 0] == 4
+
+
+def test_upsample_of_a_size_known_only_at_run_time():
+    import tensorflow as tf
+
+    layer = Upsample(4)
+    x = np.random.default_rng(0).normal(size=(1, 3, 5, 2)).astype("float32")
+    traced = tf.function(layer, input_signature=[tf.TensorSpec((None, None, None, 2))])
+    np.testing.assert_allclose(traced(x)[0], cv2.resize(x[0], (20, 12)), atol=1e-5)
+
+
+def test_upsample_loads_with_keras(round_trip):
+    np.testing.assert_array_equal(*round_trip(Upsample(3), (4, 5, 2)))

@@ -97,7 +97,8 @@ def test_any_size_from_the_same_weights():
     dynamic.set_weights(fixed.get_weights())
     x = frames(1, 96, 64)
     np.testing.assert_allclose(dynamic(x), fixed(x), atol=1e-5)
-    assert dynamic(frames(1, 32, 160)).shape == (1, 32, 160, 3)
+    assert dynamic.predict(frames(1, 32, 160), verbose=0).shape == (1, 32, 160, 3)
+    np.testing.assert_allclose(dynamic.predict(x, verbose=0), fixed(x), atol=1e-4)
 
 
 def test_uint8_and_float_frames_are_the_same():
@@ -125,15 +126,15 @@ def test_logits_are_float32_under_mixed_precision(policy):
 
 
 def test_saved_model_loads_with_keras_and_trains_on(tmp_path):
+    keras.utils.set_random_seed(0)
     model = ASAPNet(3, (64, 64, 3))
     model.save(tmp_path / "asap.keras")
     loaded = keras.models.load_model(tmp_path / "asap.keras")
     x, y = frames(2, 64, 64), np.zeros((2, 64, 64), "uint8")
     np.testing.assert_array_equal(loaded(x), model(x))
     loaded.compile("sgd", asap_tf.OhemCrossEntropy())
-    before = loaded.evaluate(x, y, verbose=0)
-    loaded.fit(x, y, epochs=2, verbose=0)
-    assert loaded.evaluate(x, y, verbose=0) < before
+    losses = loaded.fit(x, y, epochs=4, verbose=0).history["loss"]
+    assert losses[-1] < losses[0]
 
 
 LOAD = """

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from functools import lru_cache
+from functools import cache
 from typing import Literal
 
 import cv2
@@ -13,7 +13,6 @@ from asap_tf.data.streets.mesh import Color, Mesh, Texture, shade
 from asap_tf.data.streets.paint import any_color, chance, hsv, pick, stone
 from asap_tf.data.streets.textures import leaves, masonry, railing, window
 
-
 _LEVELS = 16  # shades of one material
 _MATERIALS = ("wall", "trim", "sill", "ledge", "shop", "awning", "stripe", "display", "door")
 _PANES = 6  # groups of windows that have the same glass, or light behind it
@@ -21,7 +20,7 @@ _FLOORS, _BAYS = 8, 9
 _CELL = (40, 34)  # pixels of one floor of one bay
 
 
-@lru_cache(maxsize=None)
+@cache
 def _design(variant: int) -> np.ndarray:
     """A facade without colours, uint8: material * _LEVELS + shade. Made once per process.
 
@@ -62,11 +61,15 @@ def _design(variant: int) -> np.ndarray:
             plan[-int(rows * 0.62) : last, start + 2 : start + columns - 2] = material["display"]
             if door:
                 plan[-int(rows * 0.62) :, start + 8 : start + 22] = material["door"]
-    stain = np.clip(_LEVELS / 2 + 1.6 * window(rng, *plan.shape, 3), 0, _LEVELS - 1)
+    stain = np.clip(
+        _LEVELS / 2 + 1.6 * window(rng, plan.shape[0], plan.shape[1], 3), 0, _LEVELS - 1
+    )
     return plan * _LEVELS + stain.astype(np.uint8)
 
 
-def facade(rng: np.random.Generator, width: float, height: float, wall: Color, lit: float) -> Texture:
+def facade(
+    rng: np.random.Generator, width: float, height: float, wall: Color, lit: float
+) -> Texture:
     """The front of a building: floors of windows, often over shops, under a cornice.
 
     Args:
@@ -83,7 +86,15 @@ def facade(rng: np.random.Generator, width: float, height: float, wall: Color, l
     shop = any_color(rng, (0.1, 0.9))
     sky = hsv(rng.uniform(0.5, 0.65), rng.uniform(0, 0.3), rng.uniform(0.12, 0.45))
     lamp = hsv(rng.uniform(0.08, 0.15), rng.uniform(0.2, 0.6), 0.95)
-    colors = [wall, trim, shade(trim, 0.8), shade(wall, 0.75), shade(shop, 0.5), shop, shade(shop, 1.6)]
+    colors = [
+        wall,
+        trim,
+        shade(trim, 0.8),
+        shade(wall, 0.75),
+        shade(shop, 0.5),
+        shop,
+        shade(shop, 1.6),
+    ]
     shown = lit > 0.2 and chance(rng, 0.7)
     colors += [lamp if shown else shade(sky, 0.9), shade(shop, 0.3)]
     on = [False] * 7 + [shown, False] + [chance(rng, lit) for _ in range(_PANES)]
@@ -104,7 +115,8 @@ def building(
     size: tuple[float, float, float],
     side: int,
     lit: float,
-    attached: bool = False,
+    street_windows: bool = True,
+    end_windows: bool = True,
 ) -> Mesh:
     """A building whose front is the plane x = 0, z from 0 to `length`.
 
@@ -113,22 +125,31 @@ def building(
         size: Metres along the street, away from it, and up to the eaves.
         side: 1 if it stands to the right of its front, -1 if to the left.
         lit: Share of lit windows.
-        attached: The end at z = 0 has no windows, since another building stands there.
+        street_windows: Whether its front has windows.
+        end_windows: Whether its end at z = 0 has.
     """
     length, depth, height = size
     mesh = Mesh(ID["building"])
     wall = stone(rng, (0.2, 0.85)) if chance(rng, 0.5) else any_color(rng, (0, 0.75), (0.2, 0.9))
-    front = "left" if side > 0 else "right"
     x = (0.0, depth) if side > 0 else (-depth, 0.0)
-    textures = {front: facade(rng, length, height, wall, lit)}
-    if not attached:
+    textures = {}
+    if street_windows:
+        textures["left" if side > 0 else "right"] = facade(rng, length, height, wall, lit)
+    if end_windows:
         textures["back"] = facade(rng, depth, height, wall, lit)
     mesh.box(x, (0, height), (0, length), wall, textures)
     if height < 12 and chance(rng, 0.75):
-        _roof(mesh, x, height, length, any_color(rng, (0.1, 0.8), (0.15, 0.6)), rng.uniform(0.25, 0.6))
+        _roof(
+            mesh, x, height, length, any_color(rng, (0.1, 0.8), (0.15, 0.6)), rng.uniform(0.25, 0.6)
+        )
     elif chance(rng, 0.5):
         middle = sum(x) / 2
-        mesh.box((middle - 1, middle + 1), (height, height + 2), (length * 0.3, length * 0.6), shade(wall, 0.8))
+        mesh.box(
+            (middle - 1, middle + 1),
+            (height, height + 2),
+            (length * 0.3, length * 0.6),
+            shade(wall, 0.8),
+        )
     return mesh
 
 
@@ -140,10 +161,19 @@ def _roof(
     ridge = eaves + (x1 - x0) / 2 * slope
     a, b = -0.3, length + 0.3
     mesh.add([(x0, eaves, 0), (middle, ridge, 0), (x1, eaves, 0)], shade(color, 1.2))
-    mesh.add([(middle, ridge, b), (middle, ridge, a), (x0, eaves - 0.1, a), (x0, eaves - 0.1, b)], color)
-    mesh.add([(middle, ridge, a), (middle, ridge, b), (x1, eaves - 0.1, b), (x1, eaves - 0.1, a)], color)
+    mesh.add(
+        [(middle, ridge, b), (middle, ridge, a), (x0, eaves - 0.1, a), (x0, eaves - 0.1, b)], color
+    )
+    mesh.add(
+        [(middle, ridge, a), (middle, ridge, b), (x1, eaves - 0.1, b), (x1, eaves - 0.1, a)], color
+    )
     chimney = length * 0.35
-    mesh.box((middle - 0.3, middle + 0.3), (ridge - 0.3, ridge + 0.9), (chimney, chimney + 0.6), shade(color, 0.8))
+    mesh.box(
+        (middle - 0.3, middle + 0.3),
+        (ridge - 0.3, ridge + 0.9),
+        (chimney, chimney + 0.6),
+        shade(color, 0.8),
+    )
 
 
 def barrier(
@@ -157,8 +187,12 @@ def barrier(
     if kind == "fence":
         mesh = Mesh(ID["fence"])
         texture = railing(rng, length, height)
-        mesh.add([(0, height, length), (0, height, 0), (0, 0, 0), (0, 0, length)], color, texture=texture)
-        mesh.add([(0, height, 0), (0, height, length), (0, 0, length), (0, 0, 0)], color, texture=texture)
+        mesh.add(
+            [(0, height, length), (0, height, 0), (0, 0, 0), (0, 0, length)], color, texture=texture
+        )
+        mesh.add(
+            [(0, height, 0), (0, height, length), (0, 0, length), (0, 0, 0)], color, texture=texture
+        )
         return mesh
     mesh = Mesh(ID["wall" if kind == "wall" else "vegetation"])
     make, half = (masonry, 0.15) if kind == "wall" else (leaves, 0.4)

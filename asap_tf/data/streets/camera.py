@@ -86,7 +86,9 @@ class Camera:
         first, last = np.ceil([at_edges.min(), at_edges.max() + 1])
         return int(np.clip(first, 0, height)), int(np.clip(last, 0, height))
 
-    def plane(self, rows: slice, elevation: float, reach: float, step: int = 1) -> tuple[np.ndarray, ...]:
+    def plane(
+        self, rows: slice, elevation: float, reach: float, step: int = 1
+    ) -> tuple[np.ndarray, ...]:
         """Where the pixels' rays meet a horizontal plane.
 
         Args:
@@ -100,7 +102,8 @@ class Camera:
         """
         x, y, z = self._rays(rows, step)
         slope = np.maximum(y / np.float32(elevation - self.position[1]), np.float32(1 / reach))
-        return x / slope + np.float32(self.position[0]), z / slope, 1 / slope
+        east, _, north = self.position.astype(np.float32)
+        return x / slope + east, z / slope + north, 1 / slope
 
     def _rays(self, rows: slice, step: int) -> list[np.ndarray]:
         """World x, y and z of the pixels' rays, of length 1 along the view axis."""

@@ -5,10 +5,10 @@ from __future__ import annotations
 import cv2
 import numpy as np
 
-from asap_tf.data.streets.labels import ID, label_of
+from asap_tf.data.streets.labels import ID
 from asap_tf.data.streets.look import Look
 from asap_tf.data.streets.mesh import Mesh
-from asap_tf.data.streets.painter import Canvas
+from asap_tf.data.streets.painter import Canvas, clip
 from asap_tf.data.streets.textures import TILE, grain, noise
 
 
@@ -30,11 +30,16 @@ def paint_sky(canvas: Canvas, look: Look, variant: int) -> None:
         reach = 1 / np.maximum(rise, 0.04)
         columns = np.linspace(-0.5, 0.5, rise.shape[1], dtype=np.float32) / canvas.camera.focal
         x, y = (columns * reach * 60 + 1000) % TILE, (reach * 42) % TILE
-        clouds = cv2.remap(noise(40 + variant, 2, 64), x, y, cv2.INTER_LINEAR, borderMode=cv2.BORDER_WRAP)
+        clouds = _lookup(noise(40 + variant, 2, 64), x, y)
         share = np.clip((clouds + 2.4 * look.cover - 1.2) * 0.7, 0, 0.92) * np.clip(rise * 10, 0, 1)
         share = cv2.resize(share, (width, last))
         sky = cv2.blendLinear(_plain((*look.cloud, 0), sky.shape), sky, share, 1 - share)
     canvas.color[:last] = sky
+
+
+def _lookup(tile: np.ndarray, x: np.ndarray, y: np.ndarray) -> np.ndarray:
+    x, y = x.astype(np.float32), y.astype(np.float32)
+    return cv2.remap(tile, x, y, cv2.INTER_LINEAR, borderMode=cv2.BORDER_WRAP)
 
 
 def _plain(color: tuple[float, ...], shape: tuple[int, ...]) -> np.ndarray:
@@ -52,9 +57,8 @@ def paint_ground(canvas: Canvas, look: Look, standing: list[Mesh], variant: int)
     fade = 1 / (1 + distance * np.float32(0.07))
     scale = np.float32(TILE / 9)
     map_x, map_z = (x * scale) % TILE, (z * scale) % TILE
-    wrapped = {"interpolation": cv2.INTER_LINEAR, "borderMode": cv2.BORDER_WRAP}
-    rough = cv2.remap(noise(variant), map_x, map_z, **wrapped)
-    coarse = cv2.remap(noise(60 + variant, 4, 32), map_x / 5, map_z / 5, **wrapped)
+    rough = _lookup(noise(variant), map_x, map_z)
+    coarse = _lookup(noise(60 + variant, 4, 32), map_x / 5, map_z / 5)
     labels = canvas.ids(np.s_[first::2, ::2])
     strength = np.zeros(256, np.float32)
     strength[[ID["road"], ID["sidewalk"], ID["terrain"], ID["rail track"]]] = 0.09, 0.08, 0.24, 0.3
@@ -64,76 +68,50 @@ def paint_ground(canvas: Canvas, look: Look, standing: list[Mesh], variant: int)
     light -= np.float32(0.3) * fade * (joints & (labels == ID["sidewalk"]))
     light *= 1 - _shadows(canvas, look, standing)[first // 2 :].astype(np.float32) / 255
     light = cv2.resize(light, (width, height - first))
-    canvas.color[first:] = cv2.multiply(canvas.color[first:], cv2.merge([light] * 4), dtype=cv2.CV_8U)
+    canvas.color[first:] = cv2.multiply(
+        canvas.color[first:], cv2.merge([light] * 4), dtype=cv2.CV_8U
+    )
 
 
 def _shadows(canvas: Canvas, look: Look, standing: list[Mesh]) -> np.ndarray:
-    """How much darker the ground is, uint8 `(H / 2, W / 2)`."""
-    camera = canvas.camera
-    height, width = camera.size
-    half = np.zeros(((height + 1) // 2, (width + 1) // 2), np.uint8)
-    sun = look.sun[[0, 2]] / max(look.sun[1], 0.15)
-    cast = look.direct > 0.3
-    flat = Mesh(0)
-    contact = Mesh(0)
-    for mesh in standing:
-        if mesh.footprint is None or label_of(mesh.id) == ID["building"] and not cast:
-            continue
-        foot = mesh.footprint.astype(np.float32)
-        for target, outline in ((contact, foot), (flat, _reach(mesh, foot, sun) if cast else None)):
-            if outline is None:
-                continue
-            hull = cv2.convexHull(outline)[:, 0]
-            target.add(np.insert(hull, 1, 0.0, axis=1), None)
-    for group, depth in ((flat, 150 * look.direct), (contact, 110)):
-        if group:
-            _silhouettes(canvas, group, half, depth)
-    return cv2.GaussianBlur(half, (0, 0), max(0.4, height / 512))
+    """How much darker the ground is, uint8 `(H / 2, W / 2)`: thrown shadows, and under objects."""
+    height, width = canvas.camera.size
+    dark = np.zeros(((height + 1) // 2, (width + 1) // 2), np.uint8)
+    feet = [mesh.footprint for mesh in standing if mesh.footprint is not None]
+    if look.direct > 0.3:
+        away = -look.sun[[0, 2]] / max(look.sun[1], 0.15)
+        tops = [mesh.points[:, 1].max() * away for mesh in standing]
+        thrown = [np.concatenate([foot, foot + top]) for foot, top in zip(feet, tops, strict=True)]
+        _darken(canvas, dark, thrown, 150 * look.direct)
+    _darken(canvas, dark, feet, 110)
+    return cv2.GaussianBlur(dark, (0, 0), max(0.4, height / 512))
 
 
-def _reach(mesh: Mesh, foot: np.ndarray, sun: np.ndarray) -> np.ndarray:
-    """The footprint and where the sun throws the object's top."""
-    tall = float(mesh.points[:, 1].max())
-    return np.concatenate([foot, foot - (sun * tall).astype(np.float32)])
-
-
-def _silhouettes(canvas: Canvas, group: Mesh, half: np.ndarray, depth: float) -> None:
-    points = canvas.camera.to_camera(group.points)
-    start = 0
-    for face in group.faces:
-        corners = points[start : start + face.count]
-        start += face.count
-        if corners[:, 2].max() < 1.0:
-            continue
-        corners = corners.copy()
-        corners[:, 2] = np.maximum(corners[:, 2], 0.8)
-        outline = np.clip(canvas.camera.to_pixels(corners), -30_000, 30_000) * 8
-        cv2.fillPoly(half, [outline.astype(np.int32)], depth, cv2.LINE_AA, 4)
+def _darken(canvas: Canvas, dark: np.ndarray, areas: list[np.ndarray], depth: float) -> None:
+    """Draws the hulls of ground points, world x and z, at half the frame's size."""
+    for area in areas:
+        hull = cv2.convexHull(area.astype(np.float32))[:, 0]
+        corners = clip(canvas.camera.to_camera(np.insert(hull, 1, 0.0, axis=1)))
+        if len(corners):
+            outline = np.round(canvas.camera.to_pixels(corners) * 8).astype(np.int32)
+            cv2.fillPoly(dark, [outline], depth, cv2.LINE_AA, 4)
 
 
 def develop(canvas: Canvas, look: Look, rng: np.random.Generator) -> np.ndarray:
     """Haze, light, reflections, weather and lens: the frame as the camera delivers it, RGB."""
     height, width = canvas.camera.size
-    frame = np.ascontiguousarray(canvas.color[..., :3])
-    glow = canvas.color[..., 3]
-    dark = max(look.tint) < 0.7 or look.lit > 0.2
+    frame = cv2.cvtColor(canvas.color, cv2.COLOR_RGBA2RGB)
     if look.wet:
         frame = _reflect(canvas, frame, look.wet)
     near = canvas.nearness()
     near[canvas.faces == 0] = look.haze / 0.35
     clear = cv2.exp(-look.haze / np.maximum(near, 1e-4))
     frame = cv2.blendLinear(frame, _plain(look.haze_color, frame.shape), clear, 1 - clear)
-    ramp = np.arange(256, dtype=np.float32)
-    curves = [255 * np.clip(ramp / 255 * gain, 0, 1) ** look.gamma for gain in look.tint]
-    table = np.stack(curves, axis=1)[None].astype(np.uint8)
-    lit = cv2.LUT(frame, table)
-    if dark:
-        share = glow.astype(np.float32) / 255
-        lit = cv2.blendLinear(frame, lit, share, 1 - share)
-        small = cv2.resize(glow, (width // 8, height // 8), interpolation=cv2.INTER_AREA)
-        bloom = cv2.GaussianBlur(small, (0, 0), height / 256)
-        bloom = cv2.resize(bloom, (width, height))
-        lit = cv2.add(lit, cv2.merge([bloom, cv2.convertScaleAbs(bloom, alpha=0.85), cv2.convertScaleAbs(bloom, alpha=0.6)]))
+    ramp = np.arange(256, dtype=np.float32)[:, None] / 255
+    curves = 255 * np.clip(ramp * look.tint, 0, 1) ** look.gamma
+    lit = cv2.LUT(frame, curves[None].astype(np.uint8))
+    if look.lit > 0.2 or max(look.tint) < 0.7:
+        lit = _glow(frame, lit, canvas.color[..., 3])
     if look.rain or look.snow:
         lit = _fall(lit, rng, look.snow)
     sigma = look.blur * height / 512
@@ -142,6 +120,16 @@ def develop(canvas: Canvas, look: Look, rng: np.random.Generator) -> np.ndarray:
     amount = look.noise / 32
     speckle = grain((height, width))[int(rng.integers(height)) :][:height]
     return cv2.addWeighted(lit, 1.0, speckle, amount, -128 * amount)
+
+
+def _glow(frame: np.ndarray, lit: np.ndarray, glow: np.ndarray) -> np.ndarray:
+    """Keeps what gives light as bright as it is in a dark frame, with a halo around it."""
+    height, width = glow.shape
+    share = glow.astype(np.float32) / 255
+    lit = cv2.blendLinear(frame, lit, share, 1 - share)
+    small = cv2.resize(glow, (width // 8, height // 8), interpolation=cv2.INTER_AREA)
+    halo = cv2.resize(cv2.GaussianBlur(small, (0, 0), height / 256), (width, height))
+    return cv2.add(lit, cv2.merge([cv2.convertScaleAbs(halo, alpha=a) for a in (1.0, 0.85, 0.6)]))
 
 
 def _reflect(canvas: Canvas, frame: np.ndarray, wet: float) -> np.ndarray:

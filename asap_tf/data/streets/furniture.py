@@ -15,7 +15,10 @@ _LIGHT, _SIGN = ID["traffic light"], ID["traffic sign"]
 def _post(mesh: Mesh, height: float, width: float, color: Color, x: float = 0.0) -> None:
     """An upright tube: a lit and a shaded strip."""
     mesh.flat(bar((x, 0), (x, height), width, width * 0.8), color)
-    mesh.flat(bar((x + width * 0.25, 0), (x + width * 0.2, height), width * 0.5, width * 0.4), shade(color, 0.7))
+    mesh.flat(
+        bar((x + width * 0.25, 0), (x + width * 0.2, height), width * 0.5, width * 0.4),
+        shade(color, 0.7),
+    )
 
 
 def lamp_post(rng: np.random.Generator, arm: float, lit: bool) -> Mesh:
@@ -29,7 +32,11 @@ def lamp_post(rng: np.random.Generator, arm: float, lit: bool) -> Mesh:
         mesh.flat(bar((0, height - 0.1), (arm, height + 0.35), 0.11, 0.09), color)
         head = bar((arm * 0.7, height + 0.2), (arm * 1.2, height + 0.36), 0.2, 0.14)
         mesh.flat(head, shade(color, 0.8))
-        mesh.flat(bar((arm * 0.75, height + 0.14), (arm * 1.15, height + 0.27), 0.1), bulb, glow=float(lit))
+        mesh.flat(
+            bar((arm * 0.75, height + 0.14), (arm * 1.15, height + 0.27), 0.1),
+            bulb,
+            glow=float(lit),
+        )
     else:
         mesh.flat(disc((0, height + 0.2), 0.26, 0.32), bulb, glow=float(lit))
         mesh.flat(bar((-0.32, height + 0.5), (0.32, height + 0.5), 0.1), shade(color, 0.7))
@@ -63,7 +70,9 @@ def _light_head(rng: np.random.Generator, mesh: Mesh, x: float, y: float, lamps:
     if chance(rng, 0.4):
         edge = (225, 225, 225) if chance(rng, 0.4) else body
         mesh.flat(block(x - half - 0.13, y - 0.12, x + half + 0.13, y + tall + 0.12), edge, _LIGHT)
-        mesh.flat(block(x - half - 0.1, y - 0.09, x + half + 0.1, y + tall + 0.09), (22, 22, 24), _LIGHT)
+        mesh.flat(
+            block(x - half - 0.1, y - 0.09, x + half + 0.1, y + tall + 0.09), (22, 22, 24), _LIGHT
+        )
     mesh.flat(block(x - half, y, x + half, y + tall), body, _LIGHT)
     on = int(rng.integers(lamps))
     hues = (0.36, 0.12, 0.0) if lamps == 3 else (0.36, 0.0)
@@ -72,7 +81,11 @@ def _light_head(rng: np.random.Generator, mesh: Mesh, x: float, y: float, lamps:
         mesh.flat(disc((x, center[1] + 0.02), 0.155), shade(body, 0.5), _LIGHT)
         lamp = hsv(hues[i], 0.85, 1.0 if i == on else 0.22)
         mesh.flat(disc(center, 0.125), lamp, _LIGHT, glow=1.0 if i == on else 0.0)
-        mesh.flat(bar((x - 0.15, center[1] + 0.14), (x + 0.15, center[1] + 0.14), 0.05), shade(body, 0.6), _LIGHT)
+        mesh.flat(
+            bar((x - 0.15, center[1] + 0.14), (x + 0.15, center[1] + 0.14), 0.05),
+            shade(body, 0.6),
+            _LIGHT,
+        )
 
 
 def traffic_light(rng: np.random.Generator, reach: float) -> Mesh:
@@ -96,13 +109,11 @@ def traffic_light(rng: np.random.Generator, reach: float) -> Mesh:
 def _sign_face(rng: np.random.Generator, mesh: Mesh, x: float, y: float, size: float) -> None:
     """One sign: round, triangular, eight-cornered, on its point, or a rectangle with a symbol."""
     kind = pick(rng, ("round", "round", "triangle", "yield", "stop", "diamond", "panel", "panel"))
-    rim, ground = any_color(rng, (0.6, 1.0), (0.4, 0.95)), pick(rng, ((240, 240, 238), (250, 205, 30)))
+    rim = any_color(rng, (0.6, 1.0), (0.4, 0.95))
+    ground: Color = pick(rng, ((240, 240, 238), (250, 205, 30)))
     ink: Color = (25, 25, 30)
-    if kind in ("round", "panel") and chance(rng, 0.45):
-        rim, ground, ink = (240, 240, 240), any_color(rng, (0.6, 1.0), (0.3, 0.8)), (245, 245, 245)
-    if kind == "stop":
-        ground, ink = any_color(rng, (0.7, 1.0), (0.4, 0.9)), (245, 245, 245)
-        rim = ink
+    if kind == "stop" or (kind in ("round", "panel") and chance(rng, 0.45)):
+        ground, rim, ink = rim, (240, 240, 240), (245, 245, 245)
     corners = {"triangle": 3, "yield": 3, "stop": 8, "diamond": 4}.get(kind, 18)
     start = {"triangle": 90, "yield": -90, "stop": 22.5, "diamond": 0}.get(kind, 0)
     if kind == "panel":
@@ -110,7 +121,11 @@ def _sign_face(rng: np.random.Generator, mesh: Mesh, x: float, y: float, size: f
         outer = np.array(block(-size, -tall, size, tall))
     else:
         angles = np.radians(start + np.arange(corners) * 360 / corners)
-        outer = np.stack([np.cos(angles), np.sin(angles)], axis=1) * size * (1.25 if corners == 3 else 1)
+        outer = (
+            np.stack([np.cos(angles), np.sin(angles)], axis=1)
+            * size
+            * (1.25 if corners == 3 else 1)
+        )
     mesh.flat(outer + (x, y), rim, _SIGN)
     mesh.flat(outer * (0.62 if corners == 3 else 0.8) + (x, y), ground, _SIGN)
     symbol = pick(rng, ("bar", "arrow", "dot", "figures"))
@@ -124,7 +139,9 @@ def _sign_face(rng: np.random.Generator, mesh: Mesh, x: float, y: float, size: f
         mesh.flat(disc((x, y), s * 0.6), ink, _SIGN)
     else:
         for left in (-0.7, 0.15):
-            mesh.flat(block(x + left * s, y - s * 0.6, x + (left + 0.55) * s, y + s * 0.6), ink, _SIGN)
+            mesh.flat(
+                block(x + left * s, y - s * 0.6, x + (left + 0.55) * s, y + s * 0.6), ink, _SIGN
+            )
 
 
 def traffic_sign(rng: np.random.Generator) -> Mesh:
@@ -155,7 +172,9 @@ def direction_board(rng: np.random.Generator) -> Mesh:
     return mesh
 
 
-def _crown_face(mesh: Mesh, rng: np.random.Generator, color: Color, box: tuple[float, ...], cone: bool) -> None:
+def _crown_face(
+    mesh: Mesh, rng: np.random.Generator, color: Color, box: tuple[float, ...], cone: bool
+) -> None:
     x0, y0, x1, y1 = box
     points = [(x0, y1, 0), (x1, y1, 0), (x1, y0, 0), (x0, y0, 0)]
     mesh.add(points, color, texture=crown(rng, cone))
@@ -198,11 +217,17 @@ def bush(rng: np.random.Generator, color: Color) -> Mesh:
     tall = rng.uniform(0.7, 2.2)
     for x in np.arange(pick(rng, (1, 2, 3))) * tall * 0.7:
         wide = tall * rng.uniform(0.55, 0.85)
-        _crown_face(mesh, rng, color, (x - wide, -0.25 * tall, x + wide, tall * rng.uniform(0.9, 1.1)), False)
+        _crown_face(
+            mesh,
+            rng,
+            color,
+            (x - wide, -0.25 * tall, x + wide, tall * rng.uniform(0.9, 1.1)),
+            False,
+        )
     return mesh
 
 
-def bin(rng: np.random.Generator) -> Mesh:
+def wheeled_bin(rng: np.random.Generator) -> Mesh:
     """A wheeled bin or a cabinet, which Cityscapes calls static."""
     mesh = Mesh(ID["static"])
     color = any_color(rng, (0, 0.9), (0.15, 0.7))

@@ -13,134 +13,142 @@ from asap_tf.data.streets.plan import CURB, REACH, Path, Plan
 _ROAD, _WALK, _TERRAIN, _TRACK = (
     ID[name] for name in ("road", "sidewalk", "terrain", "rail track")
 )
+_FAR = 500.0
+
+Span = tuple[float, float]
+
+
+class _Surface:
+    """Lays strips along a path, each over those before."""
+
+    def __init__(self, mesh: Mesh, path: Path) -> None:
+        self.mesh = mesh
+        self.path = path
+
+    def strip(self, id: int, color: Color, s: Span, d: Span, y: float = 0.0) -> None:
+        """Covers what lies between two places along the path and two offsets from it."""
+        stations = _stations(*s)
+        left, right = self.path.at(stations, min(d)), self.path.at(stations[::-1], max(d))
+        x, z = np.concatenate([left, right], axis=1)
+        self.mesh.add(np.stack([x, np.full(len(x), y), z], axis=1), color, id)
+
+    def line(self, color: Color, s: Span, d: float, width: float) -> None:
+        """Paints a line on the road."""
+        self.strip(_ROAD, color, s, (d - width / 2, d + width / 2))
+
+    def curb(self, color: Color, s: Span, d: float, toward: int) -> None:
+        """Adds the step at an offset, facing right (`toward` 1) or left (-1)."""
+        x, z = self.path.at(_stations(*s), d)
+        top = np.stack([x, np.full(len(x), CURB), z], axis=1)
+        for start, end in zip(top[:-1], top[1:], strict=True):
+            corners = np.array([start, end, end, start])
+            corners[2:, 1] = 0.0
+            self.mesh.add(corners[::toward], color, _WALK)
 
 
 def _stations(start: float, end: float) -> np.ndarray:
-    """Where a strip bends: every few metres near the camera, more seldom far off."""
+    """Where a strip may bend."""
     return np.linspace(start, end, max(2, int((end - start) / 6) + 1))
 
 
-def _strip(
-    mesh: Mesh, path: Path, s: tuple[float, float], d: tuple[float, float], y: float, color: Color, id: int
-) -> None:
-    """Adds the ground between two offsets from a path."""
-    stations = _stations(*s)
-    low, high = min(d), max(d)
-    left, right = path.at(stations, low), path.at(stations[::-1], high)
-    x, z = np.concatenate([left[0], right[0]]), np.concatenate([left[1], right[1]])
-    mesh.add(np.stack([x, np.full(len(x), y), z], axis=1), color, id)
-
-
-def _curb(mesh: Mesh, path: Path, s: tuple[float, float], d: float, toward: int, color: Color) -> None:
-    """Adds the step at offset `d`, facing right (1) or left (-1)."""
-    stations = _stations(*s)
-    for start, end in zip(stations[:-1], stations[1:], strict=True):
-        (x0, z0), (x1, z1) = path.at(start, d), path.at(end, d)
-        points = [(x0, CURB, z0), (x1, CURB, z1), (x1, 0, z1), (x0, 0, z0)]
-        mesh.add(points if toward > 0 else points[::-1], color, _WALK)
-
-
-def ground(rng: np.random.Generator, plan: Plan, look: Look) -> list[Mesh]:
-    """All that lies flat, in painting order."""
+def ground(rng: np.random.Generator, plan: Plan, look: Look) -> Mesh:
+    """All that lies flat."""
     mesh = Mesh(_TERRAIN)
-    far = 500.0
-    mesh.add([(-far, CURB, -20), (-far, CURB, far), (far, CURB, far), (far, CURB, -20)], look.soil)
-    path, curb = plan.path, shade(look.paving, pick(rng, (0.8, 1.2)))
+    corners = [(-_FAR, -20.0), (-_FAR, _FAR), (_FAR, _FAR), (_FAR, -20.0)]
+    mesh.add([(x, CURB, z) for x, z in corners], look.soil)
+    street = _Surface(mesh, plan.path)
+    curb = shade(look.paving, pick(rng, (0.8, 1.2)))
     grass = look.soil if chance(rng, 0.7) else shade(look.foliage[0], 0.9)
     for side in plan.sides:
-        bed = (look.soil, _TERRAIN) if chance(rng, 0.5) else (shade(look.asphalt, 0.8), _TRACK)
+        verge = (_TERRAIN, grass)
+        if side.tracks:
+            verge = pick(rng, ((_TERRAIN, look.soil), (_TRACK, shade(look.asphalt, 0.8))))
+        # In town the paving reaches the houses, and into the gaps between them.
+        outer = side.line + (6.0 if side.style == "urban" else 0.0)
         for s in plan.stretches():
-            if side.garden == 0 and side.style == "urban":
-                _strip(mesh, path, s, (side.sign * side.line, side.sign * (side.line + 6)), CURB, look.paving, _WALK)
-            _strip(mesh, path, s, (side.sign * side.walk_from, side.sign * side.line), CURB, look.paving, _WALK)
-            color, id = bed if side.tracks else (grass, _TERRAIN)
-            _strip(mesh, path, s, (side.sign * side.edge, side.sign * side.walk_from), CURB, color, id)
+            walk = (side.sign * side.walk_from, side.sign * outer)
+            street.strip(_WALK, look.paving, s, walk, CURB)
+            street.strip(*verge, s, (side.sign * side.edge, side.sign * side.walk_from), CURB)
     left, right = (side.sign * side.edge for side in plan.sides)
     if plan.junction is not None:
-        middle, half = plan.junction
-        cross, walk = plan.cross(), rng.uniform(1.8, 3.5)
-        for sign in (-1, 1):
-            _strip(mesh, cross, (-far, far), (sign * (half - walk), sign * half), CURB, look.paving, _WALK)
-        lane = half - walk
-        _strip(mesh, cross, (-far, far), (-lane, lane), 0.0, look.asphalt, _ROAD)
-        for s in ((-far, left), (right, far)):
-            _curb(mesh, cross, s, -lane, 1, curb)
-    end = REACH if not plan.ends or plan.junction is None else plan.junction[0]
-    _strip(mesh, path, (-8.0, end), (left, right), 0.0, look.asphalt, _ROAD)
+        half, walk_width = plan.junction[1], rng.uniform(1.8, 3.5)
+        cross = _Surface(mesh, plan.cross())
+        cross.strip(_WALK, look.paving, (-_FAR, _FAR), (-half, half), CURB)
+        lane = half - walk_width
+        cross.strip(_ROAD, look.asphalt, (-_FAR, _FAR), (-lane, lane))
+        cross.curb(curb, (-60.0, left), -lane, 1)
+        cross.curb(curb, (right, 60.0), -lane, 1)
+    end = plan.junction[0] if plan.ends and plan.junction else REACH
+    street.strip(_ROAD, look.asphalt, (-8.0, end), (left, right))
     for s in plan.stretches():
-        _curb(mesh, path, s, left, 1, curb)
-        _curb(mesh, path, s, right, -1, curb)
-    _patches(rng, mesh, plan, look)
-    _markings(rng, mesh, plan)
+        street.curb(curb, s, left, 1)
+        street.curb(curb, s, right, -1)
+    _mend(rng, street, (left, right), look)
+    if chance(rng, 0.88):
+        _mark(rng, street, (left, right), plan)
     if plan.median:
-        color, id = (grass, _TERRAIN) if chance(rng, 0.7) else (look.paving, _WALK)
         half = plan.median / 2 - 0.15
+        id, color = (_TERRAIN, grass) if chance(rng, 0.7) else (_WALK, look.paving)
         for s in plan.stretches():
-            _strip(mesh, path, s, (-half, half), CURB, color, id)
-            _curb(mesh, path, s, half, 1, curb)
-            _curb(mesh, path, s, -half, -1, curb)
+            street.strip(id, color, s, (-half, half), CURB)
+            street.curb(curb, s, half, 1)
+            street.curb(curb, s, -half, -1)
     if plan.tram is not None:
         steel = hsv(0.6, 0.08, rng.uniform(0.35, 0.75))
-        raised = any(side.tracks for side in plan.sides)
-        for rail in (plan.tram - 0.72, plan.tram + 0.72):
-            strip = (rail - 0.05, rail + 0.05)
-            _strip(mesh, path, (-8.0, end), strip, CURB + 0.01 if raised else 0.0, steel, _TRACK if raised else _ROAD)
-    return [mesh]
+        id, y = (_TRACK, CURB) if plan.tram_raised else (_ROAD, 0.0)
+        for d in (plan.tram - 0.72, plan.tram + 0.72):
+            street.strip(id, steel, (-8.0, end), (d - 0.05, d + 0.05), y)
+    return mesh
 
 
-def _patches(rng: np.random.Generator, mesh: Mesh, plan: Plan, look: Look) -> None:
-    """Mended asphalt and manholes."""
-    left, right = (side.sign * side.edge for side in plan.sides)
+def _mend(rng: np.random.Generator, street: _Surface, road: Span, look: Look) -> None:
+    """Patches of newer and older asphalt, and manholes."""
+    left, width = road[0], road[1] - road[0]
     for _ in range(int(rng.integers(0, 5))):
-        s, d = rng.uniform(4, 40), rng.uniform(left + 0.5, right - 2.5)
+        s, d = rng.uniform(4, 40), left + width * rng.uniform(0.05, 0.6)
         tone = shade(look.asphalt, rng.uniform(0.65, 1.3))
-        _strip(mesh, plan.path, (s, s + rng.uniform(1, 9)), (d, d + rng.uniform(0.7, 2)), 0.0, tone, _ROAD)
+        size = rng.uniform((1.0, 0.7), (9.0, 2.0))
+        street.strip(_ROAD, tone, (s, s + size[0]), (d, d + size[1]))
     for _ in range(int(rng.integers(0, 4))):
-        x, z = plan.path.at(rng.uniform(5, 30), rng.uniform(left + 1, right - 1))
+        x, z = street.path.point(rng.uniform(5, 30), left + width * rng.uniform(0.2, 0.8))
         angles = np.arange(12) * (np.pi / 6)
         ring = np.stack([x + 0.34 * np.sin(angles), 0 * angles, z + 0.34 * np.cos(angles)], axis=1)
-        mesh.add(ring, shade(look.asphalt, 0.55), _ROAD)
+        street.mesh.add(ring, shade(look.asphalt, 0.55), _ROAD)
 
 
-def _markings(rng: np.random.Generator, mesh: Mesh, plan: Plan) -> None:
-    """Lane lines, edge lines, stop lines and crosswalks, more or less worn."""
-    if chance(rng, 0.12):
-        return
-    value = rng.uniform(0.6, 1.0)
+def _mark(rng: np.random.Generator, street: _Surface, road: Span, plan: Plan) -> None:
+    """Lane lines, edge lines, crosswalks and stop lines."""
+    value, width = rng.uniform(0.6, 1.0), rng.uniform(0.11, 0.18)
     ink = hsv(0.13, 0.75, value) if chance(rng, 0.18) else hsv(0.12, rng.uniform(0, 0.12), value)
-    path, width = plan.path, rng.uniform(0.11, 0.18)
     driven = sorted(lane.offset for lane in plan.lanes if lane.direction)
-    middles = [(a + b) / 2 for a, b in zip(driven[:-1], driven[1:], strict=True)]
     dash, gap = rng.uniform(2.0, 5.0), rng.uniform(2.5, 7.0)
-    phase = rng.uniform(0, dash + gap)
-    solid_middle = chance(rng, 0.3)
+    phase, solid, edged = rng.uniform(0, dash + gap), chance(rng, 0.3), chance(rng, 0.5)
     for start, end in plan.stretches():
-        for d in middles:
-            if plan.median and abs(d) < 0.1:
+        for d in (np.array(driven[:-1]) + driven[1:]) / 2:
+            between_directions = abs(d) < 0.1
+            if between_directions and plan.median:
                 continue
-            if abs(d) < 0.1 and solid_middle:
-                for side in (-0.12, 0.12):
-                    line = (d + side - width / 2, d + side + width / 2)
-                    _strip(mesh, path, (start, end), line, 0.0, ink, _ROAD)
+            if between_directions and solid:
+                street.line(ink, (start, end), d - 0.12, width)
+                street.line(ink, (start, end), d + 0.12, width)
                 continue
             for s in np.arange(start + phase, min(end, 75.0) - dash, dash + gap):
-                _strip(mesh, path, (s, s + dash), (d - width / 2, d + width / 2), 0.0, ink, _ROAD)
-        if chance(rng, 0.5):
-            outer = (driven[0] - 1.6, driven[-1] + 1.6)
-            for d in outer:
-                _strip(mesh, path, (start, end), (d - width / 2, d + width / 2), 0.0, ink, _ROAD)
-    left, right = (side.sign * side.edge for side in plan.sides)
-    places = []
-    if plan.junction is not None and chance(rng, 0.8):
-        places = [plan.junction[0] - plan.junction[1] - 3.0]
-        if not plan.ends:
-            places.append(plan.junction[0] + plan.junction[1] + 0.5)
-    elif chance(rng, 0.3):
-        places = [rng.uniform(7, 30)]
-    for s in places:
-        for d in np.arange(left + 0.3, right - 0.5, 1.05):
-            _strip(mesh, path, (s, s + 2.6), (d, d + 0.52), 0.0, ink, _ROAD)
+                street.line(ink, (s, s + dash), d, width)
+        if edged:
+            street.line(ink, (start, end), driven[0] - 1.6, width)
+            street.line(ink, (start, end), driven[-1] + 1.6, width)
+    for s in _crosswalks(rng, plan):
+        for d in np.arange(road[0] + 0.3, road[1] - 0.5, 1.05):
+            street.strip(_ROAD, ink, (s, s + 2.6), (d, d + 0.52))
         for lane in plan.lanes:
             if lane.direction == 1:
-                stop = (lane.offset - 1.4, lane.offset + 1.4)
-                _strip(mesh, path, (s - 1.3, s - 0.9), stop, 0.0, ink, _ROAD)
+                street.line(ink, (s - 1.3, s - 0.9), lane.offset, 2.8)
+
+
+def _crosswalks(rng: np.random.Generator, plan: Plan) -> list[float]:
+    """Where crosswalks begin."""
+    if plan.junction is None:
+        return [rng.uniform(7, 30)] if chance(rng, 0.3) else []
+    middle, half = plan.junction
+    places = [middle - half - 3.0] if plan.ends else [middle - half - 3.0, middle + half + 0.5]
+    return places if chance(rng, 0.8) else []

@@ -28,8 +28,3 @@ class InstanceIds:
             return ID[name]
         self._count[name] += 1
         return ID[name] * 1000 + self._count[name] - 1
-
-
-def label_of(ids: int) -> int:
-    """The label id of an id in the official instance encoding."""
-    return ids if ids < 1000 else ids // 1000

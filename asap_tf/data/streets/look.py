@@ -77,50 +77,77 @@ def _sky(rng: np.random.Generator, time: str, overcast: bool) -> tuple[Color, Co
     return low, hsv(hue, rng.uniform(0.3, 0.85), rng.uniform(0.5, 0.95))
 
 
+_LEAF_HUES = {
+    "summer": (0.22, 0.26, 0.31, 0.4),
+    "spring": (0.17, 0.2, 0.24, 0.95),
+    "autumn": (0.02, 0.06, 0.1, 0.14),
+    "winter": (0.1, 0.3, 0.36),
+}
+
+
+def _brightness(rng: np.random.Generator, time: str, overcast: bool) -> tuple[float, float, float]:
+    """Ambient and direct light, and exposure."""
+    if time == "night":
+        return 0.9, 0.08, rng.uniform(0.38, 0.65)
+    if overcast:
+        return rng.uniform(0.85, 0.95), 0.15, rng.uniform(0.75, 1.25)
+    return rng.uniform(0.5, 0.7), rng.uniform(0.45, 0.75), rng.uniform(0.9, 1.35)
+
+
+def _haze(rng: np.random.Generator) -> float:
+    """Mostly clear air, sometimes fog."""
+    clear = float(np.exp(rng.uniform(np.log(0.001), np.log(0.008))))
+    return rng.uniform(0.012, 0.045) if chance(rng, 0.15) else clear
+
+
+def _mix(a: Color, b: Color, share: float) -> Color:
+    red, green, blue = (x + (y - x) * share for x, y in zip(a, b, strict=True))
+    return red, green, blue
+
+
 def draw_look(rng: np.random.Generator) -> Look:
     """Draws the look of one frame."""
-    time = pick(rng, ("day",) * 7 + ("dusk", "dusk", "night"))
-    overcast = chance(rng, 0.45)
+    time = pick(rng, ("day",) * 7 + ("dusk",) * 2 + ("night",))
     season = pick(rng, ("summer", "summer", "spring", "autumn", "winter"))
     rain = chance(rng, 0.14)
+    overcast = rain or chance(rng, 0.45)
     snow = season == "winter" and not rain and chance(rng, 0.5)
-    wet = rng.uniform(0.25, 0.6) if rain or chance(rng, 0.12) else 0.0
+    white = hsv(0.6, rng.uniform(0, 0.08), rng.uniform(0.7, 1.0))
+
     azimuth = rng.uniform(-np.pi, np.pi)
-    elevation = rng.uniform(0.12, 1.1) if time == "day" else rng.uniform(0.06, 0.25)
-    sun = (np.cos(elevation) * np.sin(azimuth), np.sin(elevation), np.cos(elevation) * np.cos(azimuth))
-    sky = _sky(rng, time, overcast or rain)
-    if time == "night":
-        direct, ambient, exposure = 0.08, 0.9, rng.uniform(0.38, 0.65)
-    elif overcast or rain:
-        direct, ambient, exposure = 0.15, rng.uniform(0.85, 0.95), rng.uniform(0.75, 1.25)
-    else:
-        direct, ambient, exposure = rng.uniform(0.45, 0.75), rng.uniform(0.5, 0.7), rng.uniform(0.9, 1.35)
-    warmth = rng.normal(0.12 if time == "dusk" else 0.0, 0.1)
-    green = rng.normal(0, 0.03)
-    tint = (exposure * (1 + warmth), exposure * (1 + green), exposure * (1 - warmth))
-    haze = float(np.exp(rng.uniform(np.log(0.001), np.log(0.008))))
-    if chance(rng, 0.15):
-        haze = rng.uniform(0.012, 0.045)
-    hues = {
-        "summer": (0.22, 0.26, 0.31, 0.4), "spring": (0.2, 0.24, 0.95, 0.17),
-        "autumn": (0.02, 0.06, 0.1, 0.14), "winter": (0.1, 0.3, 0.36),
-    }[season]  # fmt: skip
-    foliage = tuple(
-        hsv(pick(rng, hues) + rng.normal(0, 0.015), rng.uniform(0.2, 0.75), rng.uniform(0.2, 0.75))
-        for _ in range(3)
+    height = rng.uniform(0.12, 1.1) if time == "day" else rng.uniform(0.06, 0.25)
+    sun = np.array([np.sin(azimuth), np.tan(height), np.cos(azimuth)]) * np.cos(height)
+    ambient, direct, exposure = _brightness(rng, time, overcast)
+    warmth, green = rng.normal(0.12 if time == "dusk" else 0.0, 0.1), rng.normal(0, 0.03)
+    sky = _sky(rng, time, overcast)
+    cloud_value = rng.uniform(0.2, 0.4) if time == "night" else rng.uniform(0.6, 1.0)
+    hues = _LEAF_HUES[season]
+    soil = hsv(
+        pick(rng, (0.09, 0.12, 0.18, 0.24, 0.28)), rng.uniform(0.15, 0.65), rng.uniform(0.25, 0.7)
     )
-    soil_hue = pick(rng, (0.09, 0.12, 0.18, 0.24, 0.28))
-    soil = hsv(soil_hue, rng.uniform(0.15, 0.65), rng.uniform(0.25, 0.7))
-    if snow:
-        soil = hsv(0.6, rng.uniform(0, 0.08), rng.uniform(0.75, 1.0))
-    paving = hsv(0.6, 0.05, rng.uniform(0.6, 0.95)) if snow and chance(rng, 0.6) else stone(rng)
-    haze_color: Color = tuple(0.7 * a + 0.3 * b for a, b in zip(*sky, strict=True))  # type: ignore[assignment]
     return Look(
-        sun=np.array(sun), ambient=ambient, direct=direct, tint=tint, sky=sky,
-        cloud=hsv(rng.uniform(0.5, 1.1), rng.uniform(0, 0.2), rng.uniform(0.2, 0.4) if time == "night" else rng.uniform(0.6, 1.0)),
-        cover=rng.uniform(0.0, 1.0), haze=haze, haze_color=haze_color,
+        sun=sun,
+        ambient=ambient,
+        direct=direct,
+        tint=(exposure * (1 + warmth), exposure * (1 + green), exposure * (1 - warmth)),
+        sky=sky,
+        cloud=hsv(rng.uniform(0.5, 1.1), rng.uniform(0, 0.2), cloud_value),
+        cover=rng.uniform(0.0, 1.0),
+        haze=_haze(rng),
+        haze_color=_mix(*sky, 0.3),
         lit={"night": 0.45, "dusk": 0.35}.get(time, 0.15 if rain else 0.0),
-        wet=wet, rain=rain, snow=snow, asphalt=stone(rng, (0.16, 0.62)), paving=paving, soil=soil,
-        foliage=foliage, bare=season == "winter" and chance(rng, 0.7),
-        gamma=float(np.exp(rng.normal(0, 0.16))), blur=rng.uniform(0.3, 0.9), noise=rng.uniform(1.0, 7.0),
-    )  # fmt: skip
+        wet=rng.uniform(0.25, 0.6) if rain or chance(rng, 0.12) else 0.0,
+        rain=rain,
+        snow=snow,
+        asphalt=stone(rng, (0.16, 0.62)),
+        paving=white if snow and chance(rng, 0.6) else stone(rng),
+        soil=white if snow else soil,
+        foliage=tuple(
+            hsv(pick(rng, hues) + rng.normal(0, 0.015), *rng.uniform(0.2, 0.75, 2))
+            for _ in range(3)
+        ),
+        bare=season == "winter" and chance(rng, 0.7),
+        gamma=float(np.exp(rng.normal(0, 0.16))),
+        blur=rng.uniform(0.3, 0.9),
+        noise=rng.uniform(1.0, 7.0),
+    )

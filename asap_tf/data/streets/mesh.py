@@ -5,12 +5,14 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass
-from functools import lru_cache
+from functools import cache
 
 import numpy as np
 
 Color = tuple[float, float, float]
 """RGB, 0..255, before any light falls on it."""
+
+Point = Sequence[float] | np.ndarray
 
 UNCHANGED = 128
 """Lightness in a texture of one channel that shows the face's colour as it is."""
@@ -178,9 +180,7 @@ def clockwise(x: np.ndarray, y: np.ndarray) -> bool:
     return bool(twice < 0)
 
 
-def bar(
-    start: Sequence[float], end: Sequence[float], width: float, end_width: float | None = None
-) -> np.ndarray:
+def bar(start: Point, end: Point, width: float, end_width: float | None = None) -> np.ndarray:
     """The outline `(4, 2)` of a straight bar between two points."""
     (x0, y0), (x1, y1) = start, end
     scale = 0.5 / max(math.hypot(x1 - x0, y1 - y0), 1e-9)
@@ -196,12 +196,12 @@ def bar(
     )
 
 
-def disc(center: Sequence[float], rx: float, ry: float | None = None, count: int = 12) -> np.ndarray:
+def disc(center: Point, rx: float, ry: float | None = None, count: int = 12) -> np.ndarray:
     """The outline `(count, 2)` of an ellipse."""
     return _circle(count) * (rx, rx if ry is None else ry) + center
 
 
-@lru_cache(maxsize=None)
+@cache
 def _circle(count: int) -> np.ndarray:
     angles = np.arange(count) * (2 * np.pi / count)
     return np.stack([np.cos(angles), np.sin(angles)], axis=1)

@@ -7,7 +7,7 @@ import numpy as np
 
 from asap_tf.data.streets.camera import NEAR, Camera
 from asap_tf.data.streets.labels import ID, UNSEEN
-from asap_tf.data.streets.mesh import UNCHANGED, Face, Mesh
+from asap_tf.data.streets.mesh import UNCHANGED, Face, Mesh, Texture
 
 _SHIFT = 4  # fractional bits of the points given to OpenCV
 _GUARD = 6.0  # tangent of the angle to the view axis beyond which faces are cut off
@@ -34,16 +34,16 @@ class Canvas:
 
     def ids(self, region: tuple[slice, slice] = np.s_[:, :]) -> np.ndarray:
         """Ids in the official instance encoding, uint16 `(H, W)`, of the whole frame or a part."""
-        return np.array(self._ids, np.uint16)[self.faces[region]]
+        return np.array(self._ids, np.uint16).take(self.faces[region], mode="clip")
 
     def nearness(self) -> np.ndarray:
         """One over the distance along the view axis, float32 `(H, W)`, 1/m; 0 for the sky."""
-        x, y, c = np.array(self._planes, np.float32).T
+        x, y, c = np.ascontiguousarray(np.array(self._planes, np.float32).T)
         height, width = self.camera.size
         columns, rows = np.arange(width, dtype=np.float32), np.arange(height, dtype=np.float32)
-        near = x[self.faces] * columns
-        near += y[self.faces] * rows[:, None]
-        near += c[self.faces]
+        near = x.take(self.faces, mode="clip") * columns
+        near += y.take(self.faces, mode="clip") * rows[:, None]
+        near += c.take(self.faces, mode="clip")
         return np.clip(near, 0, 1 / NEAR, out=near)
 
     def draw(self, meshes: list[Mesh], sun: np.ndarray, ambient: float, direct: float) -> None:
@@ -79,16 +79,16 @@ class Canvas:
         low, high = np.minimum.reduceat(pixels, starts), np.maximum.reduceat(pixels, starts)
         height, width = self.camera.size
         inside = (low < (width, height)).all(axis=1) & (high > -1).all(axis=1)
+        fixed = _fixed(np.clip(pixels, -1e5, 1e5))
         for i in np.flatnonzero((offsets < -1e-4) & (inside | ~whole)):
             part = slice(starts[i], starts[i] + counts[i])
-            corners, outline = points[part], pixels[part]
+            outline = fixed[part]
             if not whole[i]:
-                cut = _clip(corners)
+                cut = clip(points[part])
                 if len(cut) < 3:
                     continue
-                outline = self.camera.to_pixels(cut)
-            fixed = np.round(outline * (1 << _SHIFT)).astype(np.int32)
-            self._fill(faces[i], corners, fixed, float(brightness[i]), planes[i])
+                outline = _fixed(self.camera.to_pixels(cut))
+            self._fill(faces[i], points[part], outline, float(brightness[i]), planes[i])
 
     def _fill(
         self,
@@ -98,30 +98,34 @@ class Canvas:
         brightness: float,
         plane: np.ndarray,
     ) -> None:
-        opaque = None
+        hidden = None
         if face.texture is not None:
-            opaque = self._stretch(face, corners, outline, brightness)
+            hidden = self._stretch(face, face.texture, corners, outline, brightness)
         elif face.color is not None:
             lit = brightness + (1 - brightness) * face.glow
-            color = (*(min(255.0, part * lit) for part in face.color), face.glow * 255)
+            red, green, blue = face.color
+            color = (red * lit, green * lit, blue * lit, face.glow * 255)
             cv2.fillPoly(self.color, [outline], color, cv2.LINE_AA, _SHIFT)
         if face.id == UNSEEN:
             return
         number = len(self._ids)
         self._ids.append(face.id)
         self._planes.append(plane)
-        if opaque is None:
+        if hidden is None:
             cv2.fillPoly(self.faces, [outline], number, cv2.LINE_8, _SHIFT)
         else:
-            region, mask = opaque
+            region, mask = hidden
             self.faces[region][mask] = number
 
     def _stretch(
-        self, face: Face, corners: np.ndarray, outline: np.ndarray, brightness: float
+        self,
+        face: Face,
+        texture: Texture,
+        corners: np.ndarray,
+        outline: np.ndarray,
+        brightness: float,
     ) -> tuple[tuple[slice, slice], np.ndarray] | None:
         """Draws a texture; returns where it hides what is behind, None for the whole outline."""
-        texture = face.texture
-        assert texture is not None
         height, width = self.camera.size
         x0, y0 = np.maximum(outline.min(axis=0) >> _SHIFT, 0)
         x1, y1 = np.minimum((outline.max(axis=0) >> _SHIFT) + 2, (width, height))
@@ -144,7 +148,7 @@ class Canvas:
         size = (int(x1 - x0), int(y1 - y0))
         patch = cv2.warpPerspective(pixels, warp, size, borderMode=cv2.BORDER_REPLICATE)
         if patch.ndim == 3:
-            patch = cv2.multiply(patch, (brightness, brightness, brightness, 1.0))
+            patch = cv2.multiply(patch, np.array([brightness] * 3 + [1.0]))
         else:
             gains = (part * brightness / UNCHANGED for part in face.color or (0, 0, 0))
             lit = [cv2.convertScaleAbs(patch, alpha=gain) for gain in gains]
@@ -162,21 +166,26 @@ class Canvas:
         return None if texture.solid else (region, weight > 127)
 
 
-def _clip(corners: np.ndarray) -> np.ndarray:
-    """The part of a polygon, camera coordinates, before the near plane and well around the frame."""
-    planes = [(0, 0, 1, NEAR), (1, 0, _GUARD, 0), (-1, 0, _GUARD, 0), (0, 1, _GUARD, 0), (0, -1, _GUARD, 0)]
-    for x, y, z, least in planes:
-        if not len(corners):
-            break
-        margin = corners @ (x, y, z) - least
-        if (margin >= 0).all():
-            continue
-        kept = []
-        for i, a in enumerate(corners):
-            j = (i + 1) % len(corners)
-            if margin[i] >= 0:
-                kept.append(a)
-            if (margin[i] >= 0) != (margin[j] >= 0):
-                kept.append(a + (corners[j] - a) * margin[i] / (margin[i] - margin[j]))
-        corners = np.array(kept)
+def _fixed(pixels: np.ndarray) -> np.ndarray:
+    """Pixel coordinates as OpenCV takes them, with fractional bits."""
+    return np.round(pixels * (1 << _SHIFT)).astype(np.int32)
+
+
+_CLIPS = np.array([(0, 0, 1), (1, 0, _GUARD), (-1, 0, _GUARD), (0, 1, _GUARD), (0, -1, _GUARD)])
+_LEAST = np.array([NEAR, 0, 0, 0, 0])
+
+
+def clip(corners: np.ndarray) -> np.ndarray:
+    """The part of a polygon, camera axes, before the near plane and not far outside the frame."""
+    beyond = (corners @ _CLIPS.T < _LEAST).any(axis=0)
+    for plane, least in zip(_CLIPS[beyond], _LEAST[beyond], strict=True):
+        kept: list[np.ndarray] = []
+        margins = corners @ plane - least
+        for i, (corner, margin) in enumerate(zip(corners, margins, strict=True)):
+            before, other = corners[i - 1], margins[i - 1]
+            if (margin >= 0) != (other >= 0):
+                kept.append(before + (corner - before) * other / (other - margin))
+            if margin >= 0:
+                kept.append(corner)
+        corners = np.array(kept).reshape(-1, 3)
     return corners

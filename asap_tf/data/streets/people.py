@@ -19,7 +19,9 @@ def _hair(rng: np.random.Generator) -> Color:
     return hsv(rng.uniform(0.03, 0.12), rng.uniform(0.1, 0.6), rng.uniform(0.08, 0.7))
 
 
-def _limb(mesh: Mesh, joints: list[tuple[float, float]], width: float, color: Color, id: int) -> None:
+def _limb(
+    mesh: Mesh, joints: list[tuple[float, float]], width: float, color: Color, id: int
+) -> None:
     """A bent arm or leg through the joints, thinner towards its end."""
     for i, (start, end) in enumerate(zip(joints[:-1], joints[1:], strict=True)):
         mesh.flat(bar(start, end, width * 0.85**i, width * 0.85 ** (i + 1)), color, id)
@@ -42,53 +44,49 @@ def _head(
 def person(rng: np.random.Generator, id: int) -> Mesh:
     """Somebody standing or walking, seen from any side, with or without a bag or an umbrella."""
     mesh = Mesh(id)
-    scale = rng.uniform(0.6, 0.8) if chance(rng, 0.12) else rng.uniform(0.92, 1.08)
     top, bottom = any_color(rng, (0, 0.95), (0.08, 0.95)), any_color(rng, (0, 0.7), (0.06, 0.7))
-    width = rng.uniform(0.38, 0.5)
+    half, hip, shoulder = rng.uniform(0.19, 0.25), 0.86, 1.42
     stride = rng.uniform(0.05, 0.42) * pick(rng, (0.25, 1.0))
-    hip, shoulder = 0.86, 1.42
     skirt = chance(rng, 0.2)
     leg = _skin(rng) if skirt else bottom
     for side, tone in ((-1, 0.75), (1, 1.0)):
         foot = (side * (stride * 0.5 + 0.07), 0.05)
         knee = (side * (stride * 0.25 + 0.09), 0.46)
         _limb(mesh, [(side * 0.09, hip + 0.05), knee, foot], 0.17, shade(leg, tone), id)
-        toe = disc((foot[0] + 0.04, 0.045), 0.13, 0.055, 8)
-        mesh.flat(toe, shade(_BLACK, 1.2), id)
-    swing = stride * 0.7
-    back_arm = [(-width / 2 + 0.04, shoulder - 0.05), (-width / 2 - 0.04 - swing * 0.3, 1.12)]
-    _limb(mesh, [*back_arm, (-width / 2 - swing * 0.5, 0.85)], 0.12, shade(top, 0.7), id)
-    half = width / 2
-    coat = 0.55 if chance(rng, 0.25) else hip - 0.08
-    torso = [(-half * 0.8, coat), (-half * 0.78, 1.1), (-half, shoulder - 0.04), (-half * 0.6, shoulder + 0.05),
-             (half * 0.6, shoulder + 0.05), (half, shoulder - 0.04), (half * 0.78, 1.1), (half * 0.8, coat)]  # fmt: skip
+        mesh.flat(disc((foot[0] + 0.04, 0.045), 0.13, 0.055, 8), _BLACK, id)
+    swing = stride * 0.6
+    for side, tone in ((-1, 0.7), (1, 0.94)):
+        elbow = (side * (half + 0.05 + swing * 0.25), 1.12)
+        hand = (side * (half + swing * 0.6), 0.86)
+        _limb(
+            mesh, [(side * (half - 0.03), shoulder - 0.05), elbow, hand], 0.12, shade(top, tone), id
+        )
+        mesh.flat(disc(hand, 0.055, count=8), _skin(rng), id)
     if chance(rng, 0.25):
-        pack = disc((-half * 0.9, 1.15), 0.17, 0.27)
-        mesh.flat(pack, any_color(rng, (0.2, 0.9)), id)
-    mesh.flat(torso, top, id)
-    mesh.flat([(half * 0.2, coat), (half * 0.2, shoulder), (half, shoulder - 0.04), (half * 0.8, coat)],
-              shade(top, 0.86), id)  # fmt: skip
+        mesh.flat(disc((-half * 0.9, 1.15), 0.17, 0.27), any_color(rng, (0.2, 0.9)), id)
+    hem = 0.55 if chance(rng, 0.25) else hip - 0.08
+    flank = [(0.8, hem), (0.78, 1.1), (1.0, shoulder - 0.04), (0.6, shoulder + 0.05)]
+    right = [(half * x, y) for x, y in flank]
+    mesh.flat([(-x, y) for x, y in right] + right[::-1], top, id)
+    mesh.flat([(half * 0.2, hem), *right[:3], (half * 0.2, shoulder)], shade(top, 0.86), id)
     if skirt:
-        hem = [(-half * 1.1, 0.5), (-half * 0.75, hip + 0.12), (half * 0.75, hip + 0.12), (half * 1.1, 0.5)]
-        mesh.flat(hem, bottom, id)
-    front_arm = [(half - 0.03, shoulder - 0.05), (half + 0.05 + swing * 0.2, 1.12)]
-    hand = (half + swing * 0.45, 0.86)
-    _limb(mesh, [*front_arm, hand], 0.12, shade(top, 0.94), id)
-    mesh.flat(disc(hand, 0.055, count=8), _skin(rng), id)
-    _head(rng, mesh, rng.uniform(-0.02, 0.03), 1.6, id, any_color(rng) if chance(rng, 0.2) else None)
+        low, high = half * 1.1, half * 0.75
+        waist = hip + 0.12
+        mesh.flat([(-low, 0.5), (-high, waist), (high, waist), (low, 0.5)], bottom, id)
+    hat = any_color(rng) if chance(rng, 0.2) else None
+    _head(rng, mesh, rng.uniform(-0.02, 0.03), 1.6, id, hat)
     if chance(rng, 0.2):
-        bag = block(hand[0] - 0.14, 0.45, hand[0] + 0.14, 0.75)
-        mesh.flat(bag, any_color(rng, (0.1, 0.9)), id)
+        mesh.flat(block(hand[0] - 0.14, 0.45, hand[0] + 0.14, 0.75), any_color(rng, (0.1, 0.9)), id)
     if chance(rng, 0.07):
         mesh.flat(bar((half, 1.1), (0.1, 2.05), 0.03), _BLACK, id)
         dome = np.maximum(disc((0.1, 1.85), 0.55, 0.32, 16), (-np.inf, 1.85))
         mesh.flat(dome, any_color(rng, (0.2, 1.0)), id)
-    mesh.resize(scale, scale)
-    return mesh
+    scale = rng.uniform(0.6, 0.8) if chance(rng, 0.12) else rng.uniform(0.92, 1.08)
+    return mesh.resize(scale, scale)
 
 
 def _wheel(mesh: Mesh, x: float, radius: float, thick: float, rim: Color) -> None:
-    """A tyre with spokes one can see through; the label takes the whole disc, as Cityscapes does."""
+    """A tyre with spokes to see through; the label takes the whole disc, as Cityscapes does."""
     mesh.flat(disc((x, radius), radius, count=16), None)
     outer, inner = disc((x, radius), radius, count=16), disc((x, radius), radius - thick, count=16)
     ring = np.concatenate([outer, outer[:1], inner[:1], inner[::-1]])
@@ -147,7 +145,9 @@ def motorcycle_side(rng: np.random.Generator, id: int) -> Mesh:
     if scooter:
         tail = [(-0.95, 0.45), (-0.9, 0.78), (0.0, 0.78), (0.08, 0.3), (-0.5, 0.3)]
         mesh.flat(tail, body)
-        mesh.flat([(0.05, 0.22), (0.05, 0.34), (0.42, 0.36), (0.4, 0.98), (0.52, 1.0), (0.56, 0.24)], dark)
+        mesh.flat(
+            [(0.05, 0.22), (0.05, 0.34), (0.42, 0.36), (0.4, 0.98), (0.52, 1.0), (0.56, 0.24)], dark
+        )
     else:
         mesh.flat([(-0.4, 0.3), (-0.3, 0.65), (0.35, 0.68), (0.4, 0.28)], (58, 58, 62))
         mesh.flat(disc((-0.02, 0.42), 0.2, 0.17), (130, 130, 134))
@@ -167,7 +167,9 @@ def motorcycle_end(rng: np.random.Generator, id: int) -> Mesh:
     mesh = Mesh(id)
     body = any_color(rng, (0.1, 1.0), (0.08, 0.95))
     mesh.flat(disc((0, 0.32), 0.11, 0.32, 16), _BLACK)
-    mesh.flat([(-0.2, 0.4), (-0.26, 0.75), (-0.16, 1.0), (0.16, 1.0), (0.26, 0.75), (0.2, 0.4)], body)
+    mesh.flat(
+        [(-0.2, 0.4), (-0.26, 0.75), (-0.16, 1.0), (0.16, 1.0), (0.26, 0.75), (0.2, 0.4)], body
+    )
     mesh.flat(bar((-0.4, 1.04), (0.4, 1.04), 0.06), _BLACK)
     for x in (-0.42, 0.42):
         mesh.flat(disc((x, 1.16), 0.08, 0.05), (60, 60, 64))
@@ -200,13 +202,26 @@ def add_rider(rng: np.random.Generator, mesh: Mesh, id: int, side: bool, motor: 
         mesh.flat(bar(hip, neck, 0.3, 0.34), top, id)
         mesh.flat(disc(hip, 0.16, 0.14), shade(legs, 0.9), id)
         reach = (0.3, 1.07) if not motor else (0.32, 1.1)
-        _limb(mesh, [(neck[0] + 0.02, neck[1] - 0.1), (0.12, 1.12), reach], 0.11, shade(top, 0.8), id)
+        _limb(
+            mesh, [(neck[0] + 0.02, neck[1] - 0.1), (0.12, 1.12), reach], 0.11, shade(top, 0.8), id
+        )
         _head(rng, mesh, neck[0] + 0.08, neck[1] + 0.17, id, cover)
         return
     wide = 0.24 if motor else 0.19
     for x in (-1, 1):
         _limb(mesh, [(x * 0.1, 0.92), (x * wide, 0.6), (x * (wide - 0.03), 0.25)], 0.16, legs, id)
-        _limb(mesh, [(x * 0.19, 1.36), (x * 0.34, 1.18), (x * 0.3, 1.05)], 0.11, shade(top, 0.8), id)
+        _limb(
+            mesh, [(x * 0.19, 1.36), (x * 0.34, 1.18), (x * 0.3, 1.05)], 0.11, shade(top, 0.8), id
+        )
     torso = [(-0.17, 0.86), (-0.23, 1.38), (-0.12, 1.47), (0.12, 1.47), (0.23, 1.38), (0.17, 0.86)]
     mesh.flat(torso, top, id)
     _head(rng, mesh, 0.0, 1.63, id, cover)
+
+
+TWO_WHEELERS = {
+    ("bicycle", True): bicycle_side,
+    ("bicycle", False): bicycle_end,
+    ("motorcycle", True): motorcycle_side,
+    ("motorcycle", False): motorcycle_end,
+}
+"""What makes each kind, by whether it is seen from its side."""

@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Literal
 
 import numpy as np
 
 from asap_tf.data.streets.paint import chance, pick
+
+Style = Literal["urban", "suburb", "green", "works"]
 
 REACH = 130.0
 """How far ahead the street is built, in metres."""
@@ -31,9 +34,8 @@ class Path:
     heading: float = 0.0
     bend: float = 0.0
 
-    def at(self, s: np.ndarray | float, d: np.ndarray | float) -> tuple[np.ndarray, np.ndarray]:
+    def at(self, s: np.ndarray, d: float) -> tuple[np.ndarray, np.ndarray]:
         """World x and z, `s` metres on and `d` metres to the right."""
-        s = np.asarray(s, float)
         root = np.sqrt(1 + (self.bend * s) ** 2)
         aside = self.bend * s**2 / (1 + root)
         slope = self.bend * s / root
@@ -41,6 +43,11 @@ class Path:
         right, ahead = aside + d / length, s - d * slope / length
         sin, cos = np.sin(self.heading), np.cos(self.heading)
         return self.x + right * cos + ahead * sin, self.z - right * sin + ahead * cos
+
+    def point(self, s: float, d: float) -> tuple[float, float]:
+        """World x and z of one place."""
+        x, z = self.at(np.array([s]), d)
+        return float(x[0]), float(z[0])
 
     def direction(self, s: float) -> float:
         """The heading, `s` metres on."""
@@ -68,7 +75,7 @@ class Side:
         tracks: The strip is a bed for a tram instead.
         walk: Width of the sidewalk, 0 if there is none.
         garden: Between the sidewalk and the buildings.
-        style: `"urban"`, `"suburb"`, `"green"` or `"works"`.
+        style: What it is built up with.
     """
 
     sign: int
@@ -77,7 +84,7 @@ class Side:
     tracks: bool
     walk: float
     garden: float
-    style: str
+    style: Style
 
     @property
     def walk_from(self) -> float:
@@ -114,6 +121,11 @@ class Plan:
     tram: float | None
     camera_offset: float
 
+    @property
+    def tram_raised(self) -> bool:
+        """Whether the rails have a bed of their own, level with the sidewalks."""
+        return any(side.tracks for side in self.sides)
+
     def stretches(self, start: float = -8.0) -> list[tuple[float, float]]:
         """The parts of the street that no junction interrupts."""
         if self.junction is None:
@@ -126,8 +138,8 @@ class Plan:
         """The middle of the crossing street, to the right."""
         if self.junction is None:
             raise ValueError("this street has no junction")
-        x, z = self.path.at(self.junction[0], 0.0)
-        return Path(float(x), float(z), self.path.direction(self.junction[0]) + np.pi / 2)
+        middle = self.junction[0]
+        return Path(*self.path.point(middle, 0.0), self.path.direction(middle) + np.pi / 2)
 
 
 def draw_plan(rng: np.random.Generator) -> Plan:
@@ -145,7 +157,7 @@ def draw_plan(rng: np.random.Generator) -> Plan:
         edges = edges[::-1]
     sides = []
     tram = pick(rng, [lane.offset for lane in lanes]) if chance(rng, 0.22) else None
-    styles = ("urban", "urban", "suburb", "green", "works")
+    styles: tuple[Style, ...] = ("urban", "urban", "suburb", "green", "works")
     shared = pick(rng, styles)
     for sign, edge, park in zip((-1, 1), edges, parking, strict=True):
         if park:
@@ -159,8 +171,8 @@ def draw_plan(rng: np.random.Generator) -> Plan:
         walk = 0.0 if chance(rng, 0.08) else rng.uniform(1.6, 4.5)
         garden = 0.0 if style == "urban" else rng.uniform(1.5, 7.0)
         sides.append(Side(sign, edge, verge, tracks, walk, garden, style))
-    if chance(rng, 0.15):
-        side = pick(rng, sides)
+    side = pick(rng, sides)
+    if side.walk > 2 and chance(rng, 0.17):
         camera = side.sign * (side.walk_from + side.walk / 2)
     junction = (rng.uniform(12, 42), rng.uniform(3.5, 6.5)) if chance(rng, 0.5) else None
     return Plan(

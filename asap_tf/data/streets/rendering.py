@@ -9,16 +9,20 @@ import numpy as np
 
 from asap_tf.data.streets.camera import Camera
 from asap_tf.data.streets.develop import develop, paint_ground, paint_sky
-from asap_tf.data.streets.frontage import backdrop, build_row, divide
+from asap_tf.data.streets.frontage import build_backdrop, build_median, build_sides
+from asap_tf.data.streets.furnishing import furnish
 from asap_tf.data.streets.ground import ground
 from asap_tf.data.streets.labels import ID
 from asap_tf.data.streets.look import draw_look
-from asap_tf.data.streets.mesh import Mesh
 from asap_tf.data.streets.paint import chance, pick
 from asap_tf.data.streets.painter import Canvas
 from asap_tf.data.streets.plan import Plan, draw_plan
 from asap_tf.data.streets.scene import Scene
-from asap_tf.data.streets.traffic import drive, furnish, overhead, ride, run_tram, walk
+from asap_tf.data.streets.traffic import drive, overhead, park, ride, run_tram, walk
+
+_POPULATE = (
+    build_sides, build_median, build_backdrop, run_tram, drive, ride, park, walk, furnish,
+)  # fmt: skip
 
 
 @dataclass(frozen=True)
@@ -60,12 +64,13 @@ def render(seed: int, height: int = 512, width: int = 1024) -> Frame:
     places, lights, sensor = (np.random.default_rng([seed, stream]) for stream in range(3))
     look, plan = draw_look(lights), draw_plan(places)
     camera = _camera(places, plan, (height, width))
-    scene = Scene(plan, look, camera)
-    _build(scene, places)
+    scene = Scene(plan, look, camera, places)
+    for populate in _POPULATE:
+        populate(scene)
 
     canvas = Canvas(camera)
     paint_sky(canvas, look, pick(lights, (0, 1, 2, 3)))
-    canvas.draw(ground(places, plan, look), look.sun, look.ambient, look.direct)
+    canvas.draw([ground(places, plan, look)], look.sun, look.ambient, look.direct)
     paint_ground(canvas, look, scene.standing, pick(lights, (0, 1, 2, 3)))
     canvas.draw(scene.far_to_near() + overhead(scene), look.sun, look.ambient, look.direct)
     ids = canvas.ids()
@@ -86,36 +91,6 @@ def _camera(rng: np.random.Generator, plan: Plan, size: tuple[int, int]) -> Came
         pitch=float(np.clip(rng.normal(0.035, 0.05), -0.1, 0.17)),
         roll=rng.normal(0, 0.012),
     )
-
-
-def _build(scene: Scene, rng: np.random.Generator) -> None:
-    plan = scene.plan
-    for side in plan.sides:
-        for stretch in plan.stretches():
-            build_row(scene, rng, plan.path, side.sign, stretch, side.line, side.garden, side.style)
-    if plan.junction is not None:
-        _build_crossing(scene, rng)
-    if plan.median:
-        divide(scene, rng)
-    backdrop(scene, rng)
-    run_tram(scene, rng)
-    drive(scene, rng)
-    ride(scene, rng)
-    walk(scene, rng)
-    furnish(scene, rng)
-
-
-def _build_crossing(scene: Scene, rng: np.random.Generator) -> None:
-    """The far side of the crossing street: opposite to us where our street ends, else beyond."""
-    plan = scene.plan
-    assert plan.junction is not None
-    left, right = plan.sides
-    half = plan.junction[1]
-    for side, stretch in ((left, (-60.0, -left.line - 12)), (right, (right.line + 12, 60.0))):
-        build_row(scene, rng, plan.cross(), -1, stretch, half, side.garden, side.style)
-    if plan.ends:
-        middle = (-left.line - 12, right.line + 12)
-        build_row(scene, rng, plan.cross(), -1, middle, half, right.garden, right.style)
 
 
 def _own_car(rng: np.random.Generator, image: np.ndarray, ids: np.ndarray) -> None:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from functools import lru_cache
+from functools import cache, lru_cache
 
 import cv2
 import numpy as np
@@ -22,7 +22,7 @@ def _octave(rng: np.random.Generator, cells: int, size: int) -> np.ndarray:
     return grown[2 * scale : 2 * scale + size, 2 * scale : 2 * scale + size]
 
 
-@lru_cache(maxsize=None)
+@cache
 def noise(variant: int, coarsest: int = 4, finest: int = 256) -> np.ndarray:
     """A tile of noise, float32 `(TILE, TILE)`, mean 0, deviation 1. Made once per process.
 
@@ -40,9 +40,9 @@ def noise(variant: int, coarsest: int = 4, finest: int = 256) -> np.ndarray:
     return (total - total.mean()) / total.std()
 
 
-@lru_cache(maxsize=None)
+@lru_cache(maxsize=2)
 def grain(size: tuple[int, int]) -> np.ndarray:
-    """Sensor noise, uint8 `(2 H, W, 3)`: 128 and a deviation of 32. Made once per process and size."""
+    """Sensor noise, uint8 `(2 H, W, 3)`, 128 +- 32. Kept for the last two sizes."""
     rng = np.random.default_rng(7)
     values = rng.standard_normal((2 * size[0], size[1], 3), dtype=np.float32) * 32 + 128
     return np.clip(values, 0, 255).astype(np.uint8)
@@ -60,7 +60,7 @@ def relief(light: np.ndarray) -> np.ndarray:
     return cv2.convertScaleAbs(light, alpha=UNCHANGED)
 
 
-@lru_cache(maxsize=None)
+@cache
 def _crown(variant: int, cone: bool) -> tuple[np.ndarray, np.ndarray]:
     """Light and alpha of a crown of leaves, `(192, 192)` each. Made once per process."""
     rng = np.random.default_rng([variant, cone])

@@ -122,7 +122,9 @@ def car(rng: np.random.Generator, id: int, lit: bool) -> list[Mesh]:
     _end(mesh, (-half * 0.5, sill + 0.12, half * 0.5, belt * 0.62), b + 0.01, (24, 24, 26), True)
     for z, ahead in ((a - 0.03, False), (b + 0.02, True)):
         _end(mesh, (-half, sill - 0.08, half, sill + 0.1), z, (34, 34, 36), ahead)
-        _end(mesh, (-0.26, 0.42, 0.26, 0.53), z + (0.01 if ahead else -0.01), (225, 225, 215), ahead)
+        _end(
+            mesh, (-0.26, 0.42, 0.26, 0.53), z + (0.01 if ahead else -0.01), (225, 225, 215), ahead
+        )
     for side in (-1, 1):
         x0, x1 = sorted((side * half * 1.02, side * half * 1.16))
         _end(mesh, (x0, belt, x1, belt + 0.16), b - nose - 0.2, trim, False)
@@ -158,7 +160,13 @@ def truck(rng: np.random.Generator, id: int, lit: bool) -> list[Mesh]:
             stripe = block(a + 0.6, floor + 0.7, split - 1.0, walls - 0.7)
             _side(cargo, stripe, (half + 0.01,) * 2, any_color(rng, (0.2, 0.9)))
         for x in (-half * 0.5, 0.0, half * 0.5):
-            _end(cargo, (x - 0.02, floor + 0.1, x + 0.02, walls - 0.1), a - 0.01, shade(load, 0.6), False)
+            _end(
+                cargo,
+                (x - 0.02, floor + 0.1, x + 0.02, walls - 0.1),
+                a - 0.01,
+                shade(load, 0.6),
+                False,
+            )
         if kind == "bed":
             crate = (floor + 0.3, floor + rng.uniform(0.9, 1.8))
             cargo.box((-0.9, 0.9), crate, (a + 0.6, rng.uniform(0, split - 0.8)), any_color(rng))
@@ -170,7 +178,12 @@ def truck(rng: np.random.Generator, id: int, lit: bool) -> list[Mesh]:
     _prism(front, profile, [cab, cab, glass, cab])
     pane = [(split + 0.7, 1.7), (split + 0.7, roof - 0.35), (b - 0.35, roof - 0.35), (b - 0.2, 1.7)]
     _side(front, pane, (half + 0.01, half * 0.97), glass)
-    _side(front, block(split + 0.6, 0.8, split + 0.63, roof - 0.3), (half + 0.01,) * 2, shade(cab, 0.7))
+    _side(
+        front,
+        block(split + 0.6, 0.8, split + 0.63, roof - 0.3),
+        (half + 0.01,) * 2,
+        shade(cab, 0.7),
+    )
     _end(front, (-half * 0.8, 0.85, half * 0.8, 1.35), b + 0.03, (30, 30, 32), True)
     for side in (-1, 1):
         x0, x1 = sorted((side * (half + 0.05), side * (half + 0.28)))

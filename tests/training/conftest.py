@@ -1,0 +1,55 @@
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from asap_tf.data import open_dataset
+from asap_tf.data.check import check_dataset
+from asap_tf.recipe import Recipe, validate
+from asap_tf.training.run_folder import RunFolder
+from asap_tf.training.trainer import Trainer
+
+
+@pytest.fixture(scope="session")
+def tiny_root(tmp_path_factory) -> Path:
+    """CamVid's layout: 5 training frames of coloured blocks, 2 to validate on."""
+    root = tmp_path_factory.mktemp("camvid")
+    rng = np.random.default_rng(0)
+    colors = rng.integers(0, 256, (12, 3)).astype("uint8")
+    for split, count in (("train", 5), ("val", 2)):
+        (root / split).mkdir()
+        (root / f"{split}annot").mkdir()
+        for i in range(count):
+            mask = np.kron(rng.integers(0, 12, (3, 4)), np.ones((16, 16))).astype("uint8")
+            Image.fromarray(colors[mask]).save(root / split / f"{i}.png")
+            Image.fromarray(mask).save(root / f"{split}annot" / f"{i}.png")
+    return root
+
+
+@pytest.fixture
+def tiny_recipe(tiny_root):
+    def make(**sections) -> Recipe:
+        values = {
+            "name": "tiny",
+            "data": {"root": str(tiny_root)},
+            "augment": {"crop": (32, 64), "scales": (0.75, 1.0, 1.5), "brightness": 0.2},
+            "optimizer": {"ema": 0.9},
+            "train": {"epochs": 3, "batch_size": 2, "precision": "float32"},
+        }
+        for name, section in sections.items():
+            values[name] = {**values.get(name, {}), **section}
+        return validate(values, "tiny")
+
+    return make
+
+
+@pytest.fixture
+def trainer(tiny_root):
+    def make(run: Path, recipe: Recipe) -> Trainer:
+        dataset = open_dataset(tiny_root)
+        return Trainer(RunFolder(run), recipe, dataset, check_dataset(dataset))
+
+    return make

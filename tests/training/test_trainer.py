@@ -1,0 +1,209 @@
+from __future__ import annotations
+
+import math
+import os
+import signal
+import subprocess
+import sys
+from pathlib import Path
+
+import keras
+import numpy as np
+import pytest
+
+import asap_tf
+from asap_tf.data import open_dataset
+from asap_tf.data.check import check_dataset
+from asap_tf.errors import AsapError, UsageError
+from asap_tf.training.monitor import Monitor
+from asap_tf.training.run_folder import RunFolder
+from asap_tf.training.trainer import Interrupted, Trainer, resolve_class_weights
+
+PLANS = {
+    "sgd": {},
+    "adamw": {"optimizer": {"name": "adamw", "learning_rate": 1e-3, "warmup_steps": 3}},
+    "float16": {"train": {"precision": "mixed_float16"}},
+}
+
+
+def final_arrays(run: Path) -> dict[str, np.ndarray]:
+    checkpoint = RunFolder(run).latest()
+    assert checkpoint is not None and checkpoint.step == 6
+    return checkpoint.arrays
+
+
+def assert_same(one: dict, other: dict) -> None:
+    assert one.keys() == other.keys()
+    for name, value in one.items():
+        np.testing.assert_array_equal(value, other[name], err_msg=name)
+
+
+def at_step(monkeypatch, step: int, action) -> None:
+    """Runs `action` within that step of the next trainings."""
+    original = Monitor.on_train_batch_end
+
+    def wrapped(self, batch, logs=None):
+        if self.trainer.step + 1 == step:
+            action()
+        original(self, batch, logs)
+
+    monkeypatch.setattr(Monitor, "on_train_batch_end", wrapped)
+
+
+@pytest.mark.parametrize("plan", PLANS)
+def test_stopped_within_an_epoch_and_resumed_equals_uninterrupted(
+    plan, trainer, tiny_recipe, tmp_path, monkeypatch
+):
+    recipe = tiny_recipe(**PLANS[plan])
+    trainer(tmp_path / "whole", recipe).train()
+    with monkeypatch.context() as patch:
+        at_step(patch, 3, lambda: signal.raise_signal(signal.SIGTERM))
+        with pytest.raises(Interrupted, match=r"stopped at step 3 of 6.*--resume") as stopped:
+            trainer(tmp_path / "halved", recipe).train()
+    assert stopped.value.exit_code == 128 + signal.SIGTERM
+    run = RunFolder(tmp_path / "halved")
+    assert run.recipe == recipe
+    keras.utils.set_random_seed(99)  # what a new process would have
+    trainer(run.path, run.recipe).train()
+    assert_same(final_arrays(tmp_path / "whole"), final_arrays(tmp_path / "halved"))
+    steps = [e["step"] for e in run.read_log() if "val_miou" in e]
+    assert steps == [2, 4, 6]
+
+
+KILLED = """
+import os, signal, sys
+from asap_tf.training.monitor import Monitor
+original = Monitor.on_train_batch_end
+def die(self, batch, logs=None):
+    original(self, batch, logs)
+    if self.trainer.step == 3:
+        os.kill(os.getpid(), signal.SIGKILL)
+Monitor.on_train_batch_end = die
+from asap_tf.cli import main
+sys.argv = ["asap-tf", "train", *sys.argv[1:]]
+main()
+"""
+
+
+def test_killed_within_an_epoch_and_resumed_equals_uninterrupted(
+    trainer, tiny_recipe, tmp_path
+):
+    recipe = tiny_recipe()
+    trainer(tmp_path / "whole", recipe).train()
+    file, run = tmp_path / "recipe.yaml", tmp_path / "killed"
+    file.write_text(recipe.to_yaml())
+    died = subprocess.run([sys.executable, "-c", KILLED, file, "--out", run])
+    assert died.returncode == -signal.SIGKILL
+    assert RunFolder(run).latest().step == 2
+    resumed = subprocess.run(
+        [sys.executable, "-m", "asap_tf.cli", "train", "--resume", run],
+        capture_output=True,
+        text=True,
+    )
+    assert resumed.returncode == 0, resumed.stderr
+    assert_same(final_arrays(tmp_path / "whole"), final_arrays(run))
+    assert (run / "report.html").exists() and (run / "metrics.json").exists()
+    assert list((run / "tensorboard").iterdir())
+    assert asap_tf.load(run).classes[0].name == "sky"
+
+
+def test_the_same_seed_gives_the_same_run_and_another_one_not(trainer, tiny_recipe, tmp_path):
+    for name, seed in (("a", 0), ("b", 0), ("c", 1)):
+        trainer(tmp_path / name, tiny_recipe(train={"seed": seed})).train()
+    one, same, other = (final_arrays(tmp_path / name) for name in "abc")
+    assert_same(one, same)
+    assert any((one[name] != other[name]).any() for name in one)
+
+
+def test_validation_and_model_file_use_the_averages(trainer, tiny_recipe, tmp_path):
+    t = trainer(tmp_path / "run", tiny_recipe(optimizer={"ema": 0.5}))
+    kernel = t.model.get_layer("backbone_conv1").kernel
+    average, seen = np.array(kernel), []
+    original = Monitor.on_train_batch_end
+
+    class Spy(Monitor):
+        def on_train_batch_end(self, batch, logs=None):
+            original(self, batch, logs)
+            seen.append(np.array(kernel))
+
+    import asap_tf.training.trainer as module
+
+    module.Monitor, before = Spy, module.Monitor
+    try:
+        t.train()
+    finally:
+        module.Monitor = before
+    average = seen[0]
+    for value in seen[1:]:
+        average = 0.5 * average + 0.5 * value
+    deployed = np.array(t.deployed.get_layer("backbone_conv1").kernel)
+    np.testing.assert_allclose(deployed, average, atol=1e-6)
+    assert np.abs(deployed - seen[-1]).max() > 1e-5
+    np.testing.assert_array_equal(kernel, seen[-1])
+
+
+def test_loss_gone_bad_names_step_rate_and_remedies(trainer, tiny_recipe, tmp_path):
+    recipe = tiny_recipe(optimizer={"learning_rate": 1e30, "ema": None})
+    with pytest.raises(AsapError, match=r"loss is (nan|inf) at step \d, learning rate .*Try a low"):
+        trainer(tmp_path / "run", recipe).train()
+
+
+def test_file_that_goes_bad_during_training_is_named(trainer, tiny_recipe, tmp_path, monkeypatch):
+    t = trainer(tmp_path / "run", tiny_recipe())
+
+    def gone(pair):
+        from asap_tf.data.images import read_image
+
+        return read_image(Path("vanished.png"))
+
+    t.read = gone
+    with pytest.raises(AsapError, match=r"vanished.png: no such file; mend it, then go on with"):
+        t.train()
+
+
+def test_refuses_a_dataset_with_defects(tiny_recipe, tmp_path, tiny_root):
+    import shutil
+
+    root = tmp_path / "broken"
+    shutil.copytree(tiny_root, root)
+    (root / "train" / "0.png").write_bytes(b"")
+    (root / "train" / "1.png").unlink()
+    dataset = open_dataset(root)
+    with pytest.raises(AsapError, match=r"0.png: an empty file.*and 1 more.*data check"):
+        Trainer(RunFolder(tmp_path / "run"), tiny_recipe(), dataset, check_dataset(dataset))
+    assert not (tmp_path / "run").exists()
+
+
+def test_class_weights():
+    assert resolve_class_weights(None, np.array([1, 2])) is None
+    assert resolve_class_weights((1.0, 2.0), np.array([1, 2])) == [1, 2]
+    rare, common = resolve_class_weights("balanced", np.array([10, 90]))
+    assert math.isclose((rare + common) / 2, 1)
+    assert math.isclose(rare / common, math.log(2.0) / math.log(1.2))
+    with pytest.raises(UsageError, match="3 factors, but the dataset has 2 classes"):
+        resolve_class_weights((1.0, 1.0, 1.0), np.array([1, 2]))
+
+
+MIRRORED = """
+import sys, keras, tensorflow as tf
+cpu = tf.config.list_physical_devices("CPU")[0]
+tf.config.set_logical_device_configuration(cpu, [tf.config.LogicalDeviceConfiguration()] * 2)
+import asap_tf.training.trainer as trainer
+trainer.strategy_scope = lambda: tf.distribute.MirroredStrategy(["CPU:0", "CPU:1"]).scope()
+from asap_tf.cli import main
+sys.argv = ["asap-tf", "train", *sys.argv[1:]]
+main()
+"""
+
+
+def test_two_devices_train_save_and_resume(tiny_recipe, tmp_path):
+    recipe, run = tiny_recipe(train={"epochs": 1}), tmp_path / "run"
+    (tmp_path / "recipe.yaml").write_text(recipe.to_yaml())
+    done = subprocess.run(
+        [sys.executable, "-c", MIRRORED, tmp_path / "recipe.yaml", "--out", run],
+        capture_output=True,
+        text=True,
+        env={**os.environ, "TF_CPP_MIN_LOG_LEVEL": "3"},
+    )
+    assert done.returncode == 0, done.stderr[-2000:]
+    assert RunFolder(run).latest().step == 2
