@@ -1,22 +1,23 @@
-"""Files that appear whole or not at all."""
+"""Files and folders that appear whole or not at all."""
 
 from __future__ import annotations
 
 import contextlib
 import os
+import shutil
 from collections.abc import Iterator
 from pathlib import Path
 
 
 @contextlib.contextmanager
 def written_whole(path: Path) -> Iterator[Path]:
-    """A path to write to, beside `path` and with its suffix, renamed to it when all went well.
+    """A path to write a file or make a folder at, renamed to `path` when all went well.
 
     Args:
-        path: The file's final name. What it held stays until the block has ended.
+        path: The final name. What a file of that name held stays until the block has ended.
 
     Yields:
-        The path to write to; removed if the block fails.
+        The path to write to, beside `path` and with its suffix; removed if the block fails.
 
     Example:
         >>> with written_whole(Path("scores.json")) as aside:
@@ -27,4 +28,7 @@ def written_whole(path: Path) -> Iterator[Path]:
         yield aside
         os.replace(aside, path)
     finally:
-        aside.unlink(missing_ok=True)
+        if aside.is_dir():
+            shutil.rmtree(aside, ignore_errors=True)
+        else:
+            aside.unlink(missing_ok=True)

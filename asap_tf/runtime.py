@@ -75,9 +75,7 @@ class Segmenter:
         inputs = self._inputs(frames, self.size)
         return np.asarray(self._label_maps(inputs, *frames.shape[1:3]))
 
-    def probabilities(
-        self, frames: np.ndarray, size: tuple[int, int] | None = None
-    ) -> np.ndarray:
+    def probabilities(self, frames: np.ndarray, size: tuple[int, int] | None = None) -> np.ndarray:
         """Class probabilities, for averaging over scales and flips.
 
         Args:
@@ -157,7 +155,7 @@ def load(path: str | Path) -> Segmenter:
         )
     metadata = read_metadata(file)
     classes = [
-        LabelClass(c["name"], tuple(c["color"]), c["category"], c["label_id"])
+        LabelClass(c["name"], (*c["color"],), c["category"], c["label_id"])
         for c in metadata.get("classes", [])
     ] or numbered_classes(model.output_shape[-1])
     fixed = model.input_shape[1:3]
@@ -252,6 +250,6 @@ def numbered_classes(count: int) -> list[LabelClass]:
     hsv = np.stack([hues, np.full(count, 200), np.full(count, 230)], -1).astype(np.uint8)
     colors = cv2.cvtColor(hsv[None], cv2.COLOR_HSV2RGB)[0]
     return [
-        LabelClass(f"class {i}", tuple(int(v) for v in color), "unknown", i)
-        for i, color in enumerate(colors)
+        LabelClass(f"class {i}", (int(red), int(green), int(blue)), "unknown", i)
+        for i, (red, green, blue) in enumerate(colors)
     ]

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import io
-import os
 import zipfile
 import zlib
 from pathlib import Path
@@ -18,6 +17,7 @@ from asap_tf.data.dataset import Dataset, Pair
 from asap_tf.data.images import read_image
 from asap_tf.errors import AsapError, UsageError
 from asap_tf.evaluation import require_same_classes
+from asap_tf.files import written_whole
 
 if TYPE_CHECKING:
     from asap_tf.runtime import Segmenter
@@ -51,20 +51,16 @@ def write_submission(segmenter: Segmenter, dataset: Dataset, split: str, out_zip
     out_zip = Path(out_zip)
     if out_zip.is_dir() or not out_zip.parent.is_dir():
         raise UsageError(f"{out_zip}: name a zip file to write, in a folder that exists")
-    partial = out_zip.with_name(f".{out_zip.name}.{os.getpid()}.partial")
     try:
-        try:
-            # Opened before any frame is predicted: a folder that cannot be written shows at once.
-            with zipfile.ZipFile(partial, "w") as archive:
+        # Opened before any frame is predicted: a folder that cannot be written shows at once.
+        with written_whole(out_zip) as aside:
+            with zipfile.ZipFile(aside, "w") as archive:
                 for pair in tqdm(pairs, "predicting", unit="frame", disable=None):
                     labels = segmenter.predict(read_image(pair.image)[np.newaxis])[0]
                     png = io.BytesIO()
                     Image.fromarray(label_ids[labels]).save(png, "PNG")
                     archive.writestr(f"{_core(pair)}_pred_labelIds.png", png.getvalue())
-            check_submission(partial, dataset, split)
-            os.replace(partial, out_zip)
-        finally:
-            partial.unlink(missing_ok=True)
+            check_submission(aside, dataset, split)
     except OSError as error:
         raise AsapError(f"{out_zip}: cannot be written ({error.strerror or error})") from error
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import shutil
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -13,6 +12,7 @@ import numpy as np
 
 from asap_tf.data.images import write_png
 from asap_tf.errors import AsapError
+from asap_tf.files import written_whole
 
 DEFAULT_RATE = 25.0
 """Frames a second of a video that does not tell."""
@@ -65,20 +65,16 @@ def png_folder(target: Path) -> Iterator[Write]:
     Raises:
         AsapError: if a picture cannot be written.
     """
-    partial = _partial(target)
-    partial.mkdir()
     count = 0
+    with written_whole(target) as aside:
+        aside.mkdir()
 
-    def write(picture: np.ndarray) -> None:
-        nonlocal count
-        write_png(partial / f"{count:06d}.png", picture)
-        count += 1
+        def write(picture: np.ndarray) -> None:
+            nonlocal count
+            write_png(aside / f"{count:06d}.png", picture)
+            count += 1
 
-    try:
         yield write
-        os.replace(partial, target)
-    finally:
-        shutil.rmtree(partial, ignore_errors=True)
 
 
 @contextmanager
@@ -98,31 +94,23 @@ def video_file(target: Path, rate: float) -> Iterator[Write]:
     Raises:
         AsapError: if the video cannot be written.
     """
-    partial = _partial(target)
     video = cv2.VideoWriter()
     rate = rate if rate > 0 else DEFAULT_RATE
     count = 0
+    with written_whole(target) as aside:
 
-    def write(picture: np.ndarray) -> None:
-        nonlocal count
-        if count == 0:
-            size = (picture.shape[1], picture.shape[0])
-            video.open(str(partial), cv2.VideoWriter.fourcc(*"mp4v"), rate, size)
-        video.write(cv2.cvtColor(picture, cv2.COLOR_RGB2BGR))
-        count += 1
+        def write(picture: np.ndarray) -> None:
+            nonlocal count
+            if count == 0:
+                size = (picture.shape[1], picture.shape[0])
+                video.open(str(aside), cv2.VideoWriter.fourcc(*"mp4v"), rate, size)
+            video.write(cv2.cvtColor(picture, cv2.COLOR_RGB2BGR))
+            count += 1
 
-    try:
-        yield write
-        video.release()
+        try:
+            yield write
+        finally:
+            video.release()
         # A full disk does not make the writer fail: it leaves a file that lacks frames.
-        if _frame_count(partial) != count:
+        if _frame_count(aside) != count:
             raise AsapError(f"{target}: cannot be written whole; is the disk full?")
-        os.replace(partial, target)
-    finally:
-        video.release()
-        partial.unlink(missing_ok=True)
-
-
-def _partial(target: Path) -> Path:
-    # The suffix stays the last one, since it tells the video writer which container to write.
-    return target.with_name(f".partial-{os.getpid()}-{target.name}")

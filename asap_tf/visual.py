@@ -8,7 +8,9 @@ import cv2
 import numpy as np
 from PIL import Image, ImageDraw, ImageFont
 
-from asap_tf.data.dataset import IGNORE_LABEL, LabelClass
+from asap_tf.data.dataset import IGNORE_LABEL, Dataset, LabelClass
+from asap_tf.data.images import read_image, read_mask
+from asap_tf.errors import UsageError
 
 _PAPER = (255, 255, 255)
 _INK = (32, 33, 36)
@@ -159,3 +161,33 @@ def _legend_band(classes: Sequence[LabelClass], width: int, gap: int) -> Image.I
         draw.rectangle((x, y, x + swatch, y + swatch), item.color, (150, 150, 150))
         draw.text((x + swatch + 8, y - 1), item.name, _INK, font)
     return band
+
+
+def dataset_sheet(dataset: Dataset, split: str, count: int = 12) -> np.ndarray:
+    """Contact sheet of frames, each beside itself under its labels, evenly spread over a split.
+
+    Args:
+        dataset: The dataset.
+        split: The split to look at; without masks, the frames alone are shown.
+        count: How many frames at most.
+
+    Returns:
+        uint8 `(height, width, 3)`, RGB.
+
+    Raises:
+        UsageError: if there is no such split, or `count` is under 1.
+        AsapError: if a file cannot be read.
+    """
+    if count < 1:
+        raise UsageError(f"a sheet needs at least one frame. Received: {count}")
+    pairs = dataset.pairs(split)
+    chosen = pairs[:: -(-len(pairs) // count)]
+    cells: list[list[np.ndarray]] = []
+    for pair in chosen:
+        frame = read_image(pair.image)
+        cells.append([frame])
+        if pair.mask is not None:
+            labels = read_mask(pair.mask, dataset.encoding)
+            cells[-1].append(overlay(frame, labels, dataset.palette))
+    rows = [sum(cells[i : i + 2], []) for i in range(0, len(cells), 2)]
+    return contact_sheet(rows, legend=dataset.classes)

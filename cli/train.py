@@ -30,37 +30,26 @@ def command(
     asap-tf train recipes/cityscapes_resnet18.yaml --data Cityscapes --set train.batch_size=8
     asap-tf train --resume runs/camvid_resnet18-20260101-120000
     """
-    from asap_tf.data import open_dataset
-    from asap_tf.data.check import check_dataset
     from asap_tf.errors import UsageError
     from asap_tf.recipe import load_recipe
+    from asap_tf.training import train
     from asap_tf.training.run_folder import RunFolder
 
-    if (recipe is None) == (resume is None):
-        raise UsageError("give a RECIPE, or --resume RUN to go on with an interrupted one")
-    if resume is not None:
-        if overrides or out or data:
-            raise UsageError("--resume goes on as recorded: no --data, --set or --out beside it")
+    if resume is not None and not (recipe or overrides or out or data):
         run = RunFolder(resume)
         settings = run.recipe
-    else:
+    elif recipe is not None and resume is None:
         if data is not None:
             overrides = (*overrides, f"data.root={data.resolve()}")
         settings = load_recipe(recipe, overrides)
         run = RunFolder(out or Path("runs", f"{settings.name}-{time.strftime('%Y%m%d-%H%M%S')}"))
         run.require_free()
-    if settings.data.root is None:
-        raise UsageError("no dataset: give --data ROOT (or set data.root in the recipe)")
-
-    source = settings.data
-    dataset = open_dataset(source.root, source.kind, source.annotations)
-    report = check_dataset(dataset, (source.train_split, source.val_split))
+    else:
+        raise UsageError("give a RECIPE, or --resume RUN alone: a run goes on as it was recorded")
+    click.echo(f"run folder: {run.path}")
+    dataset = train(run, settings)
 
     from asap_tf.training.results import write_results
-    from asap_tf.training.trainer import Trainer
 
-    trainer = Trainer(run, settings, dataset, report)
-    click.echo(f"run folder: {run.path}")
-    trainer.train()
     click.echo(write_results(run, dataset).scores.table())
     click.echo(f"model: {run.model}\nreport: {run.report}")

@@ -32,7 +32,9 @@ def test_equals_sorting(confidence, ignored, threshold, min_kept):
     logits = rng.normal(size=(2, 24, 16, 5)) + confidence * np.eye(5)[labels]
     labels[rng.random(labels.shape) < ignored] = 255
     loss = OhemCrossEntropy(threshold, min_kept)(labels, logits.astype("float32"))
-    np.testing.assert_allclose(loss, naive(labels, logits, threshold, min_kept), rtol=1e-4, atol=1e-6)
+    np.testing.assert_allclose(
+        loss, naive(labels, logits, threshold, min_kept), rtol=1e-4, atol=1e-6
+    )
 
 
 def test_ties_share_the_places_that_are_left():

@@ -7,7 +7,6 @@ a mask carries none, and turning the frame alone would part the two.
 
 from __future__ import annotations
 
-import os
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -17,6 +16,7 @@ from PIL import Image, ImageFile, UnidentifiedImageError
 
 from asap_tf.data.dataset import MaskEncoding, Pair
 from asap_tf.errors import AsapError, UsageError
+from asap_tf.files import written_whole
 
 FORMATS = ("PNG", "JPEG", "WEBP", "BMP", "TIFF")
 MOST_PIXELS = 64_000_000
@@ -151,13 +151,9 @@ def write_png(path: Path, array: np.ndarray) -> None:
     Raises:
         AsapError: if it cannot be written: no such folder, read-only, or full.
     """
-    partial = path.with_name(f".{path.name}.{os.getpid()}.partial")
     try:
-        try:
-            Image.fromarray(array).save(partial, format="PNG")
-            os.replace(partial, path)
-        finally:
-            partial.unlink(missing_ok=True)
+        with written_whole(path) as aside:
+            Image.fromarray(array).save(aside, format="PNG")
     except OSError as error:
         raise AsapError(f"{path}: cannot be written ({error.strerror or error})") from error
 

@@ -73,9 +73,7 @@ class FFDN(layers.Layer):
 
     def build(self, input_shape: tuple) -> None:
         width = self.filters // max(1, len(NORMS[self.norms]))
-        self.conv = layers.Conv2D(
-            width, 1, use_bias=False, dtype=self.dtype_policy, name="conv"
-        )
+        self.conv = layers.Conv2D(width, 1, use_bias=False, dtype=self.dtype_policy, name="conv")
         self.conv.build(input_shape)
         super().build(input_shape)
 

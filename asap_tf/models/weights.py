@@ -99,9 +99,7 @@ def load_torch_names(model: keras.Model, tensors: dict[str, np.ndarray], origin:
     Raises:
         AsapError: if one is missing or has another shape.
     """
-    backbone = [
-        layer for layer in model.layers if layer.name.startswith(PREFIX) and layer.weights
-    ]
+    backbone = [layer for layer in model.layers if layer.name.startswith(PREFIX) and layer.weights]
     by_layer_name: dict[str, dict[str, np.ndarray]] = {}
     for key, value in tensors.items():
         module, _, variable = key.rpartition(".")

@@ -5,7 +5,6 @@ from __future__ import annotations
 import base64
 import io
 import math
-import os
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from html import escape
@@ -17,6 +16,7 @@ from PIL import Image
 
 from asap_tf.data.dataset import LabelClass
 from asap_tf.errors import AsapError
+from asap_tf.files import written_whole
 from asap_tf.report.charts import Point, line_chart, number
 from asap_tf.report.style import CSS
 from asap_tf.visual import colorize, error_map
@@ -94,12 +94,10 @@ def write_report(
         + "\n".join(filter(None, body))
         + "\n</body>\n</html>\n"
     )
-    temporary = path.with_name(f".{path.name}.partial")
     try:
-        temporary.write_text(page, encoding="utf-8")
-        os.replace(temporary, path)
+        with written_whole(path) as aside:
+            aside.write_text(page, encoding="utf-8")
     except OSError as error:
-        temporary.unlink(missing_ok=True)
         raise AsapError(f"{path}: the report cannot be written: {error.strerror}") from error
 
 

@@ -34,7 +34,7 @@ class Stop:
 def stop_on_signals() -> Iterator[Stop]:
     """Turns the first SIGINT or SIGTERM into a wish; a second one has its usual effect."""
     stop = Stop()
-    before = {}
+    before: dict[int, Any] = {}
 
     def wish(number: int, frame: FrameType | None) -> None:
         stop.requested = number

@@ -15,6 +15,7 @@ from asap_tf.files import written_whole
 from asap_tf.recipe import Recipe, load_recipe
 
 KEPT_CHECKPOINTS = 2
+STATE = "state"
 
 
 @dataclass(frozen=True)
@@ -95,7 +96,8 @@ class RunFolder:
         state = {"step": checkpoint.step, "best_miou": checkpoint.best_miou}
         try:
             with written_whole(target) as aside, aside.open("wb") as file:
-                np.savez(file, __state__=np.array(json.dumps(state)), **checkpoint.arrays)
+                arrays: dict[str, Any] = {**checkpoint.arrays, STATE: np.array(json.dumps(state))}
+                np.savez(file, **arrays)
                 file.flush()
                 os.fsync(file.fileno())
         except OSError as error:
@@ -118,7 +120,7 @@ class RunFolder:
         try:
             with np.load(saved[-1], allow_pickle=False) as archive:
                 arrays = {name: archive[name] for name in archive.files}
-            state = json.loads(str(arrays.pop("__state__")))
+            state = json.loads(str(arrays.pop(STATE)))
         except Exception as error:
             raise AsapError(
                 f"{saved[-1]}: damaged checkpoint; remove it to go on from the one before"

@@ -53,7 +53,6 @@ class Trainer:
         self.dataset = dataset
         refuse_defects(report)
         self.pairs = dataset.pairs(recipe.data.train_split)
-        dataset.pairs(recipe.data.val_split)
         self.read = pair_reader(dataset.encoding, recipe.data.cache)
         self.steps_per_epoch = steps_per_epoch(len(self.pairs), recipe.train.batch_size)
         self.total_steps = self.steps_per_epoch * recipe.train.epochs
@@ -186,9 +185,7 @@ def compile_model(
     """The network with its auxiliary heads and total loss, L = Lpred + alpha L1 + beta L2."""
     loss = recipe.loss
     options = recipe.model.model_dump(exclude={"name"})
-    model = ASAPNet(
-        len(dataset.classes), (*recipe.augment.crop, 3), **options, aux_heads=True
-    )
+    model = ASAPNet(len(dataset.classes), (*recipe.augment.crop, 3), **options, aux_heads=True)
     ohem = OhemCrossEntropy(loss.threshold, loss.min_kept, class_weights=class_weights)
     model.compile(
         optimizer,

@@ -85,9 +85,7 @@ main()
 """
 
 
-def test_killed_within_an_epoch_and_resumed_equals_uninterrupted(
-    trainer, tiny_recipe, tmp_path
-):
+def test_killed_within_an_epoch_and_resumed_equals_uninterrupted(trainer, tiny_recipe, tmp_path):
     recipe = tiny_recipe()
     trainer(tmp_path / "whole", recipe).train()
     file, run = tmp_path / "recipe.yaml", tmp_path / "killed"

@@ -83,29 +83,31 @@ def facade(
     floors = min(_FLOORS, max(1, round(height / rng.uniform(2.9, 3.9))))
     bays = min(_BAYS, max(1, round(width / rng.uniform(1.7, 3.4))))
     trim = shade(wall, pick(rng, (0.6, 1.35))) if chance(rng, 0.7) else any_color(rng)
-    shop = any_color(rng, (0.1, 0.9))
+    shop, open_late = any_color(rng, (0.1, 0.9)), lit > 0.2 and chance(rng, 0.7)
     sky = hsv(rng.uniform(0.5, 0.65), rng.uniform(0, 0.3), rng.uniform(0.12, 0.45))
     lamp = hsv(rng.uniform(0.08, 0.15), rng.uniform(0.2, 0.6), 0.95)
-    colors = [
-        wall,
-        trim,
-        shade(trim, 0.8),
-        shade(wall, 0.75),
-        shade(shop, 0.5),
-        shop,
-        shade(shop, 1.6),
-    ]
-    shown = lit > 0.2 and chance(rng, 0.7)
-    colors += [lamp if shown else shade(sky, 0.9), shade(shop, 0.3)]
-    on = [False] * 7 + [shown, False] + [chance(rng, lit) for _ in range(_PANES)]
-    colors += [lamp if group else shade(sky, rng.uniform(0.6, 1.5)) for group in on[len(colors) :]]
-    light = np.linspace(0.85, 1.15, _LEVELS)[None, :, None]
-    table = np.zeros((16 * _LEVELS, 4), np.uint8)
-    shades = np.clip(np.array(colors)[:, None] * light, 0, 255).reshape(-1, 3)
-    table[: len(shades), :3] = shades
-    table[: len(shades), 3] = np.repeat(np.array(on) * 230, _LEVELS)
+    colors = {
+        "wall": wall,
+        "trim": trim,
+        "sill": shade(trim, 0.8),
+        "ledge": shade(wall, 0.75),
+        "shop": shade(shop, 0.5),
+        "awning": shop,
+        "stripe": shade(shop, 1.6),
+        "display": lamp if open_late else shade(sky, 0.9),
+        "door": shade(shop, 0.3),
+    }
+    lights = [chance(rng, lit) for _ in range(_PANES)]
+    panes = [lamp if light else shade(sky, rng.uniform(0.6, 1.5)) for light in lights]
+    glow = [open_late and name == "display" for name in _MATERIALS] + lights
+    table = np.zeros((len(glow), _LEVELS, 4))
+    table[..., :3] = np.array([*map(colors.get, _MATERIALS), *panes])[:, None]
+    table[..., :3] *= np.linspace(0.85, 1.15, _LEVELS)[:, None]
+    table[..., 3] = 230 * np.array(glow)[:, None]
+    lookup = np.zeros((1, 256, 4), np.uint8)
+    lookup[0, : len(glow) * _LEVELS] = np.minimum(table, 255).reshape(-1, 4)
     plan = _design(int(rng.integers(18)))[-floors * rows :, : bays * columns]
-    pixels = cv2.LUT(cv2.merge([plan] * 4), table[None])
+    pixels = cv2.LUT(cv2.merge([plan] * 4), lookup)
     pixels[:5, :, :3] = shade(trim, 0.9)
     return Texture(pixels)
 
@@ -130,7 +132,7 @@ def building(
     """
     length, depth, height = size
     mesh = Mesh(ID["building"])
-    wall = stone(rng, (0.2, 0.85)) if chance(rng, 0.5) else any_color(rng, (0, 0.75), (0.2, 0.9))
+    wall = stone(rng, (0.3, 0.9)) if chance(rng, 0.65) else any_color(rng, (0, 0.6), (0.3, 0.9))
     x = (0.0, depth) if side > 0 else (-depth, 0.0)
     textures = {}
     if street_windows:
@@ -139,17 +141,12 @@ def building(
         textures["back"] = facade(rng, depth, height, wall, lit)
     mesh.box(x, (0, height), (0, length), wall, textures)
     if height < 12 and chance(rng, 0.75):
-        _roof(
-            mesh, x, height, length, any_color(rng, (0.1, 0.8), (0.15, 0.6)), rng.uniform(0.25, 0.6)
-        )
+        tiles = hsv(rng.uniform(-0.04, 0.08), rng.uniform(0.1, 0.7), rng.uniform(0.2, 0.6))
+        _roof(mesh, x, height, length, tiles, rng.uniform(0.25, 0.6))
     elif chance(rng, 0.5):
-        middle = sum(x) / 2
-        mesh.box(
-            (middle - 1, middle + 1),
-            (height, height + 2),
-            (length * 0.3, length * 0.6),
-            shade(wall, 0.8),
-        )
+        middle, above = sum(x) / 2, (height, height + 2)
+        stairwell = (length * 0.3, length * 0.6)
+        mesh.box((middle - 1, middle + 1), above, stairwell, shade(wall, 0.8))
     return mesh
 
 
@@ -161,19 +158,11 @@ def _roof(
     ridge = eaves + (x1 - x0) / 2 * slope
     a, b = -0.3, length + 0.3
     mesh.add([(x0, eaves, 0), (middle, ridge, 0), (x1, eaves, 0)], shade(color, 1.2))
-    mesh.add(
-        [(middle, ridge, b), (middle, ridge, a), (x0, eaves - 0.1, a), (x0, eaves - 0.1, b)], color
-    )
-    mesh.add(
-        [(middle, ridge, a), (middle, ridge, b), (x1, eaves - 0.1, b), (x1, eaves - 0.1, a)], color
-    )
-    chimney = length * 0.35
-    mesh.box(
-        (middle - 0.3, middle + 0.3),
-        (ridge - 0.3, ridge + 0.9),
-        (chimney, chimney + 0.6),
-        shade(color, 0.8),
-    )
+    low = eaves - 0.1
+    mesh.add([(middle, ridge, b), (middle, ridge, a), (x0, low, a), (x0, low, b)], color)
+    mesh.add([(middle, ridge, a), (middle, ridge, b), (x1, low, b), (x1, low, a)], color)
+    x, y, z = (middle - 0.3, middle + 0.3), (ridge - 0.3, ridge + 0.9), length * 0.35
+    mesh.box(x, y, (z, z + 0.6), shade(color, 0.8))
 
 
 def barrier(
@@ -187,12 +176,10 @@ def barrier(
     if kind == "fence":
         mesh = Mesh(ID["fence"])
         texture = railing(rng, length, height)
-        mesh.add(
-            [(0, height, length), (0, height, 0), (0, 0, 0), (0, 0, length)], color, texture=texture
-        )
-        mesh.add(
-            [(0, height, 0), (0, height, length), (0, 0, length), (0, 0, 0)], color, texture=texture
-        )
+        left = [(0, height, length), (0, height, 0), (0, 0, 0), (0, 0, length)]
+        right = [left[i] for i in (1, 0, 3, 2)]
+        mesh.add(left, color, texture=texture)
+        mesh.add(right, color, texture=texture)
         return mesh
     mesh = Mesh(ID["wall" if kind == "wall" else "vegetation"])
     make, half = (masonry, 0.15) if kind == "wall" else (leaves, 0.4)

@@ -11,7 +11,7 @@ import numpy as np
 from asap_tf.data.streets.buildings import barrier, building
 from asap_tf.data.streets.furniture import bush, tree
 from asap_tf.data.streets.mesh import Color, Mesh
-from asap_tf.data.streets.paint import any_color, chance, pick, stone
+from asap_tf.data.streets.paint import chance, hsv, metal, pick, stone
 from asap_tf.data.streets.plan import CURB, Path, Style
 from asap_tf.data.streets.scene import Scene
 
@@ -104,10 +104,10 @@ class Row:
         """A wall, fence or hedge."""
         if kind == "hedge":
             color = leaf_color(self.scene)
-        elif kind == "fence" or chance(self.rng, 0.4):
-            color = any_color(self.rng, (0.0, 0.6), (0.1, 0.9))
+        elif kind == "fence":
+            color = hsv(0.08, 0.4, 0.5) if chance(self.rng, 0.25) else metal(self.rng)
         else:
-            color = stone(self.rng, (0.25, 0.85))
+            color = stone(self.rng, (0.3, 0.85))
         height = self.rng.uniform(*heights)
         self._put(span, line, lambda length: barrier(self.rng, kind, length, height, color))
 

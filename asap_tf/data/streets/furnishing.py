@@ -10,7 +10,7 @@ import numpy as np
 from asap_tf.data.streets import furniture
 from asap_tf.data.streets.frontage import leaf_color
 from asap_tf.data.streets.mesh import Mesh
-from asap_tf.data.streets.paint import any_color, chance, pick
+from asap_tf.data.streets.paint import chance, metal, pick
 from asap_tf.data.streets.plan import Side
 from asap_tf.data.streets.scene import Scene
 
@@ -20,7 +20,7 @@ def furnish(scene: Scene) -> None:
     rng, look = scene.rng, scene.look
     arm, spacing = pick(rng, (0.0, 1.4, 2.2)), rng.uniform(14, 32)
     masts = chance(rng, 0.25)
-    bollard = any_color(rng, (0, 0.5), (0.1, 0.7)) if chance(rng, 0.3) else None
+    bollard = metal(rng) if chance(rng, 0.3) else None
     for side in scene.plan.sides:
         lamp = partial(furniture.lamp_post, rng, -side.sign * arm, look.lit > 0.2)
         upright = partial(furniture.mast, rng) if masts else lamp

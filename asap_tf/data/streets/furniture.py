@@ -6,7 +6,7 @@ import numpy as np
 
 from asap_tf.data.streets.labels import ID, UNSEEN
 from asap_tf.data.streets.mesh import Color, Mesh, bar, block, disc, shade
-from asap_tf.data.streets.paint import any_color, chance, hsv, pick
+from asap_tf.data.streets.paint import any_color, chance, hsv, metal, pick, signal
 from asap_tf.data.streets.textures import crown, hoarding
 
 _LIGHT, _SIGN = ID["traffic light"], ID["traffic sign"]
@@ -24,7 +24,7 @@ def _post(mesh: Mesh, height: float, width: float, color: Color, x: float = 0.0)
 def lamp_post(rng: np.random.Generator, arm: float, lit: bool) -> Mesh:
     """A street lamp whose arm reaches `arm` metres to its right; 0 for a lantern on top."""
     mesh = Mesh(ID["pole"])
-    color, height = any_color(rng, (0, 0.35), (0.1, 0.75)), rng.uniform(4.5, 9.0)
+    color, height = metal(rng), rng.uniform(4.5, 9.0)
     _post(mesh, height, rng.uniform(0.13, 0.24), color)
     mesh.flat(block(-0.17, 0, 0.17, 0.7), shade(color, 0.85))
     bulb: Color = (255, 235, 190) if lit else (215, 218, 220)
@@ -65,7 +65,7 @@ def bollard(rng: np.random.Generator, color: Color) -> Mesh:
 
 def _light_head(rng: np.random.Generator, mesh: Mesh, x: float, y: float, lamps: int) -> None:
     """A signal head hung with its foot at (x, y): box, back plate, hoods and lamps."""
-    body = pick(rng, ((30, 32, 30), (34, 60, 44), (150, 130, 40), (70, 72, 76)))
+    body = pick(rng, ((30, 32, 30), (24, 26, 28), (34, 60, 44), (150, 130, 40)))
     half, tall = 0.21, 0.36 * lamps + 0.08
     if chance(rng, 0.4):
         edge = (225, 225, 225) if chance(rng, 0.4) else body
@@ -91,7 +91,7 @@ def _light_head(rng: np.random.Generator, mesh: Mesh, x: float, y: float, lamps:
 def traffic_light(rng: np.random.Generator, reach: float) -> Mesh:
     """Signals on a post; with a `reach` other than 0 also over the road, so far to the right."""
     mesh = Mesh(ID["pole"])
-    color = any_color(rng, (0, 0.4), (0.12, 0.75))
+    color = metal(rng)
     if reach:
         height = rng.uniform(5.2, 6.2)
         _post(mesh, height, 0.22, color)
@@ -109,7 +109,7 @@ def traffic_light(rng: np.random.Generator, reach: float) -> Mesh:
 def _sign_face(rng: np.random.Generator, mesh: Mesh, x: float, y: float, size: float) -> None:
     """One sign: round, triangular, eight-cornered, on its point, or a rectangle with a symbol."""
     kind = pick(rng, ("round", "round", "triangle", "yield", "stop", "diamond", "panel", "panel"))
-    rim = any_color(rng, (0.6, 1.0), (0.4, 0.95))
+    rim = signal(rng)
     ground: Color = pick(rng, ((240, 240, 238), (250, 205, 30)))
     ink: Color = (25, 25, 30)
     if kind == "stop" or (kind in ("round", "panel") and chance(rng, 0.45)):
@@ -148,7 +148,7 @@ def traffic_sign(rng: np.random.Generator) -> Mesh:
     """A post with one to three signs."""
     mesh = Mesh(ID["pole"])
     height = rng.uniform(2.3, 3.2)
-    _post(mesh, height, rng.uniform(0.06, 0.1), any_color(rng, (0, 0.2), (0.3, 0.8)))
+    _post(mesh, height, rng.uniform(0.06, 0.1), metal(rng))
     size = rng.uniform(0.3, 0.48)
     for i in range(pick(rng, (1, 1, 2, 3))):
         _sign_face(rng, mesh, 0.0, height - size * (0.9 + 2.1 * i), size)
@@ -160,10 +160,10 @@ def direction_board(rng: np.random.Generator) -> Mesh:
     mesh = Mesh(ID["pole"])
     wide, tall = rng.uniform(1.6, 3.4), rng.uniform(1.2, 2.1)
     lift = pick(rng, (1.0, 2.4))
-    color = any_color(rng, (0, 0.2), (0.4, 0.75))
+    color = metal(rng)
     for x in (-wide * 0.35, wide * 0.35):
         _post(mesh, lift + tall, 0.12, color, x)
-    ground, ink = any_color(rng, (0.5, 1.0), (0.25, 0.7)), (240, 240, 240)
+    ground, ink = signal(rng), (240, 240, 240)
     if chance(rng, 0.3):
         ground, ink = (238, 238, 234), (20, 20, 24)
     x0, x1, y0, y1 = -wide / 2, wide / 2, lift, lift + tall

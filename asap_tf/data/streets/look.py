@@ -78,26 +78,46 @@ def _sky(rng: np.random.Generator, time: str, overcast: bool) -> tuple[Color, Co
 
 
 _LEAF_HUES = {
-    "summer": (0.22, 0.26, 0.31, 0.4),
-    "spring": (0.17, 0.2, 0.24, 0.95),
-    "autumn": (0.02, 0.06, 0.1, 0.14),
-    "winter": (0.1, 0.3, 0.36),
+    "spring": (0.18, 0.21, 0.24, 0.27, 0.95),
+    "summer": (0.2, 0.24, 0.27, 0.3, 0.36),
+    "autumn": (0.03, 0.08, 0.12, 0.16, 0.24),
+    "winter": (0.12, 0.22, 0.3, 0.34),
 }
+
+
+def _soil(rng: np.random.Generator) -> Color:
+    """Grass, dry grass or earth."""
+    hue, most = pick(rng, ((0.26, 0.6), (0.22, 0.6), (0.18, 0.55), (0.13, 0.55), (0.08, 0.5)))
+    return hsv(hue + rng.normal(0, 0.02), rng.uniform(0.25, most), rng.uniform(0.3, 0.65))
+
+
+def _asphalt(rng: np.random.Generator) -> Color:
+    """Grey, now and then brown, red or pale."""
+    if chance(rng, 0.2):
+        return stone(rng, (0.25, 0.65))
+    return hsv(rng.uniform(0.5, 0.75), rng.uniform(0, 0.12), rng.uniform(0.2, 0.46))
+
+
+def _paving(rng: np.random.Generator) -> Color:
+    """Slabs and bricks, mostly paler and warmer than the road, but not always."""
+    if chance(rng, 0.2):
+        return stone(rng)
+    return hsv(rng.uniform(-0.02, 0.13), rng.uniform(0.03, 0.35), rng.uniform(0.42, 0.78))
 
 
 def _brightness(rng: np.random.Generator, time: str, overcast: bool) -> tuple[float, float, float]:
     """Ambient and direct light, and exposure."""
     if time == "night":
-        return 0.9, 0.08, rng.uniform(0.38, 0.65)
+        return 0.9, 0.08, rng.uniform(0.42, 0.65)
     if overcast:
-        return rng.uniform(0.85, 0.95), 0.15, rng.uniform(0.75, 1.25)
-    return rng.uniform(0.5, 0.7), rng.uniform(0.45, 0.75), rng.uniform(0.9, 1.35)
+        return rng.uniform(0.85, 0.95), 0.15, rng.uniform(0.8, 1.2)
+    return rng.uniform(0.5, 0.7), rng.uniform(0.45, 0.75), rng.uniform(0.95, 1.3)
 
 
 def _haze(rng: np.random.Generator) -> float:
     """Mostly clear air, sometimes fog."""
     clear = float(np.exp(rng.uniform(np.log(0.001), np.log(0.008))))
-    return rng.uniform(0.012, 0.045) if chance(rng, 0.15) else clear
+    return rng.uniform(0.012, 0.045) if chance(rng, 0.12) else clear
 
 
 def _mix(a: Color, b: Color, share: float) -> Color:
@@ -108,7 +128,7 @@ def _mix(a: Color, b: Color, share: float) -> Color:
 def draw_look(rng: np.random.Generator) -> Look:
     """Draws the look of one frame."""
     time = pick(rng, ("day",) * 7 + ("dusk",) * 2 + ("night",))
-    season = pick(rng, ("summer", "summer", "spring", "autumn", "winter"))
+    season = pick(rng, ("spring", "summer", "summer", "summer", "autumn", "winter"))
     rain = chance(rng, 0.14)
     overcast = rain or chance(rng, 0.45)
     snow = season == "winter" and not rain and chance(rng, 0.5)
@@ -118,13 +138,10 @@ def draw_look(rng: np.random.Generator) -> Look:
     height = rng.uniform(0.12, 1.1) if time == "day" else rng.uniform(0.06, 0.25)
     sun = np.array([np.sin(azimuth), np.tan(height), np.cos(azimuth)]) * np.cos(height)
     ambient, direct, exposure = _brightness(rng, time, overcast)
-    warmth, green = rng.normal(0.12 if time == "dusk" else 0.0, 0.1), rng.normal(0, 0.03)
+    warmth, green = rng.normal(0.1 if time == "dusk" else 0.0, 0.06), rng.normal(0, 0.03)
     sky = _sky(rng, time, overcast)
     cloud_value = rng.uniform(0.2, 0.4) if time == "night" else rng.uniform(0.6, 1.0)
     hues = _LEAF_HUES[season]
-    soil = hsv(
-        pick(rng, (0.09, 0.12, 0.18, 0.24, 0.28)), rng.uniform(0.15, 0.65), rng.uniform(0.25, 0.7)
-    )
     return Look(
         sun=sun,
         ambient=ambient,
@@ -139,11 +156,11 @@ def draw_look(rng: np.random.Generator) -> Look:
         wet=rng.uniform(0.25, 0.6) if rain or chance(rng, 0.12) else 0.0,
         rain=rain,
         snow=snow,
-        asphalt=stone(rng, (0.16, 0.62)),
-        paving=white if snow and chance(rng, 0.6) else stone(rng),
-        soil=white if snow else soil,
+        asphalt=_asphalt(rng),
+        paving=white if snow and chance(rng, 0.6) else _paving(rng),
+        soil=white if snow else _soil(rng),
         foliage=tuple(
-            hsv(pick(rng, hues) + rng.normal(0, 0.015), *rng.uniform(0.2, 0.75, 2))
+            hsv(pick(rng, hues) + rng.normal(0, 0.015), *rng.uniform((0.3, 0.22), (0.75, 0.65)))
             for _ in range(3)
         ),
         bare=season == "winter" and chance(rng, 0.7),

@@ -74,9 +74,6 @@ class Mesh:
         self.footprint: np.ndarray | None = None
         self._points: list[np.ndarray] = []
 
-    def __bool__(self) -> bool:
-        return bool(self.faces)
-
     @property
     def points(self) -> np.ndarray:
         """The points of all faces, one after the other, float64 `(n, 3)`."""
@@ -102,7 +99,6 @@ class Mesh:
         z: tuple[float, float],
         color: Color,
         textures: dict[str, Texture] | None = None,
-        id: int | None = None,
     ) -> None:
         """Adds a box without a bottom; `textures` by side: left, right, front, back, top."""
         (x0, x1), (y0, y1), (z0, z1) = x, y, z
@@ -114,7 +110,7 @@ class Mesh:
             "top": [(x0, y1, z1), (x1, y1, z1), (x1, y1, z0), (x0, y1, z0)],
         }
         for side, points in sides.items():
-            self.add(points, color, id, texture=(textures or {}).get(side))
+            self.add(points, color, texture=(textures or {}).get(side))
 
     def flat(
         self,

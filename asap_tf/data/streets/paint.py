@@ -42,3 +42,25 @@ def any_color(
 def stone(rng: np.random.Generator, value: tuple[float, float] = (0.2, 0.7)) -> Color:
     """The colour of something mineral: grey, brown, reddish, bluish."""
     return hsv(pick(rng, (0.02, 0.07, 0.11, 0.6)), rng.random() ** 2 * 0.45, rng.uniform(*value))
+
+
+def lacquer(rng: np.random.Generator) -> Color:
+    """The colour of a car: more often white, grey or black than not."""
+    if chance(rng, 0.5):
+        return hsv(
+            rng.uniform(0.5, 0.7), rng.uniform(0, 0.1), pick(rng, (0.1, 0.25, 0.5, 0.7, 0.9))
+        )
+    return any_color(rng, (0.3, 0.95), (0.15, 0.9))
+
+
+def metal(rng: np.random.Generator) -> Color:
+    """The colour of a post or a railing: bare, galvanised or painted dark, seldom bright."""
+    if chance(rng, 0.15):
+        return any_color(rng, (0.2, 0.8), (0.2, 0.8))
+    return hsv(rng.uniform(0.3, 0.65), rng.uniform(0, 0.2), rng.uniform(0.12, 0.7))
+
+
+def signal(rng: np.random.Generator) -> Color:
+    """A strong colour as signs have it: red, blue, green, yellow, now and then another."""
+    hue = rng.random() if chance(rng, 0.15) else pick(rng, (0.99, 0.99, 0.6, 0.6, 0.38, 0.13))
+    return hsv(hue + rng.normal(0, 0.015), rng.uniform(0.7, 1.0), rng.uniform(0.45, 0.95))

@@ -21,7 +21,7 @@ _CAR: Kind = "car"
 _RATE: dict[Kind, float] = {
     "car": 0.8,
     "truck": 0.55,
-    "bus": 0.5,
+    "bus": 0.45,
     "bicycle": 0.55,
     "motorcycle": 0.6,
 }

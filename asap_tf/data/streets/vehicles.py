@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 
 from asap_tf.data.streets.mesh import Color, Mesh, bar, block, clockwise, disc, shade
-from asap_tf.data.streets.paint import any_color, chance, hsv, pick
+from asap_tf.data.streets.paint import any_color, chance, hsv, lacquer, pick
 
 Profile = list[tuple[float, float, float]]
 """z, y and half width of each corner, clockwise as seen from the vehicle's right."""
@@ -78,7 +78,7 @@ def _glass(rng: np.random.Generator) -> Color:
 def car(rng: np.random.Generator, id: int, lit: bool) -> list[Mesh]:
     """A saloon, hatchback, estate, off-roader or van, about 4.5 m long, its nose at +z."""
     mesh = Mesh(id)
-    body, glass = any_color(rng, (0.0, 0.95), (0.08, 0.95)), _glass(rng)
+    body, glass = lacquer(rng), _glass(rng)
     kind = pick(rng, ("saloon", "hatch", "estate", "offroad", "van"))
     length = {"saloon": 4.6, "hatch": 3.9, "estate": 4.7, "offroad": 4.6, "van": 5.1}[kind]
     height = {"saloon": 1.43, "hatch": 1.5, "estate": 1.48, "offroad": 1.75, "van": 2.15}[kind]
@@ -134,7 +134,7 @@ def car(rng: np.random.Generator, id: int, lit: bool) -> list[Mesh]:
 
 def truck(rng: np.random.Generator, id: int, lit: bool) -> list[Mesh]:
     """Load and cab of a lorry: box, tarpaulin, tank, tipper or load bed; 6 to 11 m long."""
-    cab, load, glass = any_color(rng, (0, 0.95)), any_color(rng, (0, 0.9)), _glass(rng)
+    cab, load, glass = lacquer(rng), lacquer(rng), _glass(rng)
     kind = pick(rng, ("box", "box", "tarpaulin", "tank", "tipper", "bed"))
     length, half = rng.uniform(6.0, 11.0), 1.24
     top = rng.uniform(3.1, 3.9) if kind in ("box", "tarpaulin") else rng.uniform(2.0, 2.7)
@@ -206,7 +206,7 @@ def _coach(
 ) -> tuple[Mesh, Color]:
     """A long body with a band of windows: bottom and top of the band, length of a pane."""
     mesh = Mesh(id)
-    body, accent, glass = any_color(rng, (0, 1.0), (0.2, 0.95)), any_color(rng, (0, 1)), _glass(rng)
+    body, accent, glass = any_color(rng, (0.1, 1.0), (0.3, 0.95)), lacquer(rng), _glass(rng)
     a, b, floor = -length / 2, length / 2, 0.32
     low, high, pane = windows
     glow = 0.75 if lit else 0.0
