@@ -8,6 +8,8 @@ import shutil
 from collections.abc import Iterator
 from pathlib import Path
 
+from asap_tf.errors import AsapError
+
 
 @contextlib.contextmanager
 def written_whole(path: Path) -> Iterator[Path]:
@@ -19,6 +21,9 @@ def written_whole(path: Path) -> Iterator[Path]:
     Yields:
         The path to write to, beside `path` and with its suffix; removed if the block fails.
 
+    Raises:
+        AsapError: if it cannot be written.
+
     Example:
         >>> with written_whole(Path("scores.json")) as aside:
         ...     aside.write_text("{}")
@@ -27,6 +32,8 @@ def written_whole(path: Path) -> Iterator[Path]:
     try:
         yield aside
         os.replace(aside, path)
+    except OSError as error:
+        raise AsapError(f"{path}: cannot be written ({error.strerror or error})") from error
     finally:
         if aside.is_dir():
             shutil.rmtree(aside, ignore_errors=True)

@@ -51,18 +51,15 @@ def write_submission(segmenter: Segmenter, dataset: Dataset, split: str, out_zip
     out_zip = Path(out_zip)
     if out_zip.is_dir() or not out_zip.parent.is_dir():
         raise UsageError(f"{out_zip}: name a zip file to write, in a folder that exists")
-    try:
-        # Opened before any frame is predicted: a folder that cannot be written shows at once.
-        with written_whole(out_zip) as aside:
-            with zipfile.ZipFile(aside, "w") as archive:
-                for pair in tqdm(pairs, "predicting", unit="frame", disable=None):
-                    labels = segmenter.predict(read_image(pair.image)[np.newaxis])[0]
-                    png = io.BytesIO()
-                    Image.fromarray(label_ids[labels]).save(png, "PNG")
-                    archive.writestr(f"{_core(pair)}_pred_labelIds.png", png.getvalue())
-            check_submission(aside, dataset, split)
-    except OSError as error:
-        raise AsapError(f"{out_zip}: cannot be written ({error.strerror or error})") from error
+    # Opened before any frame is predicted: a folder that cannot be written shows at once.
+    with written_whole(out_zip) as aside:
+        with zipfile.ZipFile(aside, "w") as archive:
+            for pair in tqdm(pairs, "predicting", unit="frame", disable=None):
+                labels = segmenter.predict(read_image(pair.image)[np.newaxis])[0]
+                png = io.BytesIO()
+                Image.fromarray(label_ids[labels]).save(png, "PNG")
+                archive.writestr(f"{_core(pair)}_pred_labelIds.png", png.getvalue())
+        check_submission(aside, dataset, split)
 
 
 def check_submission(zip_path: Path, dataset: Dataset, split: str) -> None:

@@ -60,7 +60,7 @@ def main() -> None:
     # TensorFlow's start-up chatter says nothing that a user of this program can act on.
     os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
     try:
-        group.main(standalone_mode=False)
+        sys.exit(group.main(standalone_mode=False))
     except click.exceptions.Abort:
         sys.exit(130)
     except click.ClickException as error:
@@ -69,3 +69,9 @@ def main() -> None:
     except AsapError as error:
         click.echo(f"Error: {error}", err=True)
         sys.exit(error.exit_code)
+    except OSError as error:
+        # A file that cannot be read or written is the user's to mend; any other is ours.
+        if error.filename is None:
+            raise
+        click.echo(f"Error: {error.filename}: {error.strerror}", err=True)
+        sys.exit(1)

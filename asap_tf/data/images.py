@@ -151,11 +151,8 @@ def write_png(path: Path, array: np.ndarray) -> None:
     Raises:
         AsapError: if it cannot be written: no such folder, read-only, or full.
     """
-    try:
-        with written_whole(path) as aside:
-            Image.fromarray(array).save(aside, format="PNG")
-    except OSError as error:
-        raise AsapError(f"{path}: cannot be written ({error.strerror or error})") from error
+    with written_whole(path) as aside:
+        Image.fromarray(array).save(aside, format="PNG")
 
 
 @contextmanager

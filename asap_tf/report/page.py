@@ -15,7 +15,6 @@ import numpy as np
 from PIL import Image
 
 from asap_tf.data.dataset import LabelClass
-from asap_tf.errors import AsapError
 from asap_tf.files import written_whole
 from asap_tf.report.charts import Point, line_chart, number
 from asap_tf.report.style import CSS
@@ -94,11 +93,8 @@ def write_report(
         + "\n".join(filter(None, body))
         + "\n</body>\n</html>\n"
     )
-    try:
-        with written_whole(path) as aside:
-            aside.write_text(page, encoding="utf-8")
-    except OSError as error:
-        raise AsapError(f"{path}: the report cannot be written: {error.strerror}") from error
+    with written_whole(path) as aside:
+        aside.write_text(page, encoding="utf-8")
 
 
 def _headline(evaluation: Evaluation, extra: Mapping[str, object]) -> str:

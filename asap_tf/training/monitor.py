@@ -37,7 +37,7 @@ def stop_on_signals() -> Iterator[Stop]:
     before: dict[int, Any] = {}
 
     def wish(number: int, frame: FrameType | None) -> None:
-        stop.requested = number
+        stop.requested = int(number)
         signal.signal(number, before[number])
 
     for number in (signal.SIGINT, signal.SIGTERM):

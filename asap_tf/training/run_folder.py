@@ -73,7 +73,7 @@ class RunFolder:
             self._checkpoints.mkdir(parents=True, exist_ok=True)
             write_text(self._recipe, recipe.to_yaml())
         except OSError as error:
-            raise AsapError(f"{self.path}: cannot be written to: {error.strerror}") from error
+            raise AsapError(f"{self.path}: cannot be written to ({error.strerror})") from error
 
     @property
     def recipe(self) -> Recipe:
@@ -100,10 +100,10 @@ class RunFolder:
                 np.savez(file, **arrays)
                 file.flush()
                 os.fsync(file.fileno())
-        except OSError as error:
+        except AsapError as error:
             raise AsapError(
-                f"{target}: checkpoint cannot be written: {error.strerror}; once there is room, "
-                f"go on with: asap-tf train --resume {self.path}"
+                f"{error}; the checkpoint before is whole, go on with: "
+                f"asap-tf train --resume {self.path}"
             ) from error
         for old in self._saved()[:-KEPT_CHECKPOINTS]:
             old.unlink()

@@ -19,12 +19,6 @@ from asap_tf.training.monitor import Monitor
 from asap_tf.training.run_folder import RunFolder
 from asap_tf.training.trainer import Interrupted, Trainer, resolve_class_weights
 
-PLANS = {
-    "sgd": {},
-    "adamw": {"optimizer": {"name": "adamw", "learning_rate": 1e-3, "warmup_steps": 3}},
-    "float16": {"train": {"precision": "mixed_float16"}},
-}
-
 
 def final_arrays(run: Path) -> dict[str, np.ndarray]:
     checkpoint = RunFolder(run).latest()
@@ -50,11 +44,13 @@ def at_step(monkeypatch, step: int, action) -> None:
     monkeypatch.setattr(Monitor, "on_train_batch_end", wrapped)
 
 
-@pytest.mark.parametrize("plan", PLANS)
 def test_stopped_within_an_epoch_and_resumed_equals_uninterrupted(
-    plan, trainer, tiny_recipe, tmp_path, monkeypatch
+    trainer, tiny_recipe, tmp_path, monkeypatch
 ):
-    recipe = tiny_recipe(**PLANS[plan])
+    recipe = tiny_recipe(
+        optimizer={"name": "adamw", "learning_rate": 1e-3, "warmup_steps": 3, "clip_norm": 1.0},
+        train={"precision": "mixed_float16"},
+    )
     trainer(tmp_path / "whole", recipe).train()
     with monkeypatch.context() as patch:
         at_step(patch, 3, lambda: signal.raise_signal(signal.SIGTERM))
@@ -65,9 +61,8 @@ def test_stopped_within_an_epoch_and_resumed_equals_uninterrupted(
     assert run.recipe == recipe
     keras.utils.set_random_seed(99)  # what a new process would have
     trainer(run.path, run.recipe).train()
-    assert_same(final_arrays(tmp_path / "whole"), final_arrays(tmp_path / "halved"))
-    steps = [e["step"] for e in run.read_log() if "val_miou" in e]
-    assert steps == [2, 4, 6]
+    assert_same(final_arrays(tmp_path / "whole"), final_arrays(run.path))
+    assert [e["step"] for e in run.read_log() if "val_miou" in e] == [2, 4, 6]
 
 
 KILLED = """
@@ -105,39 +100,20 @@ def test_killed_within_an_epoch_and_resumed_equals_uninterrupted(trainer, tiny_r
     assert asap_tf.load(run).classes[0].name == "sky"
 
 
-def test_the_same_seed_gives_the_same_run_and_another_one_not(trainer, tiny_recipe, tmp_path):
-    for name, seed in (("a", 0), ("b", 0), ("c", 1)):
-        trainer(tmp_path / name, tiny_recipe(train={"seed": seed})).train()
-    one, same, other = (final_arrays(tmp_path / name) for name in "abc")
-    assert_same(one, same)
-    assert any((one[name] != other[name]).any() for name in one)
-
-
-def test_validation_and_model_file_use_the_averages(trainer, tiny_recipe, tmp_path):
-    t = trainer(tmp_path / "run", tiny_recipe(optimizer={"ema": 0.5}))
+def test_validation_and_model_file_use_the_averages(trainer, tiny_recipe, tmp_path, monkeypatch):
+    t = trainer(tmp_path / "run", tiny_recipe(optimizer={"ema": 0.5}, train={"epochs": 1}))
     kernel = t.model.get_layer("backbone_conv1").kernel
-    average, seen = np.array(kernel), []
-    original = Monitor.on_train_batch_end
-
-    class Spy(Monitor):
-        def on_train_batch_end(self, batch, logs=None):
-            original(self, batch, logs)
-            seen.append(np.array(kernel))
-
-    import asap_tf.training.trainer as module
-
-    module.Monitor, before = Spy, module.Monitor
-    try:
-        t.train()
-    finally:
-        module.Monitor = before
-    average = seen[0]
-    for value in seen[1:]:
-        average = 0.5 * average + 0.5 * value
+    seen = []
+    for step in (1, 2):
+        # Called within a step: what is seen are the weights that the step before left.
+        at_step(monkeypatch, step, lambda: seen.append(np.array(kernel)))
+    t.train()
+    first, last = seen[0], np.array(kernel)
     deployed = np.array(t.deployed.get_layer("backbone_conv1").kernel)
-    np.testing.assert_allclose(deployed, average, atol=1e-6)
-    assert np.abs(deployed - seen[-1]).max() > 1e-5
-    np.testing.assert_array_equal(kernel, seen[-1])
+    np.testing.assert_allclose(deployed, (first + last) / 2, atol=1e-6)
+    assert np.abs(deployed - last).max() > 1e-5
+    saved = asap_tf.load(t.run.path).model.get_layer("backbone_conv1").kernel
+    np.testing.assert_array_equal(saved, deployed)
 
 
 def test_loss_gone_bad_names_step_rate_and_remedies(trainer, tiny_recipe, tmp_path):

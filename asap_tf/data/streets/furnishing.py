@@ -27,7 +27,8 @@ def furnish(scene: Scene) -> None:
         curb = (side.walk_from if side.tracks else side.edge) + 0.45
         _line(scene, side, curb, np.arange(rng.uniform(4, 4 + spacing), 95, spacing), upright)
         for s in 4.0 + rng.exponential(18.0, int(rng.integers(0, 5))):
-            sign = furniture.direction_board if chance(rng, 0.2) else furniture.traffic_sign
+            large = s > 9 and chance(rng, 0.25)
+            sign = furniture.direction_board if large else furniture.traffic_sign
             _line(scene, side, curb + rng.uniform(0, 0.4), np.array([s]), partial(sign, rng))
         if bollard is not None:
             post = partial(furniture.bollard, rng, bollard)

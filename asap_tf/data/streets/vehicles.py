@@ -1,282 +1,243 @@
-"""Cars, vans, trucks, buses and trams: a side profile drawn out to the vehicle's width."""
+"""Cars, vans, trucks, buses and trams. Each stands around its origin with its nose at +z."""
 
 from __future__ import annotations
 
+from typing import NamedTuple
+
 import numpy as np
 
-from asap_tf.data.streets.mesh import Color, Mesh, bar, block, clockwise, disc, shade
-from asap_tf.data.streets.paint import any_color, chance, hsv, lacquer, pick
+from asap_tf.data.streets.bodywork import (
+    PLATE,
+    RUBBER,
+    STEEL,
+    Profile,
+    end_panel,
+    glass_color,
+    lamps,
+    mirrors,
+    prism,
+    side_panel,
+    wheels,
+)
+from asap_tf.data.streets.mesh import Color, Mesh, bar, block, disc, shade
+from asap_tf.data.streets.paint import any_color, chance, lacquer, pick
 
-Profile = list[tuple[float, float, float]]
-"""z, y and half width of each corner, clockwise as seen from the vehicle's right."""
-
-_RUBBER: Color = (28, 28, 30)
-_STEEL: Color = (150, 152, 155)
-
-
-def _prism(mesh: Mesh, profile: Profile, colors: list[Color]) -> None:
-    """Draws the profile out; `colors[i]` is for the face between corners i and i + 1."""
-    for i, color in enumerate(colors):
-        (z0, y0, w0), (z1, y1, w1) = profile[i], profile[(i + 1) % len(profile)]
-        mesh.add([(-w0, y0, z0), (-w1, y1, z1), (w1, y1, z1), (w0, y0, z0)], color)
-
-
-def _side(
-    mesh: Mesh,
-    outline: list[tuple[float, float]] | np.ndarray,
-    x: tuple[float, float],
-    color: Color | None,
-    glow: float = 0.0,
-) -> None:
-    """Adds a polygon given by z and y to both sides; x at its lowest and highest point."""
-    z, y = np.asarray(outline, float).T
-    if not clockwise(z, y):
-        z, y = z[::-1], y[::-1]
-    low, high = y.min(), y.max()
-    right = np.empty((len(z), 3))
-    right[:, 0] = x[0] + (x[1] - x[0]) * (y - low) / (high - low)
-    right[:, 1], right[:, 2] = y, z
-    mesh.add(right, color, glow=glow)
-    mesh.add(right[::-1] * (-1.0, 1.0, 1.0), color, glow=glow)
+_SOOT: Color = (38, 38, 40)
 
 
-def _end(
-    mesh: Mesh,
-    rect: tuple[float, float, float, float],
-    z: float,
-    color: Color,
-    ahead: bool,
-    glow: float = 0.0,
-) -> None:
-    """Adds an upright rectangle x0, y0, x1, y1 that looks ahead or back."""
-    x0, y0, x1, y1 = rect
-    points = [(x0, y1, z), (x1, y1, z), (x1, y0, z), (x0, y0, z)]
-    mesh.add(points[::-1] if ahead else points, color, glow=glow)
+class _Body(NamedTuple):
+    """Proportions of a car, in metres; the cabin's glass begins at the belt."""
+
+    length: float
+    height: float
+    half: float
+    belt: float
+    nose: float  # from the bumper to the windscreen
+    rake: float  # how far the windscreen leans
+    tail: float  # from the rear bumper to the rear window
+    slope: float  # how far that leans
 
 
-def _wheels(mesh: Mesh, positions: list[float], radius: float, x: float, hub: Color) -> None:
-    for z in positions:
-        _side(mesh, disc((z, radius * 1.08), radius * 1.16, count=14), (x, x), (14, 14, 16))
-        _side(mesh, disc((z, radius), radius, count=14), (x + 0.01, x + 0.01), _RUBBER)
-        _side(mesh, disc((z, radius), radius * 0.6, count=10), (x + 0.02, x + 0.02), hub)
-        _side(mesh, disc((z, radius), radius * 0.2, count=6), (x + 0.03, x + 0.03), _RUBBER)
-
-
-def _lamps(mesh: Mesh, half: float, y: float, ends: tuple[float, float], lit: bool) -> None:
-    """Headlights ahead, tail lights behind."""
-    back, front = ends
-    for side in (-1, 1):
-        x0, x1 = sorted((side * half * 0.58, side * half * 0.94))
-        _end(mesh, (x0, y, x1, y + 0.17), front + 0.01, (236, 238, 225), True, 1.0 if lit else 0.2)
-        _end(mesh, (x0, y + 0.08, x1, y + 0.28), back - 0.01, (190, 22, 20), False, 0.8 * lit)
-
-
-def _glass(rng: np.random.Generator) -> Color:
-    return hsv(rng.uniform(0.5, 0.65), rng.uniform(0.05, 0.35), rng.uniform(0.1, 0.42))
+_BODIES = (
+    _Body(4.6, 1.43, 0.9, 0.89, 1.15, 0.75, 0.75, 0.7),  # saloon
+    _Body(3.9, 1.5, 0.9, 0.93, 0.95, 0.75, 0.12, 0.35),  # hatchback
+    _Body(4.7, 1.48, 0.9, 0.92, 1.1, 0.75, 0.1, 0.35),  # estate
+    _Body(4.6, 1.75, 0.97, 1.08, 1.1, 0.75, 0.08, 0.35),  # off-roader
+    _Body(5.1, 2.15, 0.97, 1.2, 0.75, 0.6, 0.04, 0.08),  # van
+)
 
 
 def car(rng: np.random.Generator, id: int, lit: bool) -> list[Mesh]:
-    """A saloon, hatchback, estate, off-roader or van, about 4.5 m long, its nose at +z."""
+    """A saloon, hatchback, estate, off-roader or van, its nose at +z."""
     mesh = Mesh(id)
-    body, glass = lacquer(rng), _glass(rng)
-    kind = pick(rng, ("saloon", "hatch", "estate", "offroad", "van"))
-    length = {"saloon": 4.6, "hatch": 3.9, "estate": 4.7, "offroad": 4.6, "van": 5.1}[kind]
-    height = {"saloon": 1.43, "hatch": 1.5, "estate": 1.48, "offroad": 1.75, "van": 2.15}[kind]
-    length, height = length * rng.uniform(0.94, 1.06), height * rng.uniform(0.96, 1.05)
-    half = 0.9 * (1.08 if kind in ("offroad", "van") else 1.0)
-    belt = 0.62 * height if kind != "van" else 0.56 * height
-    a, b = -length / 2, length / 2
-    nose, tail = {
-        "saloon": (1.15, 0.75), "hatch": (0.95, 0.12), "estate": (1.1, 0.1),
-        "offroad": (1.1, 0.08), "van": (0.75, 0.04),
-    }[kind]  # fmt: skip
-    rake, slope = (0.75, 0.7 if kind == "saloon" else 0.35) if kind != "van" else (0.6, 0.08)
-    sill, hood, roof = 0.26, belt * 0.93, half * 0.8
+    paint, glass = lacquer(rng), glass_color(rng)
+    trim = shade(paint, 0.8)
+    body = pick(rng, _BODIES)
+    half, belt, height = body.half, body.belt, body.height * rng.uniform(0.97, 1.05)
+    front = body.length * rng.uniform(0.47, 0.53)
+    back, sill, roof = -front, 0.26, half * 0.8
+    cowl, rear = front - body.nose, back + body.tail
     profile: Profile = [
-        (a, sill, half), (a - 0.02, belt * 0.75, half), (a + 0.06, belt, half),
-        (a + tail, belt * 1.02, half), (a + tail + slope, height, roof),
-        (b - nose - rake, height, roof), (b - nose, belt, half),
-        (b - 0.12, hood * 0.88, half), (b, hood * 0.7, half), (b, sill, half),
+        (back, sill, half), (back - 0.02, belt * 0.75, half), (back + 0.06, belt, half),
+        (rear, belt * 1.02, half), (rear + body.slope, height, roof),
+        (cowl - body.rake, height, roof), (cowl, belt, half),
+        (front - 0.12, belt * 0.82, half), (front, belt * 0.65, half), (front, sill, half),
     ]  # fmt: skip
-    trim = shade(body, 0.8)
-    _side(mesh, [(z, y) for z, y, _ in profile if y <= belt * 1.03], (half, half), body)
-    _side(mesh, [(z, y) for z, y, _ in profile[3:7]], (half, roof), body)
-    _prism(mesh, profile, [trim, body, body, glass, body, glass, body, body, trim])
-    # Windows, a little inside the cabin's outline.
-    low, high = belt * 1.06, height * 0.95
-    rear, front = a + tail + 0.16, b - nose - 0.14
-    doors = np.linspace(rear, front, 4 if length > 4.4 else 3)
-    for i, (z0, z1) in enumerate(zip(doors[:-1], doors[1:], strict=True)):
-        if kind == "van" and i < len(doors) - 2 and length > 5:
-            continue
-        lean0 = slope * 0.85 if i == 0 else 0.03
-        lean1 = rake * 0.85 if i == len(doors) - 2 else 0.03
+    side_panel(mesh, [(z, y) for z, y, _ in profile[:4] + profile[6:]], half, paint)
+    side_panel(mesh, [(z, y) for z, y, _ in profile[3:7]], half, paint, top_x=roof)
+    prism(mesh, profile, [trim, paint, paint, glass, paint, glass, paint, paint, trim])
+
+    panel = half + 0.01
+    pillars = np.linspace(rear + 0.16, cowl - 0.14, 4 if body.length > 4.4 else 3)
+    last = len(pillars) - 2
+    for i, (z0, z1) in enumerate(zip(pillars[:-1], pillars[1:], strict=True)):
+        lean0 = body.slope * 0.85 if i == 0 else 0.03
+        lean1 = body.rake * 0.85 if i == last else 0.03
+        low, high = belt * 1.06, height * 0.95
         pane = [(z0 + 0.03, low), (z0 + lean0, high), (z1 - lean1, high), (z1 - 0.03, low)]
-        _side(mesh, pane, (half, roof + 0.02), glass)
-        _side(mesh, block(z1 - 0.01, sill + 0.1, z1 + 0.01, belt), (half + 0.01,) * 2, trim)
-        _side(mesh, block(z0 + 0.1, belt * 0.88, z0 + 0.28, belt * 0.92), (half + 0.01,) * 2, trim)
-    _side(mesh, block(a + 0.1, sill - 0.06, b - 0.1, sill + 0.06), (half + 0.01,) * 2, (30, 30, 32))
-    radius = 0.33 if height < 1.6 else 0.37
-    _wheels(mesh, [a + 0.8, b - 0.85], radius, half + 0.01, pick(rng, (_STEEL, (60, 60, 62))))
-    _lamps(mesh, half, belt * 0.72, (a, b), lit)
-    _end(mesh, (-half * 0.5, sill + 0.12, half * 0.5, belt * 0.62), b + 0.01, (24, 24, 26), True)
-    for z, ahead in ((a - 0.03, False), (b + 0.02, True)):
-        _end(mesh, (-half, sill - 0.08, half, sill + 0.1), z, (34, 34, 36), ahead)
-        _end(
-            mesh, (-0.26, 0.42, 0.26, 0.53), z + (0.01 if ahead else -0.01), (225, 225, 215), ahead
-        )
-    for side in (-1, 1):
-        x0, x1 = sorted((side * half * 1.02, side * half * 1.16))
-        _end(mesh, (x0, belt, x1, belt + 0.16), b - nose - 0.2, trim, False)
-        _end(mesh, (x0, belt, x1, belt + 0.16), b - nose - 0.15, trim, True)
+        if height < 2 or i == last:  # vans have windows in front only
+            side_panel(mesh, pane, half, glass, top_x=roof + 0.02)
+        side_panel(mesh, block(z1 - 0.01, sill + 0.1, z1 + 0.01, belt), panel, trim)
+        side_panel(mesh, block(z0 + 0.1, belt * 0.88, z0 + 0.28, belt * 0.92), panel, trim)
+    side_panel(mesh, block(back + 0.1, sill - 0.06, front - 0.1, sill + 0.06), panel, RUBBER)
+    radius, hub = (0.33 if height < 1.6 else 0.37), pick(rng, (STEEL, (60, 60, 62)))
+    wheels(mesh, [back + 0.8, front - 0.85], radius, panel, hub)
+    lamps(mesh, half, belt * 0.72, (back, front), lit)
+    end_panel(mesh, (-half * 0.5, sill + 0.12, half * 0.5, belt * 0.62), front + 0.01, RUBBER, True)
+    for out, ahead in ((-1, False), (1, True)):
+        bumper, plate = out * (front + 0.02), out * (front + 0.03)
+        end_panel(mesh, (-half, sill - 0.08, half, sill + 0.08), bumper, (34, 34, 36), ahead)
+        end_panel(mesh, (-0.26, 0.42, 0.26, 0.53), plate, PLATE, ahead)
+    mirrors(mesh, (half * 1.02, half * 1.16), (belt, belt + 0.16), cowl - 0.2, trim)
     return [mesh]
 
 
 def truck(rng: np.random.Generator, id: int, lit: bool) -> list[Mesh]:
-    """Load and cab of a lorry: box, tarpaulin, tank, tipper or load bed; 6 to 11 m long."""
-    cab, load, glass = lacquer(rng), lacquer(rng), _glass(rng)
-    kind = pick(rng, ("box", "box", "tarpaulin", "tank", "tipper", "bed"))
+    """Load and cab of a lorry, 6 to 11 m long."""
     length, half = rng.uniform(6.0, 11.0), 1.24
-    top = rng.uniform(3.1, 3.9) if kind in ("box", "tarpaulin") else rng.uniform(2.0, 2.7)
-    a, b, floor, roof = -length / 2, length / 2, 1.05, rng.uniform(2.5, 3.1)
-    split = b - 2.1
-    cargo, front = Mesh(id), Mesh(id)
-    cargo.box((-half * 0.9, half * 0.9), (0.5, floor), (a, split), (38, 38, 40))
-    cargo.box((-half, half), (0.45, 0.62), (a - 0.02, a + 0.1), (70, 70, 72))
-    if kind == "tank":
-        ring = disc((0, floor + 1.0), half * 0.95, 1.0, 14)
-        for (x0, y0), (x1, y1) in zip(ring, np.roll(ring, -1, axis=0), strict=True):
-            span = [(x0, y0, a), (x0, y0, split - 0.3), (x1, y1, split - 0.3), (x1, y1, a)]
-            cargo.add(span[::-1], load)
-        cargo.add([(x, y, a) for x, y in ring[::-1]], shade(load, 0.85))
+    back, front = -length / 2, length / 2
+    split = front - 2.1
+    load, cab = Mesh(id), Mesh(id)
+    load.box((-half * 0.9, half * 0.9), (0.5, 1.05), (back, split), _SOOT)
+    load.box((-half, half), (0.45, 0.62), (back - 0.02, back + 0.1), (70, 70, 72))
+    if chance(rng, 0.17):
+        _tank(load, lacquer(rng), half, (back, split - 0.3))
     else:
-        walls = top if kind != "bed" else floor + 0.5
-        cargo.box((-half, half), (floor, walls), (a, split - 0.25), load)
-        ribs = {"box": 2, "tarpaulin": 7, "tipper": 6, "bed": 5}[kind]
-        for z in np.linspace(a + 0.1, split - 0.35, ribs + 1):
-            rib = block(z - 0.03, floor + 0.04, z + 0.03, walls - 0.04)
-            _side(cargo, rib, (half + 0.01,) * 2, shade(load, 0.72))
-        if kind in ("box", "tarpaulin") and chance(rng, 0.6):
-            stripe = block(a + 0.6, floor + 0.7, split - 1.0, walls - 0.7)
-            _side(cargo, stripe, (half + 0.01,) * 2, any_color(rng, (0.2, 0.9)))
-        for x in (-half * 0.5, 0.0, half * 0.5):
-            _end(
-                cargo,
-                (x - 0.02, floor + 0.1, x + 0.02, walls - 0.1),
-                a - 0.01,
-                shade(load, 0.6),
-                False,
-            )
-        if kind == "bed":
-            crate = (floor + 0.3, floor + rng.uniform(0.9, 1.8))
-            cargo.box((-0.9, 0.9), crate, (a + 0.6, rng.uniform(0, split - 0.8)), any_color(rng))
+        _box(rng, load, half, (back, split - 0.25))
+    _cab(rng, cab, half, (split, front))
+    wheels(load, [back + 1.2, back + 2.3] if length > 8 else [back + 1.3], 0.5, half, STEEL)
+    wheels(cab, [front - 1.2], 0.5, half + 0.01, STEEL)
+    lamps(cab, half, 0.62, (back - 0.04, front + 0.03), lit)
+    end_panel(load, (-0.26, 0.5, 0.26, 0.62), back - 0.05, PLATE, False)
+    return [load, cab]
+
+
+def _tank(mesh: Mesh, color: Color, half: float, z: tuple[float, float]) -> None:
+    ring = disc((0, 2.05), half * 0.95, 1.0, 14)[::-1]
+    for (x0, y0), (x1, y1) in zip(ring, np.roll(ring, -1, axis=0), strict=True):
+        mesh.add([(x0, y0, z[0]), (x0, y0, z[1]), (x1, y1, z[1]), (x1, y1, z[0])], color)
+    mesh.add([(x, y, z[0]) for x, y in ring], shade(color, 0.85))
+
+
+def _box(rng: np.random.Generator, mesh: Mesh, half: float, z: tuple[float, float]) -> None:
+    """A closed box, a tarpaulin, a tipper, or an open bed with a crate on it."""
+    kind = pick(rng, ("box", "box", "tarpaulin", "tipper", "bed"))
+    floor, color = 1.05, lacquer(rng)
+    low, high = {"tipper": (2.0, 2.7), "bed": (1.5, 1.6)}.get(kind, (3.1, 3.9))
+    top = rng.uniform(low, high)
+    mesh.box((-half, half), (floor, top), z, color)
+    ribs = {"box": 2, "tarpaulin": 7, "tipper": 6, "bed": 5}[kind]
+    for at in np.linspace(z[0] + 0.1, z[1] - 0.1, ribs + 1):
+        rib = block(at - 0.03, floor + 0.04, at + 0.03, top - 0.04)
+        side_panel(mesh, rib, half + 0.01, shade(color, 0.72))
+    for x in (-half * 0.5, 0.0, half * 0.5):
+        seam = (x - 0.02, floor + 0.1, x + 0.02, top - 0.1)
+        end_panel(mesh, seam, z[0] - 0.01, shade(color, 0.6), False)
+    if top > 3 and chance(rng, 0.6):
+        stripe = block(z[0] + 0.6, floor + 0.7, z[1] - 0.7, top - 0.7)
+        side_panel(mesh, stripe, half + 0.01, any_color(rng, (0.2, 0.9)))
+    if kind == "bed":
+        size = (floor + 0.3, floor + rng.uniform(0.9, 1.8))
+        mesh.box((-0.9, 0.9), size, (z[0] + 0.6, rng.uniform(0, z[1] - 0.5)), any_color(rng))
+
+
+def _cab(rng: np.random.Generator, mesh: Mesh, half: float, z: tuple[float, float]) -> None:
+    (back, front), color, roof = z, lacquer(rng), rng.uniform(2.5, 3.1)
+    glass = glass_color(rng)
     profile: Profile = [
-        (split, 0.55, half), (split, roof, half * 0.95), (b - 0.3, roof, half * 0.93),
-        (b - 0.05, 1.65, half), (b, 0.5, half),
+        (back, 0.55, half), (back, roof, half * 0.95), (front - 0.3, roof, half * 0.93),
+        (front - 0.05, 1.65, half), (front, 0.5, half),
     ]  # fmt: skip
-    _side(front, [(z, y) for z, y, _ in profile], (half, half * 0.94), cab)
-    _prism(front, profile, [cab, cab, glass, cab])
-    pane = [(split + 0.7, 1.7), (split + 0.7, roof - 0.35), (b - 0.35, roof - 0.35), (b - 0.2, 1.7)]
-    _side(front, pane, (half + 0.01, half * 0.97), glass)
-    _side(
-        front,
-        block(split + 0.6, 0.8, split + 0.63, roof - 0.3),
-        (half + 0.01,) * 2,
-        shade(cab, 0.7),
-    )
-    _end(front, (-half * 0.8, 0.85, half * 0.8, 1.35), b + 0.03, (30, 30, 32), True)
-    for side in (-1, 1):
-        x0, x1 = sorted((side * (half + 0.05), side * (half + 0.28)))
-        _end(front, (x0, 1.7, x1, 2.3), b - 0.2, (25, 25, 26), True)
-    _wheels(cargo, [a + 1.2, a + 2.3] if length > 8 else [a + 1.3], 0.5, half, _STEEL)
-    _wheels(front, [b - 1.2], 0.5, half + 0.01, _STEEL)
-    _lamps(front, half, 0.62, (a - 0.04, b + 0.03), lit)
-    _end(cargo, (-0.26, 0.5, 0.26, 0.62), a - 0.05, (225, 225, 215), False)
-    return [cargo, front]
+    side_panel(mesh, [(at, y) for at, y, _ in profile], half, color, top_x=half * 0.94)
+    prism(mesh, profile, [color, color, glass, color])
+    sill, top = 1.7, roof - 0.35
+    pane = [(back + 0.7, sill), (back + 0.7, top), (front - 0.35, top), (front - 0.2, sill)]
+    side_panel(mesh, pane, half + 0.01, glass, top_x=half * 0.97)
+    door = block(back + 0.6, 0.8, back + 0.63, roof - 0.3)
+    side_panel(mesh, door, half + 0.01, shade(color, 0.7))
+    end_panel(mesh, (-half * 0.8, 0.85, half * 0.8, 1.35), front + 0.03, _SOOT, True)
+    mirrors(mesh, (half + 0.05, half + 0.28), (1.7, 2.3), front - 0.2, RUBBER)
+
+
+class _Coach(NamedTuple):
+    """Measures of a bus or tram: `low` and `high` bound the band of windows."""
+
+    length: float
+    half: float
+    height: float
+    low: float
+    high: float
+    pane: float
 
 
 def _coach(
-    rng: np.random.Generator,
-    id: int,
-    length: float,
-    half: float,
-    height: float,
-    windows: tuple[float, float, float],
-    lit: bool,
-) -> tuple[Mesh, Color]:
-    """A long body with a band of windows: bottom and top of the band, length of a pane."""
+    rng: np.random.Generator, id: int, size: _Coach, body: Color, accent: Color, lit: bool
+) -> Mesh:
+    """A long body with a band of windows and some doors."""
     mesh = Mesh(id)
-    body, accent, glass = any_color(rng, (0.1, 1.0), (0.3, 0.95)), lacquer(rng), _glass(rng)
-    a, b, floor = -length / 2, length / 2, 0.32
-    low, high, pane = windows
-    glow = 0.75 if lit else 0.0
-    light: Color = (235, 225, 190)
-    inside = light if lit else glass
-    mesh.box((-half, half), (floor, height), (a, b), body)
-    _side(mesh, block(a, floor, b, floor + 0.28), (half + 0.01,) * 2, shade(accent, 0.6))
+    glass = glass_color(rng)
+    inside, glow = ((235, 225, 190), 0.75) if lit else (glass, 0.0)
+    half, low, high, floor = size.half, size.low, size.high, 0.32
+    back, front = -size.length / 2, size.length / 2
+    mesh.box((-half, half), (floor, size.height), (back, front), body)
+    side_panel(mesh, block(back, floor, front, floor + 0.28), half + 0.01, shade(accent, 0.6))
     if chance(rng, 0.6):
-        _side(mesh, block(a, low - 0.42, b, low - 0.16), (half + 0.01,) * 2, accent)
-    _side(mesh, block(a + 0.12, low, b - 0.08, high), (half + 0.015,) * 2, (26, 28, 32))
-    count = max(3, round((length - 0.6) / pane))
-    edges = np.linspace(a + 0.25, b - 0.15, count + 1)
-    doors = set(range(count - 1, 0, -max(3, count // 3)))
+        side_panel(mesh, block(back, low - 0.42, front, low - 0.16), half + 0.01, accent)
+    side_panel(mesh, block(back + 0.12, low, front - 0.08, high), half + 0.015, (26, 28, 32))
+    count = round((size.length - 0.6) / size.pane)
+    edges = np.linspace(back + 0.25, front - 0.15, count + 1)
+    doors = range(count - 1, 0, -max(3, count // 3))
     for i, (z0, z1) in enumerate(zip(edges[:-1], edges[1:], strict=True)):
-        bottom = floor + 0.12 if i in doors else low + 0.06
+        leaves = [(z0 + 0.06, low + 0.06, z1 - 0.06)]
         if i in doors:
-            frame = block(z0, floor + 0.05, z1, high)
-            _side(mesh, frame, (half + 0.02,) * 2, shade(accent, 0.8))
-            middle = (z0 + z1) / 2
-            for left, right in ((z0 + 0.06, middle - 0.03), (middle + 0.03, z1 - 0.06)):
-                leaf = block(left, bottom, right, high - 0.08)
-                _side(mesh, leaf, (half + 0.03,) * 2, inside, glow)
-        else:
-            leaf = block(z0 + 0.06, bottom, z1 - 0.06, high - 0.06)
-            _side(mesh, leaf, (half + 0.03,) * 2, inside, glow)
-    for z, ahead in ((b + 0.02, True), (a - 0.02, False)):
-        wide = (-half * 0.9, low - (0.35 if ahead else -0.25), half * 0.9, high + 0.05)
-        _end(mesh, wide, z, glass, ahead)
-        sign = (-half * 0.7, high + 0.1, half * 0.7, min(high + 0.4, height - 0.06))
-        _end(mesh, sign, z, (24, 22, 20), ahead)
-        words = (-half * 0.5, high + 0.16, half * 0.45, min(high + 0.32, height - 0.1))
-        _end(mesh, words, z + (0.01 if ahead else -0.01), (250, 170, 40), ahead, 0.7)
-    _lamps(mesh, half, floor + 0.35, (a - 0.02, b + 0.02), lit)
-    return mesh, accent
+            frame, middle = block(z0, floor + 0.05, z1, high), (z0 + z1) / 2
+            side_panel(mesh, frame, half + 0.02, shade(accent, 0.8))
+            foot = floor + 0.12
+            leaves = [(z0 + 0.06, foot, middle - 0.03), (middle + 0.03, foot, z1 - 0.06)]
+        for left, foot, right in leaves:
+            side_panel(mesh, block(left, foot, right, high - 0.07), half + 0.03, inside, glow)
+    for out, ahead in ((1, True), (-1, False)):
+        z, foot = out * (front + 0.02), low - 0.35 if ahead else low + 0.25
+        end_panel(mesh, (-half * 0.9, foot, half * 0.9, high + 0.05), z, glass, ahead)
+        sign = (-half * 0.7, high + 0.1, half * 0.7, min(high + 0.4, size.height - 0.06))
+        end_panel(mesh, sign, z, (24, 22, 20), ahead)
+        words = (-half * 0.5, high + 0.16, half * 0.45, min(high + 0.32, size.height - 0.1))
+        end_panel(mesh, words, z + out * 0.01, (250, 170, 40), ahead, 0.7)
+    lamps(mesh, half, floor + 0.35, (back - 0.02, front + 0.02), lit)
+    return mesh
 
 
 def bus(rng: np.random.Generator, id: int, lit: bool) -> list[Mesh]:
     """A city bus or a double decker, 9 to 13 m long."""
     decker = chance(rng, 0.15)
-    length, half = rng.uniform(9.0, 13.0), 1.27
     height = 4.2 if decker else rng.uniform(2.95, 3.3)
-    top = 2.2 if decker else height - 0.6
-    mesh, accent = _coach(rng, id, length, half, height, (1.35, top, 1.45), lit)
+    size = _Coach(rng.uniform(9, 13), 1.27, height, 1.35, 2.2 if decker else height - 0.6, 1.45)
+    accent, half, front = lacquer(rng), size.half, size.length / 2
+    mesh = _coach(rng, id, size, any_color(rng, (0.1, 1.0), (0.3, 0.95)), accent, lit)
     if decker:
-        band = block(-length / 2 + 0.1, 2.75, length / 2 - 0.1, 3.75)
-        _side(mesh, band, (half + 0.02,) * 2, _glass(rng))
-        _end(mesh, (-half * 0.9, 2.75, half * 0.9, 3.7), length / 2 + 0.03, _glass(rng), True)
-    _wheels(mesh, [-length / 2 + 2.6, length / 2 - 2.5], 0.5, half + 0.04, _STEEL)
-    for side in (-1, 1):
-        x0, x1 = sorted((side * (half + 0.04), side * (half + 0.24)))
-        _end(mesh, (x0, 1.9, x1, 2.5), length / 2 + 0.1, (25, 25, 26), True)
+        glass = glass_color(rng)
+        side_panel(mesh, block(0.1 - front, 2.75, front - 0.1, 3.75), half + 0.02, glass)
+        end_panel(mesh, (-half * 0.9, 2.75, half * 0.9, 3.7), front + 0.03, glass, True)
+    wheels(mesh, [2.6 - front, front - 2.5], 0.5, half + 0.04, STEEL)
+    mirrors(mesh, (half + 0.04, half + 0.24), (1.9, 2.5), front + 0.1, RUBBER)
     mesh.box((-half * 0.6, half * 0.6), (height, height + 0.2), (-1.5, 1.5), shade(accent, 0.9))
     return [mesh]
 
 
 def tram(rng: np.random.Generator, id: int, cars: int, lit: bool) -> list[Mesh]:
-    """The cars of one train, each about 11 m long, its skirts down to the rails."""
-    state = rng.bit_generator.state
+    """The cars of one train, each 11 m long, with skirts down to the rails and a pantograph."""
+    size = _Coach(length=11.0, half=1.22, height=3.45, low=1.45, high=2.75, pane=1.9)
+    body, accent = any_color(rng, (0.1, 1.0), (0.3, 0.95)), lacquer(rng)
     built = []
     for _ in range(cars):
-        rng.bit_generator.state = state  # all cars alike
-        mesh, accent = _coach(rng, id, 11.0, 1.22, 3.45, (1.45, 2.75, 1.9), lit)
-        _side(mesh, block(-5.5, 0.08, 5.5, 0.42), (1.26, 1.26), (40, 40, 43))
-        for z in (-3.4, 3.4):
-            for step in (-0.8, 0.8):
-                _side(mesh, disc((z + step, 0.3), 0.3, count=10), (1.27, 1.27), (18, 18, 20))
+        mesh = _coach(rng, id, size, body, accent, lit)
+        side_panel(mesh, block(-5.5, 0.08, 5.5, 0.42), 1.26, _SOOT)
+        for z in (-4.2, -2.6, 2.6, 4.2):
+            side_panel(mesh, disc((z, 0.3), 0.3, count=10), 1.27, RUBBER)
         mesh.box((-0.9, 0.9), (3.45, 3.75), (-3.5, 3.5), shade(accent, 0.75))
-        for start, end in (((-0.6, 3.7), (0.9, 4.5)), ((0.9, 4.5), (-0.5, 5.3))):
-            _side(mesh, bar(start, end, 0.1), (0.03, 0.03), (40, 40, 42))
-        _end(mesh, (-0.8, 5.28, 0.8, 5.36), -0.5, (40, 40, 42), False)
-        _end(mesh, (-0.8, 5.28, 0.8, 5.36), -0.5, (40, 40, 42), True)
+        for arm in (bar((-0.6, 3.7), (0.9, 4.5), 0.1), bar((0.9, 4.5), (-0.5, 5.3), 0.1)):
+            side_panel(mesh, arm, 0.03, _SOOT)
+        for ahead in (False, True):
+            end_panel(mesh, (-0.8, 5.28, 0.8, 5.36), -0.5, _SOOT, ahead)
         built.append(mesh)
     return built

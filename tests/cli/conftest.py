@@ -1,0 +1,71 @@
+from __future__ import annotations
+
+import sys
+from typing import NamedTuple
+
+import pytest
+
+
+class Result(NamedTuple):
+    code: int
+    out: str
+    err: str
+
+
+@pytest.fixture
+def asap(monkeypatch, capsys):
+    """Runs the command line in this process, as a shell would see it."""
+
+    def run(*args) -> Result:
+        from asap_tf.cli import main
+
+        monkeypatch.setattr(sys, "argv", ["asap-tf", *map(str, args)])
+        code = 0
+        try:
+            main()
+        except SystemExit as ended:
+            code = int(ended.code or 0)
+        captured = capsys.readouterr()
+        return Result(code, captured.out, captured.err)
+
+    return run
+
+
+@pytest.fixture(scope="session")
+def model(tmp_path_factory):
+    """An untrained network that knows CamVid's classes, as a run folder."""
+    from asap_tf import ASAPNet
+    from asap_tf.data.camvid import CLASSES
+    from asap_tf.runtime import save_model
+
+    run = tmp_path_factory.mktemp("run")
+    scores = {"miou": 0.5}
+    save_model(
+        ASAPNet(11, (None, None, 3)),
+        run / "model.keras",
+        CLASSES,
+        (32, 64),
+        scores=scores,
+        step=7,
+        recipe={"name": "x"},
+    )
+    return run
+
+
+@pytest.fixture
+def camvid(tmp_path):
+    """Three frames to train on and two to validate on, in CamVid's layout."""
+    import numpy as np
+    from PIL import Image
+
+    rng = np.random.default_rng(0)
+    root = tmp_path / "camvid"
+    for split, count in (("train", 3), ("val", 2)):
+        for folder in (split, f"{split}annot"):
+            (root / folder).mkdir(parents=True)
+        for i in range(count):
+            frame = rng.integers(0, 256, (40, 60, 3), dtype=np.uint8)
+            mask = rng.integers(0, 12, (40, 60), dtype=np.uint8)
+            Image.fromarray(frame).save(root / split / f"{i}.png")
+            Image.fromarray(mask).save(root / f"{split}annot" / f"{i}.png")
+    return root

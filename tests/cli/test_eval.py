@@ -1,0 +1,41 @@
+from __future__ import annotations
+
+import json
+
+import numpy as np
+from PIL import Image
+
+import asap_tf
+from asap_tf.metrics import Scores, confusion_matrix
+
+
+def test_scores_are_those_of_the_predictions(asap, model, camvid, tmp_path):
+    result = asap("eval", model, "--data", camvid, "--json", tmp_path / "s.json")
+    assert result.code == 0, result.err
+    segmenter, matrix = asap_tf.load(model), 0
+    for i in range(2):
+        frame = np.asarray(Image.open(camvid / "val" / f"{i}.png"))
+        truth = np.asarray(Image.open(camvid / "valannot" / f"{i}.png"))
+        truth = np.where(truth == 11, 255, truth).astype("uint8")
+        matrix = matrix + confusion_matrix(truth, segmenter.predict(frame[None])[0], 11)
+    scores = json.loads((tmp_path / "s.json").read_text())
+    assert scores["miou"] == Scores.from_confusion(matrix, segmenter.classes).miou
+    assert scores["frames"] == 2
+    assert f"{scores['miou'] * 100:.2f}" in result.out
+
+
+def test_scales_and_flip(asap, model, camvid):
+    result = asap("eval", model, "--data", camvid, "--scales", 1, "--scales", 2, "--flip")
+    assert result.code == 0 and "mIoU" in result.out
+
+
+def test_mistakes(asap, model, camvid, tmp_path):
+    for args, code, message in [
+        ([tmp_path / "none.keras", "--data", camvid], 2, "no such model"),
+        ([model, "--data", camvid, "--split", "test"], 2, "has no split 'test'"),
+        ([model, "--data", camvid, "--scales", "0"], 2, "scales"),
+        ([model, "--data", camvid, "--submission", tmp_path / "s.zip"], 2, "Cityscapes"),
+        ([model, "--data", camvid, "--json", tmp_path / "no" / "s.json"], 1, "s.json"),
+    ]:
+        result = asap("eval", *args)
+        assert (result.code, message in result.err) == (code, True), result.err
