@@ -106,6 +106,16 @@ def traffic_light(rng: np.random.Generator, reach: float) -> Mesh:
     return mesh
 
 
+_SHAPES = {
+    "round": (18, 0),
+    "triangle": (3, 90),
+    "yield": (3, -90),
+    "stop": (8, 22.5),
+    "diamond": (4, 0),
+}
+"""Number of corners, and the angle of the first in degrees."""
+
+
 def _sign_face(rng: np.random.Generator, mesh: Mesh, x: float, y: float, size: float) -> None:
     """One sign: round, triangular, eight-cornered, on its point, or a rectangle with a symbol."""
     kind = pick(rng, ("round", "round", "triangle", "yield", "stop", "diamond", "panel", "panel"))
@@ -114,22 +124,16 @@ def _sign_face(rng: np.random.Generator, mesh: Mesh, x: float, y: float, size: f
     ink: Color = (25, 25, 30)
     if kind == "stop" or (kind in ("round", "panel") and chance(rng, 0.45)):
         ground, rim, ink = rim, (240, 240, 240), (245, 245, 245)
-    corners = {"triangle": 3, "yield": 3, "stop": 8, "diamond": 4}.get(kind, 18)
-    start = {"triangle": 90, "yield": -90, "stop": 22.5, "diamond": 0}.get(kind, 0)
-    if kind == "panel":
-        tall = size * rng.uniform(0.7, 1.5)
-        outer = np.array(block(-size, -tall, size, tall))
-    else:
-        angles = np.radians(start + np.arange(corners) * 360 / corners)
-        outer = (
-            np.stack([np.cos(angles), np.sin(angles)], axis=1)
-            * size
-            * (1.25 if corners == 3 else 1)
-        )
+    outer = np.array(block(-1, -1, 1, 1)) * (size, size * rng.uniform(0.7, 1.5))
+    if kind != "panel":
+        corners, start = _SHAPES[kind]
+        turns = np.radians(start + np.arange(corners) * 360 / corners)
+        radius = size * (1.25 if corners == 3 else 1.0)
+        outer = np.stack([np.cos(turns), np.sin(turns)], axis=1) * radius
+    inner, s = (0.62, size * 0.35) if len(outer) == 3 else (0.8, size * 0.5)
     mesh.flat(outer + (x, y), rim, _SIGN)
-    mesh.flat(outer * (0.62 if corners == 3 else 0.8) + (x, y), ground, _SIGN)
+    mesh.flat(outer * inner + (x, y), ground, _SIGN)
     symbol = pick(rng, ("bar", "arrow", "dot", "figures"))
-    s = size * (0.35 if corners == 3 else 0.5)
     if symbol == "bar":
         mesh.flat(bar((x - s, y), (x + s, y), s * 0.5), ink, _SIGN)
     elif symbol == "arrow":
@@ -156,7 +160,7 @@ def traffic_sign(rng: np.random.Generator) -> Mesh:
 
 
 def direction_board(rng: np.random.Generator) -> Mesh:
-    """A large board with places and arrows, on two legs or high above the road on a gantry."""
+    """A large board with places and arrows, on two legs."""
     mesh = Mesh(ID["pole"])
     wide, tall = rng.uniform(1.6, 3.4), rng.uniform(1.2, 2.1)
     lift = pick(rng, (1.0, 2.4))

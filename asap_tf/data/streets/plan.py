@@ -11,6 +11,8 @@ from asap_tf.data.streets.paint import chance, pick
 
 Style = Literal["urban", "suburb", "green", "works"]
 
+_STYLES: tuple[Style, ...] = ("urban", "urban", "suburb", "green", "works")
+
 REACH = 130.0
 """How far ahead the street is built, in metres."""
 
@@ -144,33 +146,27 @@ class Plan:
 
 def draw_plan(rng: np.random.Generator) -> Plan:
     """Draws the plan of one frame."""
-    hand = pick(rng, (1, 1, 1, -1))
+    hand = pick(rng, (1, 1, 1, -1))  # traffic keeps right, or left
     ours, theirs = pick(rng, (1, 1, 2, 3)), pick(rng, (0, 1, 1, 2))
     width = rng.uniform(2.9, 3.5)
     median = rng.uniform(1.2, 4.5) if theirs and chance(rng, 0.3) else 0.0
-    parking = [2.2 if chance(rng, 0.55) else 0.0 for _ in range(2)]
-    lanes = [Lane(hand * (median / 2 + width * (i + 0.5)), 1, 6.0) for i in range(ours)]
-    camera = lanes[int(rng.integers(ours))].offset
-    lanes += [Lane(-hand * (median / 2 + width * (i + 0.5)), -1, 3.0) for i in range(theirs)]
-    edges = (median / 2 + width * theirs, median / 2 + width * ours)
-    if hand < 0:
-        edges = edges[::-1]
-    sides = []
-    tram = pick(rng, [lane.offset for lane in lanes]) if chance(rng, 0.22) else None
-    styles: tuple[Style, ...] = ("urban", "urban", "suburb", "green", "works")
-    shared = pick(rng, styles)
-    for sign, edge, park in zip((-1, 1), edges, parking, strict=True):
-        if park:
-            lanes.append(Lane(sign * (edge + park / 2), 0, 4.0))
-        edge += park
+    own = [Lane(hand * (median / 2 + width * (i + 0.5)), 1, 6.0) for i in range(ours)]
+    other = [Lane(-hand * (median / 2 + width * (i + 0.5)), -1, 3.0) for i in range(theirs)]
+    lanes = own + other
+    camera = pick(rng, own).offset
+    tram = pick(rng, lanes).offset if chance(rng, 0.22) else None
+
+    sides, style = [], pick(rng, _STYLES)
+    for sign in (-1, 1):
+        edge = median / 2 + width * (ours if sign == hand else theirs)
+        if chance(rng, 0.55):
+            lanes.append(Lane(sign * (edge + 1.1), 0, 4.0))
+            edge += 2.2
         tracks = tram is None and chance(rng, 0.14)
-        verge = 3.4 if tracks else (rng.uniform(0.8, 3.5) if chance(rng, 0.4) else 0.0)
+        side = _draw_side(rng, sign, edge, tracks, style)
         if tracks:
-            tram = sign * (edge + 1.7)
-        style = shared if chance(rng, 0.6) else pick(rng, styles)
-        walk = 0.0 if chance(rng, 0.08) else rng.uniform(1.6, 4.5)
-        garden = 0.0 if style == "urban" else rng.uniform(1.5, 7.0)
-        sides.append(Side(sign, edge, verge, tracks, walk, garden, style))
+            tram = sign * (edge + side.verge / 2)
+        sides.append(side)
     side = pick(rng, sides)
     if side.walk > 2 and chance(rng, 0.17):
         camera = side.sign * (side.walk_from + side.walk / 2)
@@ -185,3 +181,15 @@ def draw_plan(rng: np.random.Generator) -> Plan:
         tram=tram,
         camera_offset=camera + rng.normal(0, 0.3),
     )
+
+
+def _draw_side(
+    rng: np.random.Generator, sign: int, edge: float, tracks: bool, style: Style
+) -> Side:
+    """One side of the street; the style is only the likeliest one."""
+    if chance(rng, 0.4):
+        style = pick(rng, _STYLES)
+    verge = rng.uniform(0.8, 3.5) if chance(rng, 0.4) else 0.0
+    walk = 0.0 if chance(rng, 0.08) else rng.uniform(1.6, 4.5)
+    garden = 0.0 if style == "urban" else rng.uniform(1.5, 7.0)
+    return Side(sign, edge, 3.4 if tracks else verge, tracks, walk, garden, style)
