@@ -179,7 +179,7 @@ def load_recipe(path: str | Path, overrides: tuple[str, ...] | list[str] = ()) -
     file = recipe_file(path)
     try:
         values = yaml.safe_load(file.read_text(encoding="utf-8"))
-    except (OSError, UnicodeDecodeError, yaml.YAMLError) as error:
+    except (OSError, ValueError, yaml.YAMLError) as error:
         raise UsageError(f"{file}: cannot be read as YAML: {one_line(error)}") from error
     if not isinstance(values, dict):
         raise UsageError(f"{file}: a recipe is a mapping of sections, got {type(values).__name__}")
@@ -203,7 +203,8 @@ def validate(values: dict[str, Any], origin: str) -> Recipe:
 
 def explain(error: Any) -> str:
     """One problem that pydantic found: field, value received, and what would be valid."""
-    location = [str(part) for part in error["loc"]]
+    # Where a field takes several types, pydantic adds the one it tried, such as "tuple[...]".
+    location = [str(part) for part in error["loc"] if "[" not in str(part)]
     field = ".".join(location)
     if error["type"] == "extra_forbidden":
         return f"{field}: no such field; {nearest(location[-1], fields_of(location[:-1]))}"
@@ -235,7 +236,7 @@ def apply_override(values: dict[str, Any], override: str) -> None:
         raise UsageError(f"--set {override}: want section.field=value, as in train.epochs=10")
     try:
         value = yaml.safe_load(text)
-    except yaml.YAMLError as error:
+    except (ValueError, yaml.YAMLError) as error:
         raise UsageError(f"--set {override}: value is not YAML: {one_line(error)}") from error
     for part in parts[:-1]:
         values = values.setdefault(part, {})

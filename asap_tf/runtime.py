@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import zipfile
+import zlib
 from collections.abc import Sequence
 from dataclasses import asdict
 from importlib.metadata import version
@@ -237,11 +238,18 @@ def save_model(
 
 
 def read_metadata(file: Path) -> dict[str, Any]:
-    """What `save_model` wrote beside the weights; empty for a file saved by Keras alone."""
-    with zipfile.ZipFile(file) as archive:
-        if METADATA_NAME not in archive.namelist():
-            return {}
-        return json.loads(archive.read(METADATA_NAME))
+    """What `save_model` wrote beside the weights; empty for a file saved by Keras alone.
+
+    Raises:
+        AsapError: if it is damaged.
+    """
+    try:
+        with zipfile.ZipFile(file) as archive:
+            if METADATA_NAME not in archive.namelist():
+                return {}
+            return json.loads(archive.read(METADATA_NAME))
+    except (ValueError, zipfile.BadZipFile, zlib.error) as error:
+        raise AsapError(f"{file}: {METADATA_NAME} in it is damaged ({error})") from error
 
 
 def numbered_classes(count: int) -> list[LabelClass]:

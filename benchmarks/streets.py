@@ -10,6 +10,7 @@ classes as common as they are, or all equally common.
 from __future__ import annotations
 
 import argparse
+import os
 import tempfile
 import time
 from pathlib import Path

@@ -75,6 +75,6 @@ def parse_size(text: str) -> tuple[int, int]:
     from asap_tf.errors import UsageError
 
     height, _, width = text.partition("x")
-    if not (height.isdigit() and width.isdigit() and int(height) and int(width)):
+    if not (height.isdecimal() and width.isdecimal() and int(height) and int(width)):
         raise UsageError(f"--size {text}: want HEIGHTxWIDTH in pixels, as in 512x1024")
     return int(height), int(width)

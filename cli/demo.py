@@ -24,13 +24,12 @@ def command(out: Path, overrides: tuple[str, ...]) -> None:
     from asap_tf.training.run_folder import RunFolder
 
     start = time.monotonic()
-    if out.exists():
+    if out.exists() and (not out.is_dir() or any(out.iterdir())):
         raise UsageError(f"{out}: exists already; remove it or give another --out")
     streets, run = out / "streets", RunFolder(out / "run")
     recipe = load_recipe("streets_demo", (f"data.root={streets.resolve()}", *overrides))
 
     click.echo(f"1/4  rendering {FRAMES['train']} + {FRAMES['val']} streets")
-    out.mkdir(parents=True)
     write_streets(streets, **FRAMES, seed=0, size=SIZE)
 
     click.echo("2/4  training ASAP on them")

@@ -1,5 +1,7 @@
 from __future__ import annotations
 
+import zipfile
+
 import cv2
 import keras
 import numpy as np
@@ -110,6 +112,15 @@ def test_refuses_what_is_no_model(tmp_path):
     keras.Model(inputs, keras.layers.Dense(2)(inputs)).save(foreign)
     with pytest.raises(AsapError, match="foreign.keras: not a segmentation network"):
         asap_tf.load(foreign)
+
+
+def test_damaged_metadata_is_named(tmp_path):
+    path = tmp_path / "m.keras"
+    asap_tf.ASAPNet(3, (None, None, 3)).save(path)
+    with zipfile.ZipFile(path, "a") as archive:
+        archive.writestr("asap_tf.json", "{")
+    with pytest.raises(AsapError, match="m.keras: asap_tf.json in it is damaged"):
+        asap_tf.load(path)
 
 
 def test_import_registers_without_loading_keras():

@@ -147,7 +147,7 @@ def _read(path: Path) -> _Description:
         content = yaml.safe_load(path.read_bytes())
     except OSError as error:
         raise UsageError(f"{path}: cannot be read ({error.strerror})") from None
-    except yaml.YAMLError as error:
+    except (ValueError, yaml.YAMLError) as error:
         raise UsageError(f"{path}: not YAML: {' '.join(str(error).split())}") from None
     if not isinstance(content, dict):
         fields = ", ".join(_Description.model_fields)

@@ -98,7 +98,7 @@ class Monitor(keras.callbacks.Callback):
     @property
     def rate(self) -> float:
         """Learning rate of the step that comes next."""
-        return float(self.trainer.schedule(self.trainer.step))
+        return float(self.trainer.optimizer.schedule(self.trainer.step))
 
     def write_log(self) -> None:
         """Adds a line for the steps since the last one."""

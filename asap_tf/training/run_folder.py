@@ -70,8 +70,10 @@ class RunFolder:
             AsapError: if it cannot be written to.
         """
         try:
-            self._checkpoints.mkdir(parents=True, exist_ok=True)
+            self.path.mkdir(parents=True, exist_ok=True)
+            # Before all else: without a recipe the folder could neither be used again nor resumed.
             write_text(self._recipe, recipe.to_yaml())
+            self._checkpoints.mkdir(exist_ok=True)
         except OSError as error:
             raise AsapError(f"{self.path}: cannot be written to ({error.strerror})") from error
 
@@ -131,9 +133,19 @@ class RunFolder:
         return sorted(self._checkpoints.glob("[0-9]*.npz"))
 
     def log(self, entry: dict[str, Any]) -> None:
-        """Appends one line to the log."""
-        with self._log.open("a", encoding="utf-8") as file:
-            file.write(json.dumps(entry) + "\n")
+        """Appends one line to the log.
+
+        Raises:
+            AsapError: if it cannot be written.
+        """
+        try:
+            with self._log.open("a", encoding="utf-8") as file:
+                file.write(json.dumps(entry) + "\n")
+        except OSError as error:
+            raise AsapError(
+                f"{self._log}: cannot be written ({error.strerror}); go on with: "
+                f"asap-tf train --resume {self.path}"
+            ) from error
 
     def write_scalars(self, step: int, values: dict[str, float]) -> None:
         """Adds values to the run's TensorBoard events."""

@@ -58,12 +58,11 @@ class Trainer:
         self.total_steps = self.steps_per_epoch * recipe.train.epochs
 
         keras.utils.set_random_seed(recipe.train.seed)
-        self.optimizer = build_optimizer(recipe.optimizer, self.total_steps)
-        self.schedule = self.optimizer.schedule
         class_weights = resolve_class_weights(
             recipe.loss.class_weights, report.class_pixels[recipe.data.train_split]
         )
         with strategy_scope(), dtype_policy(resolve_precision(recipe.train.precision)):
+            self.optimizer = build_optimizer(recipe.optimizer, self.total_steps)
             self.model = compile_model(recipe, dataset, self.optimizer, class_weights)
         options = recipe.model.model_dump(exclude={"name", "weights"})
         self.deployed = ASAPNet(len(dataset.classes), (None, None, 3), **options)
@@ -74,11 +73,22 @@ class Trainer:
         self.restore()
 
     def restore(self) -> None:
-        """Goes back to the run's last checkpoint, if it has one."""
+        """Goes back to the run's last checkpoint, if it has one.
+
+        Raises:
+            UsageError: if it is one of another network or optimiser.
+        """
         checkpoint = self.run.latest()
         if checkpoint is None:
             return
-        for name, variable in self.variables().items():
+        variables = self.variables()
+        wanted = {name: tuple(v.shape) for name, v in variables.items()}
+        if wanted != {name: array.shape for name, array in checkpoint.arrays.items()}:
+            raise UsageError(
+                f"{self.run.path}: its checkpoint does not fit its recipe and data, which have "
+                f"{len(self.dataset.classes)} classes; was either changed since the start?"
+            )
+        for name, variable in variables.items():
             variable.assign(checkpoint.arrays[name])
         self.step = checkpoint.step
         self.best_miou = checkpoint.best_miou

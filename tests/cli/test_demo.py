@@ -9,6 +9,7 @@ def test_demo_in_small(asap, tmp_path, monkeypatch):
     monkeypatch.setattr(demo, "FRAMES", {"train": 4, "val": 2})
     monkeypatch.setattr(demo, "SIZE", (64, 128))
     out = tmp_path / "demo"
+    out.mkdir()
     small = ["augment.crop=[32, 64]", "eval.size=[64, 128]", "train.epochs=1", "train.batch_size=2"]
     result = asap("demo", "--out", out, *(arg for s in small for arg in ("--set", s)))
     assert result.code == 0, result.err

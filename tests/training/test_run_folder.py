@@ -49,6 +49,23 @@ def test_full_disk_keeps_the_checkpoint_before(run, monkeypatch):
     assert len(list((run.path / "checkpoints").iterdir())) == 1
 
 
+def test_full_disk_at_the_start_leaves_the_folder_free(tmp_path, tiny_recipe, monkeypatch):
+    def full(*args):
+        raise AsapError("recipe.yaml: cannot be written (No space left on device)")
+
+    monkeypatch.setattr("asap_tf.training.run_folder.write_text", full)
+    run = RunFolder(tmp_path / "run")
+    with pytest.raises(AsapError, match="No space left"):
+        run.start(tiny_recipe())
+    run.require_free()
+
+
+def test_log_that_cannot_be_written_is_named(run):
+    (run.path / "log.jsonl").symlink_to("/dev/full")
+    with pytest.raises(AsapError, match=r"log.jsonl: cannot be written \(No space left.*--resume"):
+        run.log({"step": 1})
+
+
 def test_log_is_rewound_to_a_step_and_a_torn_line_is_left_out(run):
     for step in (1, 2, 3):
         run.log({"step": step, "loss": 1.0 / step})

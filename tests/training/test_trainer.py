@@ -16,7 +16,7 @@ from asap_tf.data import open_dataset
 from asap_tf.data.check import check_dataset
 from asap_tf.errors import AsapError, UsageError
 from asap_tf.training.monitor import Monitor
-from asap_tf.training.run_folder import RunFolder
+from asap_tf.training.run_folder import Checkpoint, RunFolder
 from asap_tf.training.trainer import Interrupted, Trainer, resolve_class_weights
 
 
@@ -146,6 +146,14 @@ def test_refuses_a_dataset_with_defects(tiny_recipe, tmp_path, tiny_root):
     with pytest.raises(AsapError, match=r"0.png: an empty file.*and 1 more.*data check"):
         Trainer(RunFolder(tmp_path / "run"), tiny_recipe(), dataset, check_dataset(dataset))
     assert not (tmp_path / "run").exists()
+
+
+def test_refuses_a_checkpoint_of_another_network(trainer, tiny_recipe, tmp_path):
+    run = RunFolder(tmp_path / "run")
+    run.start(tiny_recipe())
+    run.save(Checkpoint(1, None, {"model/0000": np.zeros(3, "float32")}))
+    with pytest.raises(UsageError, match="run: its checkpoint does not fit its recipe and data"):
+        trainer(run.path, run.recipe)
 
 
 def test_class_weights():

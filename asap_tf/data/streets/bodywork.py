@@ -81,9 +81,16 @@ def glass_color(rng: np.random.Generator) -> Color:
 
 
 def mirrors(
-    mesh: Mesh, x: tuple[float, float], y: tuple[float, float], z: float, color: Color
+    mesh: Mesh,
+    x: tuple[float, float],
+    y: tuple[float, float],
+    z: float,
+    color: Color,
+    ahead: bool,
 ) -> None:
-    """Adds an outside mirror to both sides, between two distances from the middle."""
+    """Adds one face of the outside mirrors, between two distances from the middle.
+
+    What is seen from behind belongs before the body, which hides part of it; the rest after it.
+    """
     for x0, x1 in (x, (-x[1], -x[0])):
-        end_panel(mesh, (x0, y[0], x1, y[1]), z, color, False)
-        end_panel(mesh, (x0, y[0], x1, y[1]), z + 0.05, color, True)
+        end_panel(mesh, (x0, y[0], x1, y[1]), z, color, ahead)

@@ -193,29 +193,37 @@ def add_rider(rng: np.random.Generator, mesh: Mesh, id: int, side: bool, motor: 
     top, legs = any_color(rng, (0, 1.0), (0.08, 0.95)), any_color(rng, (0, 0.6), (0.06, 0.7))
     cover = any_color(rng, (0, 1.0), (0.1, 1.0)) if motor or chance(rng, 0.6) else None
     if side:
-        lean = rng.uniform(0.1, 0.35)
-        hip = (-0.28, 0.95) if not motor else (-0.3, 0.95)
-        neck = (hip[0] + lean + 0.05, hip[1] + 0.55)
-        foot = (0.02, 0.22) if not motor else (0.05, 0.3)
-        _limb(mesh, [hip, (0.08, 0.72 if not motor else 0.68), foot], 0.17, legs, id)
-        mesh.flat(bar(foot, (foot[0] + 0.2, foot[1] - 0.02), 0.1), _BLACK, id)
-        mesh.flat(bar(hip, neck, 0.3, 0.34), top, id)
-        mesh.flat(disc(hip, 0.16, 0.14), shade(legs, 0.9), id)
-        reach = (0.3, 1.07) if not motor else (0.32, 1.1)
-        _limb(
-            mesh, [(neck[0] + 0.02, neck[1] - 0.1), (0.12, 1.12), reach], 0.11, shade(top, 0.8), id
-        )
-        _head(rng, mesh, neck[0] + 0.08, neck[1] + 0.17, id, cover)
-        return
-    wide = 0.24 if motor else 0.19
+        head = _sit_sideways(mesh, id, top, legs, rng.uniform(0.1, 0.35), motor)
+    else:
+        head = _sit_ahead(mesh, id, top, legs, 0.24 if motor else 0.19)
+    _head(rng, mesh, *head, id, cover)
+
+
+def _sit_sideways(
+    mesh: Mesh, id: int, top: Color, legs: Color, lean: float, motor: bool
+) -> tuple[float, float]:
+    """A seated body seen from its side; returns where its head belongs."""
+    hip, neck = (-0.29, 0.95), (-0.24 + lean, 1.5)
+    foot = (0.05, 0.3) if motor else (0.02, 0.22)
+    _limb(mesh, [hip, (0.08, 0.7), foot], 0.17, legs, id)
+    mesh.flat(bar(foot, (foot[0] + 0.2, foot[1] - 0.02), 0.1), _BLACK, id)
+    mesh.flat(bar(hip, neck, 0.3, 0.34), top, id)
+    mesh.flat(disc(hip, 0.16, 0.14), shade(legs, 0.9), id)
+    arm = [(neck[0] + 0.02, neck[1] - 0.1), (0.12, 1.12), (0.31, 1.08)]
+    _limb(mesh, arm, 0.11, shade(top, 0.8), id)
+    return neck[0] + 0.08, neck[1] + 0.17
+
+
+def _sit_ahead(mesh: Mesh, id: int, top: Color, legs: Color, knees: float) -> tuple[float, float]:
+    """A seated body seen from ahead or behind; returns where its head belongs."""
     for x in (-1, 1):
-        _limb(mesh, [(x * 0.1, 0.92), (x * wide, 0.6), (x * (wide - 0.03), 0.25)], 0.16, legs, id)
-        _limb(
-            mesh, [(x * 0.19, 1.36), (x * 0.34, 1.18), (x * 0.3, 1.05)], 0.11, shade(top, 0.8), id
-        )
+        leg = [(x * 0.1, 0.92), (x * knees, 0.6), (x * (knees - 0.03), 0.25)]
+        arm = [(x * 0.19, 1.36), (x * 0.34, 1.18), (x * 0.3, 1.05)]
+        _limb(mesh, leg, 0.16, legs, id)
+        _limb(mesh, arm, 0.11, shade(top, 0.8), id)
     torso = [(-0.17, 0.86), (-0.23, 1.38), (-0.12, 1.47), (0.12, 1.47), (0.23, 1.38), (0.17, 0.86)]
     mesh.flat(torso, top, id)
-    _head(rng, mesh, 0.0, 1.63, id, cover)
+    return 0.0, 1.63
 
 
 TWO_WHEELERS = {

@@ -63,6 +63,8 @@ def car(rng: np.random.Generator, id: int, lit: bool) -> list[Mesh]:
         (cowl - body.rake, height, roof), (cowl, belt, half),
         (front - 0.12, belt * 0.82, half), (front, belt * 0.65, half), (front, sill, half),
     ]  # fmt: skip
+    mirror = (half * 1.02, half * 1.16), (belt, belt + 0.16), cowl - 0.2
+    mirrors(mesh, *mirror, trim, ahead=False)
     side_panel(mesh, [(z, y) for z, y, _ in profile[:4] + profile[6:]], half, paint)
     side_panel(mesh, [(z, y) for z, y, _ in profile[3:7]], half, paint, top_x=roof)
     prism(mesh, profile, [trim, paint, paint, glass, paint, glass, paint, paint, trim])
@@ -88,7 +90,7 @@ def car(rng: np.random.Generator, id: int, lit: bool) -> list[Mesh]:
         bumper, plate = out * (front + 0.02), out * (front + 0.03)
         end_panel(mesh, (-half, sill - 0.08, half, sill + 0.08), bumper, (34, 34, 36), ahead)
         end_panel(mesh, (-0.26, 0.42, 0.26, 0.53), plate, PLATE, ahead)
-    mirrors(mesh, (half * 1.02, half * 1.16), (belt, belt + 0.16), cowl - 0.2, trim)
+    mirrors(mesh, *mirror, trim, ahead=True)
     return [mesh]
 
 
@@ -156,7 +158,7 @@ def _cab(rng: np.random.Generator, mesh: Mesh, half: float, z: tuple[float, floa
     door = block(back + 0.6, 0.8, back + 0.63, roof - 0.3)
     side_panel(mesh, door, half + 0.01, shade(color, 0.7))
     end_panel(mesh, (-half * 0.8, 0.85, half * 0.8, 1.35), front + 0.03, _SOOT, True)
-    mirrors(mesh, (half + 0.05, half + 0.28), (1.7, 2.3), front - 0.2, RUBBER)
+    mirrors(mesh, (half + 0.05, half + 0.28), (1.7, 2.3), front - 0.2, RUBBER, ahead=True)
 
 
 class _Coach(NamedTuple):
@@ -219,7 +221,7 @@ def bus(rng: np.random.Generator, id: int, lit: bool) -> list[Mesh]:
         side_panel(mesh, block(0.1 - front, 2.75, front - 0.1, 3.75), half + 0.02, glass)
         end_panel(mesh, (-half * 0.9, 2.75, half * 0.9, 3.7), front + 0.03, glass, True)
     wheels(mesh, [2.6 - front, front - 2.5], 0.5, half + 0.04, STEEL)
-    mirrors(mesh, (half + 0.04, half + 0.24), (1.9, 2.5), front + 0.1, RUBBER)
+    mirrors(mesh, (half + 0.04, half + 0.24), (1.9, 2.5), front + 0.1, RUBBER, ahead=True)
     mesh.box((-half * 0.6, half * 0.6), (height, height + 0.2), (-1.5, 1.5), shade(accent, 0.9))
     return [mesh]
 
