@@ -195,6 +195,11 @@ def load_keras_model(path: str | Path) -> keras.Model:
     import asap_tf.layers  # noqa: F401  (registers what the file refers to)
 
     file = model_file(path)
+    if not zipfile.is_zipfile(file):
+        # Keras calls a file that was cut short "not found".
+        raise AsapError(
+            f"{file}: cannot be opened as a Keras model: damaged, or not a .keras file; copy it again"
+        )
     try:
         model = keras.models.load_model(file, compile=False, safe_mode=True)
         if not isinstance(model, keras.Model):

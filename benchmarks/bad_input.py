@@ -145,7 +145,13 @@ MASKS: dict[str, Callable[[Path], None]] = {
 
 def image_cases() -> Iterator[Case]:
     """Defects of frames and masks, each in a dataset of its own that is good but for it."""
-    yield Case("image: missing", "predict model.keras missing.png --out out", "missing.png")
+    for what, name in (
+        ("image: missing", "missing.png"),
+        ("neither image nor video", "tiny.yaml"),
+        ("a folder without images", "plain"),
+        ("a video that is none", "clip.mp4"),
+    ):
+        yield Case(what, f"predict model.keras {name} --out out", name)
     for kind, damage in FRAMES.items():
         root = f"{kind.replace(' ', '-')}-frame".lower()
         frame = f"{root}/val/0.png"
@@ -174,12 +180,14 @@ def dataset_cases() -> Iterator[Case]:
         (copy(root) / gone / "0.png").unlink()
         for command in (f"data check {root}", f"train tiny.yaml --data {root} --out run"):
             yield Case("a pair without a partner", command, f"{root}/{alone}/0.png")
+    empty = copy("empty-val")
     for folder in ("val", "valannot"):
-        (copy("empty-val") / folder / "0.png").unlink()
+        (empty / folder / "0.png").unlink()
     for what, root, names in (
         ("an empty split", "empty-val", "'val'"),
         ("no such dataset", "missing", "missing"),
         ("no dataset", "plain", "plain"),
+        ("a wrong description", "folder", "folder/dataset.yaml"),
     ):
         for command in (
             f"data check {root}",
@@ -275,13 +283,14 @@ def recipe_cases() -> Iterator[Case]:
         ("no such recipe", "camvid_resnet81"),
         ("a recipe that is not YAML", "broken.yaml"),
         ("a recipe without sections", "list.yaml"),
-        ("a recipe that is no text", "model.keras"),
+        ("a recipe that is no text", "camvid/val/0.png"),
         ("every wrong field at once", "wrong.yaml"),
     ):
         yield Case(what, f"train {recipe} --data camvid", recipe)
     train = "train tiny.yaml --data camvid --set"
     for what, setting in (
         ("an unknown backbone", "model.backbone=resnet50"),
+        ("an unknown kind of dataset", "data.kind=camvit"),
         ("an unknown size", "augment.crop=[100,64]"),
         ("an unknown size", "eval.size=512"),
         ("an unknown field", "train.epoch=3"),
@@ -313,7 +322,7 @@ def option_cases() -> Iterator[Case]:
         ("an unknown size", "data streets new --size 8x8", "size 8x8"),
         ("a number out of range", "data streets new --train -1", "train"),
         ("a number out of range", "data streets new --seed -1", "seed"),
-        ("a number out of range", "data show camvid --frames 0", "frame"),
+        ("a number out of range", "data show camvid --frames 0", "--frames"),
         ("a number out of range", "eval model.keras --data camvid --scales 0", "scales"),
         ("no number", "eval model.keras --data camvid --scales one", "--scales"),
     ):
@@ -349,6 +358,9 @@ def prepare() -> str:
                 Image.fromarray(rng.integers(0, high, shape, np.uint8)).save(path)
     write_streets("streets", train=2, val=1, size=(64, 128))
     Path("plain").mkdir()
+    Path("folder").mkdir()
+    Path("folder/dataset.yaml").write_text("masks: colour\nclasses: []\n")
+    Path("clip.mp4").write_text("no video")
 
     Path("tiny.yaml").write_text(RECIPE)
     Path("broken.yaml").write_text("name: [")

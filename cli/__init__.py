@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import importlib
-import os
 import sys
 from typing import Any
 
@@ -57,8 +56,6 @@ def group() -> None:
 
 def main() -> None:
     """Runs the command line; mistakes end in one line and exit code 1 or 2, never a traceback."""
-    # TensorFlow's start-up chatter says nothing that a user of this program can act on.
-    os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
     try:
         sys.exit(group.main(standalone_mode=False))
     except click.exceptions.Abort:

@@ -42,7 +42,13 @@ def check(context: click.Context, root: Path) -> None:
 @command.command()
 @click.argument("root", type=click.Path(path_type=Path))
 @click.option("--split", default="train", show_default=True)
-@click.option("--frames", default=12, show_default=True, help="How many, evenly spread.")
+@click.option(
+    "--frames",
+    type=click.IntRange(min=1),
+    default=12,
+    show_default=True,
+    help="How many, evenly spread.",
+)
 @click.option(
     "--out", type=click.Path(path_type=Path), default=Path("sheet.png"), show_default=True
 )

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import click
 
-FRAMES = {"train": 1400, "val": 60}
+FRAMES = {"train": 1200, "val": 60}
 SIZE = (128, 256)
 SHOWN = 8
 
@@ -17,6 +17,8 @@ SHOWN = 8
 def command(out: Path, overrides: tuple[str, ...]) -> None:
     """Render streets, train ASAP on them, and look at the result, in about 8 minutes."""
     import time
+
+    from asap_tf.cli.quiet import import_tensorflow
 
     from asap_tf.data.streets import write_streets
     from asap_tf.errors import UsageError
@@ -33,6 +35,7 @@ def command(out: Path, overrides: tuple[str, ...]) -> None:
     write_streets(streets, **FRAMES, seed=0, size=SIZE)
 
     click.echo("2/4  training ASAP on them")
+    import_tensorflow()
     from asap_tf.evaluation import location_prior
     from asap_tf.prediction import predict_inputs
     from asap_tf.runtime import load

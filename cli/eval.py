@@ -36,11 +36,14 @@ def command(
     asap-tf eval model.keras --data Cityscapes --scales 0.75 --scales 1 --scales 1.5 --flip
     asap-tf eval model.keras --data Cityscapes --split test --submission test.zip
     """
+    from asap_tf.cli.quiet import import_tensorflow
+
     from asap_tf.data import open_dataset
 
     dataset = open_dataset(data)
     dataset.pairs(split)
 
+    import_tensorflow()
     from asap_tf.evaluation import evaluate
     from asap_tf.runtime import load
     from asap_tf.submission import write_submission

@@ -24,6 +24,9 @@ def command(model: Path, inputs: tuple[Path, ...], out: Path, mode: str) -> None
     \b
     asap-tf predict runs/camvid street.jpg drive.mp4 --out predictions
     """
+    from asap_tf.cli.quiet import import_tensorflow
+
+    import_tensorflow()
     from asap_tf.prediction import predict_inputs
     from asap_tf.runtime import load
 

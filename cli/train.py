@@ -30,6 +30,8 @@ def command(
     asap-tf train recipes/cityscapes_resnet18.yaml --data Cityscapes --set train.batch_size=8
     asap-tf train --resume runs/camvid_resnet18-20260101-120000
     """
+    from asap_tf.cli.quiet import import_tensorflow
+
     from asap_tf.errors import UsageError
     from asap_tf.recipe import load_recipe
     from asap_tf.training import train
@@ -46,6 +48,7 @@ def command(
         run.require_free()
     else:
         raise UsageError("give a RECIPE, or --resume RUN alone: a run goes on as it was recorded")
+    import_tensorflow()
     click.echo(f"run folder: {run.path}")
     dataset = train(run, settings)
 

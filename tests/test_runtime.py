@@ -105,7 +105,7 @@ def test_refuses_what_is_no_model(tmp_path):
         asap_tf.load(other)
     broken = tmp_path / "broken.keras"
     broken.write_bytes(b"PK\x03\x04 but no more")
-    with pytest.raises(AsapError, match="broken.keras: cannot be opened as a Keras model"):
+    with pytest.raises(AsapError, match="broken.keras: cannot be opened as a Keras model: damaged"):
         asap_tf.load(broken)
     foreign = tmp_path / "foreign.keras"
     inputs = keras.Input((4,))

@@ -148,15 +148,26 @@ class RunFolder:
             ) from error
 
     def write_scalars(self, step: int, values: dict[str, float]) -> None:
-        """Adds values to the run's TensorBoard events."""
+        """Adds values to the run's TensorBoard events.
+
+        Raises:
+            AsapError: if they cannot be written.
+        """
         import tensorflow as tf
 
-        if self._events is None:
-            self._events = tf.summary.create_file_writer(str(self.path / "tensorboard"))
-        with self._events.as_default(step=step):
-            for name, value in values.items():
-                tf.summary.scalar(name, value)
-        self._events.flush()
+        folder = self.path / "tensorboard"
+        try:
+            if self._events is None:
+                self._events = tf.summary.create_file_writer(str(folder))
+            with self._events.as_default(step=step):
+                for name, value in values.items():
+                    tf.summary.scalar(name, value)
+            self._events.flush()
+        except tf.errors.OpError as error:
+            raise AsapError(
+                f"{folder}: cannot be written to; is the disk full? Go on with: "
+                f"asap-tf train --resume {self.path}"
+            ) from error
 
     def read_log(self) -> list[dict[str, Any]]:
         """The log's entries; a last line cut short by a crash is left out."""

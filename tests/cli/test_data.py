@@ -35,6 +35,7 @@ def test_streets_refuses_a_size(asap, tmp_path, size):
 
 
 def test_show_refuses(asap, camvid, tmp_path):
-    assert asap("data", "show", camvid, "--frames", 0).code == 2
+    result = asap("data", "show", camvid, "--frames", 0)
+    assert result.code == 2 and "'--frames'" in result.err
     result = asap("data", "show", tmp_path / "none")
     assert result.code == 2 and "no such folder" in result.err

@@ -143,6 +143,7 @@ def test_values_that_contradict(
         ("- a\n- b", "holds no fields;"),
         ("masks: [index", "not YAML: while parsing a flow sequence"),
         ("masks: \x00", "not YAML: unacceptable character"),
+        ("masks: 2026-13-01", "not YAML: month must be in 1..12"),
     ],
 )
 def test_what_is_no_description(text: str, expected: str, folder_root: Path) -> None:

@@ -66,6 +66,12 @@ def test_log_that_cannot_be_written_is_named(run):
         run.log({"step": 1})
 
 
+def test_events_that_cannot_be_written_are_named(run):
+    (run.path / "tensorboard").write_text("")
+    with pytest.raises(AsapError, match="tensorboard: cannot be written to; is the disk full?"):
+        run.write_scalars(1, {"loss": 1.0})
+
+
 def test_log_is_rewound_to_a_step_and_a_torn_line_is_left_out(run):
     for step in (1, 2, 3):
         run.log({"step": step, "loss": 1.0 / step})
