@@ -38,4 +38,6 @@ def written_whole(path: Path) -> Iterator[Path]:
         if aside.is_dir():
             shutil.rmtree(aside, ignore_errors=True)
         else:
-            aside.unlink(missing_ok=True)
+            # There may be nothing to remove, or even no folder: what went wrong has been said.
+            with contextlib.suppress(OSError):
+                aside.unlink()

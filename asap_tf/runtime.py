@@ -198,7 +198,7 @@ def load_keras_model(path: str | Path) -> keras.Model:
     if not zipfile.is_zipfile(file):
         # Keras calls a file that was cut short "not found".
         raise AsapError(
-            f"{file}: cannot be opened as a Keras model: damaged, or not a .keras file; copy it again"
+            f"{file}: cannot be opened as a Keras model: damaged or another kind of file"
         )
     try:
         model = keras.models.load_model(file, compile=False, safe_mode=True)

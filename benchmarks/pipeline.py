@@ -11,11 +11,10 @@ import time
 from itertools import islice
 from pathlib import Path
 
-from asap_tf.data import open_dataset
 from asap_tf.data.augment import Augmentation
-from asap_tf.data.check import check_dataset
 from asap_tf.data.pipeline import training_batches
 from asap_tf.recipe import load_recipe
+from asap_tf.training import check_data
 from asap_tf.training.run_folder import RunFolder
 from asap_tf.training.trainer import Trainer
 
@@ -27,9 +26,8 @@ def main() -> None:
     parser.add_argument("--steps", type=int, default=20)
     args = parser.parse_args()
     recipe = load_recipe(args.recipe, [f"data.root={args.data}"])
-    dataset = open_dataset(args.data, recipe.data.kind)
     with tempfile.TemporaryDirectory() as folder:
-        trainer = Trainer(RunFolder(Path(folder)), recipe, dataset, check_dataset(dataset))
+        trainer = Trainer(RunFolder(Path(folder)), recipe, check_data(recipe))
     batches = training_batches(
         trainer.pairs,
         trainer.read,

@@ -57,7 +57,7 @@ def group() -> None:
 def main() -> None:
     """Runs the command line; mistakes end in one line and exit code 1 or 2, never a traceback."""
     try:
-        sys.exit(group.main(standalone_mode=False))
+        sys.exit(group.main(prog_name="asap-tf", standalone_mode=False))
     except click.exceptions.Abort:
         sys.exit(130)
     except click.ClickException as error:

@@ -19,10 +19,10 @@ def command(out: Path, overrides: tuple[str, ...]) -> None:
     import time
 
     from asap_tf.cli.quiet import import_tensorflow
-
     from asap_tf.data.streets import write_streets
     from asap_tf.errors import UsageError
     from asap_tf.recipe import load_recipe
+    from asap_tf.training import check_data
     from asap_tf.training.run_folder import RunFolder
 
     start = time.monotonic()
@@ -34,23 +34,25 @@ def command(out: Path, overrides: tuple[str, ...]) -> None:
     click.echo(f"1/4  rendering {FRAMES['train']} + {FRAMES['val']} streets")
     write_streets(streets, **FRAMES, seed=0, size=SIZE)
 
+    report = check_data(recipe)
+
     click.echo("2/4  training ASAP on them")
     import_tensorflow()
     from asap_tf.evaluation import location_prior
     from asap_tf.prediction import predict_inputs
     from asap_tf.runtime import load
-    from asap_tf.training import train
     from asap_tf.training.results import write_results
+    from asap_tf.training.trainer import Trainer
 
-    dataset = train(run, recipe)
+    Trainer(run, recipe, report).train()
 
     click.echo("3/4  scoring")
-    scores = write_results(run, dataset).scores
-    prior = location_prior(dataset)
+    scores = write_results(run, report.dataset).scores
+    prior = location_prior(report.dataset)
     click.echo(scores.table())
 
     click.echo("4/4  predicting")
-    frames = [pair.image for pair in dataset.pairs("val")[:SHOWN]]
+    frames = [pair.image for pair in report.dataset.pairs("val")[:SHOWN]]
     predict_inputs(load(run.path), frames, out / "predictions")
 
     click.echo(

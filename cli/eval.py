@@ -37,11 +37,12 @@ def command(
     asap-tf eval model.keras --data Cityscapes --split test --submission test.zip
     """
     from asap_tf.cli.quiet import import_tensorflow
-
     from asap_tf.data import open_dataset
+    from asap_tf.data.check import check_dataset
 
     dataset = open_dataset(data)
     dataset.pairs(split)
+    check_dataset(dataset, [split]).require_sound()
 
     import_tensorflow()
     from asap_tf.evaluation import evaluate

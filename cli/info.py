@@ -12,6 +12,7 @@ import click
 def command(model: Path) -> None:
     """Say what MODEL, a run folder or .keras file, is: size, classes, scores, recipe."""
     import yaml
+
     from asap_tf.cli.quiet import import_tensorflow
 
     import_tensorflow()

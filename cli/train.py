@@ -31,10 +31,9 @@ def command(
     asap-tf train --resume runs/camvid_resnet18-20260101-120000
     """
     from asap_tf.cli.quiet import import_tensorflow
-
     from asap_tf.errors import UsageError
     from asap_tf.recipe import load_recipe
-    from asap_tf.training import train
+    from asap_tf.training import check_data
     from asap_tf.training.run_folder import RunFolder
 
     if resume is not None and not (recipe or overrides or out or data):
@@ -48,11 +47,14 @@ def command(
         run.require_free()
     else:
         raise UsageError("give a RECIPE, or --resume RUN alone: a run goes on as it was recorded")
+    report = check_data(settings)
+
     import_tensorflow()
-    click.echo(f"run folder: {run.path}")
-    dataset = train(run, settings)
-
     from asap_tf.training.results import write_results
+    from asap_tf.training.trainer import Trainer
 
-    click.echo(write_results(run, dataset).scores.table())
+    trainer = Trainer(run, settings, report)
+    click.echo(f"run folder: {run.path}")
+    trainer.train()
+    click.echo(write_results(run, report.dataset).scores.table())
     click.echo(f"model: {run.model}\nreport: {run.report}")

@@ -12,7 +12,7 @@ from tqdm import tqdm
 
 from asap_tf.data.dataset import IGNORE_LABEL, Dataset, MaskEncoding, Pair
 from asap_tf.data.images import BadFile, check_size, read_image, read_mask
-from asap_tf.errors import UsageError, nearest
+from asap_tf.errors import AsapError, UsageError, nearest
 
 _UNPAIRED = "no partner: a frame needs one mask of the same name, and a mask one frame"
 
@@ -49,6 +49,21 @@ class CheckReport:
     def ignored_share(self) -> dict[str, float]:
         """Share of ignored pixels, 0..1, by split; nan for a split without readable masks."""
         return {split: float(shares[-1]) for split, shares in self._shares().items()}
+
+    def require_sound(self) -> None:
+        """Refuses a dataset with defects.
+
+        Raises:
+            AsapError: with the first of them, if there are any.
+        """
+        if not self.defects:
+            return
+        first, *others = self.defects
+        more = f" (and {len(others)} more)" if others else ""
+        raise AsapError(
+            f"{first.path}: {first.problem}{more}; all of them: asap-tf data check "
+            f"{self.dataset.root}"
+        )
 
     def summary(self) -> str:
         """The report for a terminal: counts, class shares, and every defect by its path."""

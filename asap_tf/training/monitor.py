@@ -37,10 +37,10 @@ def stop_on_signals() -> Iterator[Stop]:
     before: dict[int, Any] = {}
 
     def wish(number: int, frame: FrameType | None) -> None:
-        stop.requested = int(number)
+        stop.requested = number
         signal.signal(number, before[number])
 
-    for number in (signal.SIGINT, signal.SIGTERM):
+    for number in (int(signal.SIGINT), int(signal.SIGTERM)):
         before[number] = signal.signal(number, wish)
     try:
         yield stop

@@ -39,19 +39,21 @@ class Trainer:
     Args:
         run: Where it is recorded; training goes on from the last checkpoint in it.
         recipe: Says everything.
-        dataset: What the recipe's `data` section opens.
-        report: The check of the dataset's training and validation split.
+        report: From `check_data`; holds the dataset.
 
     Raises:
-        AsapError: if the dataset has defects, or weights cannot be had.
         UsageError: if recipe, dataset and weights do not fit together.
+        AsapError: if weights cannot be had.
+
+    Example:
+        >>> recipe = load_recipe("camvid_resnet18", ["data.root=CamVid"])
+        >>> Trainer(RunFolder(Path("runs/camvid")), recipe, check_data(recipe)).train()
     """
 
-    def __init__(self, run: RunFolder, recipe: Recipe, dataset: Dataset, report: CheckReport):
+    def __init__(self, run: RunFolder, recipe: Recipe, report: CheckReport):
         self.run = run
         self.recipe = recipe
-        self.dataset = dataset
-        refuse_defects(report)
+        self.dataset = dataset = report.dataset
         self.pairs = dataset.pairs(recipe.data.train_split)
         self.read = pair_reader(dataset.encoding, recipe.data.cache)
         self.steps_per_epoch = steps_per_epoch(len(self.pairs), recipe.train.batch_size)
@@ -204,18 +206,6 @@ def compile_model(
     )
     model.optimizer.build(model.trainable_variables)
     return model
-
-
-def refuse_defects(report: CheckReport) -> None:
-    """Raises AsapError, naming the first defect, if there is any."""
-    if not report.defects:
-        return
-    first, *others = report.defects
-    more = f" (and {len(others)} more)" if others else ""
-    raise AsapError(
-        f"{first.path}: {first.problem}{more}; all of them: asap-tf data check "
-        f"{report.dataset.root}"
-    )
 
 
 def resolve_class_weights(

@@ -1,8 +1,7 @@
 from __future__ import annotations
 
-import asap_tf.cli.demo as demo
-
 import asap_tf
+import asap_tf.cli.demo as demo
 
 
 def test_demo_in_small(asap, tmp_path, monkeypatch):

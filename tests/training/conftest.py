@@ -6,9 +6,8 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from asap_tf.data import open_dataset
-from asap_tf.data.check import check_dataset
 from asap_tf.recipe import Recipe, validate
+from asap_tf.training import check_data
 from asap_tf.training.run_folder import RunFolder
 from asap_tf.training.trainer import Trainer
 
@@ -47,9 +46,8 @@ def tiny_recipe(tiny_root):
 
 
 @pytest.fixture
-def trainer(tiny_root):
+def trainer():
     def make(run: Path, recipe: Recipe) -> Trainer:
-        dataset = open_dataset(tiny_root)
-        return Trainer(RunFolder(run), recipe, dataset, check_dataset(dataset))
+        return Trainer(RunFolder(run), recipe, check_data(recipe))
 
     return make
