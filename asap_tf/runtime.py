@@ -125,7 +125,7 @@ def compiled(function: Any) -> Any:
         return function
     import tensorflow as tf
 
-    return tf.function(function, reduce_retracing=True)
+    return tf.function(function, autograph=False, reduce_retracing=True)
 
 
 def load(path: str | Path) -> Segmenter:

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import click
 
-FRAMES = {"train": 1200, "val": 60}
+FRAMES = {"train": 1000, "val": 60}
 SIZE = (128, 256)
 SHOWN = 8
 
@@ -15,7 +15,7 @@ SHOWN = 8
 @click.option("--out", type=click.Path(path_type=Path), default=Path("demo"), show_default=True)
 @click.option("--set", "overrides", multiple=True, metavar="KEY=VALUE", help="Change the recipe.")
 def command(out: Path, overrides: tuple[str, ...]) -> None:
-    """Render streets, train ASAP on them, and look at the result, in about 8 minutes."""
+    """Render streets, train ASAP on them, and look at the result, in less than 10 minutes."""
     import time
 
     from asap_tf.cli.quiet import import_tensorflow

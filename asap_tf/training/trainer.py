@@ -63,26 +63,25 @@ class Trainer:
         class_weights = resolve_class_weights(
             recipe.loss.class_weights, report.class_pixels[recipe.data.train_split]
         )
+        checkpoint = run.latest()
+        weights = None if checkpoint else recipe.model.weights
         with strategy_scope(), dtype_policy(resolve_precision(recipe.train.precision)):
             self.optimizer = build_optimizer(recipe.optimizer, self.total_steps)
-            self.model = compile_model(recipe, dataset, self.optimizer, class_weights)
-        options = recipe.model.model_dump(exclude={"name", "weights"})
-        self.deployed = ASAPNet(len(dataset.classes), (None, None, 3), **options)
+            self.model = compile_model(recipe, dataset, self.optimizer, class_weights, weights)
+        self.deployed = ASAPNet(len(dataset.classes), (None, None, 3), **network_options(recipe))
         self.segmenter = Segmenter(self.deployed, dataset.classes, recipe.eval.size)
 
         self.step = 0
         self.best_miou: float | None = None
-        self.restore()
+        if checkpoint is not None:
+            self.restore(checkpoint)
 
-    def restore(self) -> None:
-        """Goes back to the run's last checkpoint, if it has one.
+    def restore(self, checkpoint: Checkpoint) -> None:
+        """Goes back to a checkpoint.
 
         Raises:
             UsageError: if it is one of another network or optimiser.
         """
-        checkpoint = self.run.latest()
-        if checkpoint is None:
-            return
         variables = self.variables()
         wanted = {name: tuple(v.shape) for name, v in variables.items()}
         if wanted != {name: array.shape for name, array in checkpoint.arrays.items()}:
@@ -94,7 +93,6 @@ class Trainer:
             variable.assign(checkpoint.arrays[name])
         self.step = checkpoint.step
         self.best_miou = checkpoint.best_miou
-        self.run.rewind_log(self.step)
 
     def save(self) -> None:
         """Writes a checkpoint of this very step."""
@@ -114,6 +112,7 @@ class Trainer:
             AsapError: if the loss is no number any more, or a file went bad under the training.
         """
         self.run.start(self.recipe)
+        self.run.rewind_log(self.step)
         every = self.recipe.train.validate_every
         with stop_on_signals() as stop:
             monitor = Monitor(self, stop)
@@ -193,11 +192,17 @@ def compile_model(
     dataset: Dataset,
     optimizer: keras.optimizers.Optimizer,
     class_weights: list[float] | None,
+    weights: str | None,
 ) -> keras.Model:
     """The network with its auxiliary heads and total loss, L = Lpred + alpha L1 + beta L2."""
     loss = recipe.loss
-    options = recipe.model.model_dump(exclude={"name"})
-    model = ASAPNet(len(dataset.classes), (*recipe.augment.crop, 3), **options, aux_heads=True)
+    model = ASAPNet(
+        len(dataset.classes),
+        (*recipe.augment.crop, 3),
+        weights=weights,
+        aux_heads=True,
+        **network_options(recipe),
+    )
     ohem = OhemCrossEntropy(loss.threshold, loss.min_kept, class_weights=class_weights)
     model.compile(
         optimizer,
@@ -206,6 +211,11 @@ def compile_model(
     )
     model.optimizer.build(model.trainable_variables)
     return model
+
+
+def network_options(recipe: Recipe) -> dict[str, Any]:
+    """What `ASAPNet` is to be built with, whether for training or for use."""
+    return recipe.model.model_dump(exclude={"name", "weights"})
 
 
 def resolve_class_weights(

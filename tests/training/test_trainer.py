@@ -49,7 +49,10 @@ def at_step(monkeypatch, step: int, action) -> None:
 def test_stopped_within_an_epoch_and_resumed_equals_uninterrupted(
     trainer, tiny_recipe, tmp_path, monkeypatch
 ):
+    start = tmp_path / "start.keras"
+    asap_tf.ASAPNet(11, (32, 64, 3)).save(start)
     recipe = tiny_recipe(
+        model={"weights": str(start)},
         optimizer={"name": "adamw", "learning_rate": 1e-3, "warmup_steps": 3, "clip_norm": 1.0},
         train={"precision": "mixed_float16", "epochs": 1},
     )
@@ -61,6 +64,7 @@ def test_stopped_within_an_epoch_and_resumed_equals_uninterrupted(
     assert stopped.value.exit_code == 128 + signal.SIGTERM
     run = RunFolder(tmp_path / "halved")
     assert run.recipe == recipe
+    start.unlink()  # needed once only
     keras.utils.set_random_seed(99)  # what a new process would have
     trainer(run.path, run.recipe).train()
     assert_same(final_arrays(tmp_path / "whole"), final_arrays(run.path))

@@ -1,0 +1,15 @@
+from __future__ import annotations
+
+from asap_tf.errors import AsapError, UsageError, nearest
+
+
+def test_nearest_suggests_a_close_name_and_else_lists_all():
+    names = ["vertical", "horizontal", "full"]
+    assert nearest("vertcal", names) == "did you mean 'vertical'?"
+    assert nearest("xyz", names) == "valid: full, horizontal, vertical"
+    assert nearest(8, ["16", "8"]) == "did you mean '8'?"
+
+
+def test_exit_codes():
+    assert (AsapError.exit_code, UsageError.exit_code) == (1, 2)
+    assert issubclass(UsageError, ValueError)
