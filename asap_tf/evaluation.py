@@ -19,12 +19,10 @@ from asap_tf.data.images import read_mask
 from asap_tf.data.pipeline import eval_pairs
 from asap_tf.errors import UsageError
 from asap_tf.metrics import Scores, confusion_matrix
+from asap_tf.sizes import network_side
 
 if TYPE_CHECKING:
     from asap_tf.runtime import Segmenter
-
-SIZE_STEP = 32
-"""Network sizes are multiples of this: the coarsest feature map has stride 32."""
 
 
 @dataclass(frozen=True)
@@ -194,17 +192,12 @@ def _predict(
     height, width = segmenter.size or image.shape[:2]
     total = np.zeros((*image.shape[:2], len(segmenter.classes)), np.float32)
     for scale in scales:
-        size = (_round(height * scale), _round(width * scale))
+        size = (network_side(height * scale), network_side(width * scale))
         total += segmenter.probabilities(frames, size)[0]
         if flip:
             mirrored = np.ascontiguousarray(frames[:, :, ::-1])
             total += segmenter.probabilities(mirrored, size)[0, :, ::-1]
     return total.argmax(axis=-1).astype(np.uint8)
-
-
-def _round(length: float) -> int:
-    """The nearest multiple of `SIZE_STEP`, halves up, and at least `SIZE_STEP` itself."""
-    return max(1, math.floor(length / SIZE_STEP + 0.5)) * SIZE_STEP
 
 
 def _resize(labels: np.ndarray, size: tuple[int, ...]) -> np.ndarray:

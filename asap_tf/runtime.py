@@ -17,11 +17,11 @@ import numpy as np
 from keras import ops
 
 from asap_tf.data.dataset import LabelClass
-from asap_tf.errors import AsapError, UsageError
+from asap_tf.errors import AsapError, UsageError, first_line
 from asap_tf.files import written_whole
+from asap_tf.sizes import network_side
 
 METADATA_NAME = "asap_tf.json"
-STRIDE = 32
 
 
 class Segmenter:
@@ -99,9 +99,7 @@ class Segmenter:
                 "frames must be uint8 RGB of shape (N, H, W, 3). "
                 f"Received: {frames.dtype} {frames.shape}"
             )
-        height, width = size or tuple(
-            max(STRIDE, round(side / STRIDE) * STRIDE) for side in frames.shape[1:3]
-        )
+        height, width = size or map(network_side, frames.shape[1:3])
         if (height, width) != frames.shape[1:3]:
             frames = np.stack([cv2.resize(f, (width, height)) for f in frames])
         return ops.convert_to_tensor(frames, "float32")
@@ -206,8 +204,9 @@ def load_keras_model(path: str | Path) -> keras.Model:
             raise TypeError(f"holds a {type(model).__name__}")
         return model
     except Exception as error:
-        reason = str(error).strip().splitlines()[0] if str(error).strip() else type(error).__name__
-        raise AsapError(f"{file}: cannot be opened as a Keras model: {reason}") from error
+        raise AsapError(
+            f"{file}: cannot be opened as a Keras model: {first_line(error)}"
+        ) from error
 
 
 def save_model(
