@@ -35,3 +35,8 @@ def nearest(name: object, valid: Iterable[str]) -> str:
     valid = sorted(valid)
     close = difflib.get_close_matches(str(name), valid, n=1)
     return f"did you mean '{close[0]}'?" if close else f"valid: {', '.join(valid)}"
+
+
+def first_line(error: Exception) -> str:
+    """What an error of somebody else's says, cut to its first line; its type if it is silent."""
+    return next(iter(str(error).strip().splitlines()), type(error).__name__)

@@ -1,6 +1,6 @@
 from __future__ import annotations
 
-from asap_tf.errors import AsapError, UsageError, nearest
+from asap_tf.errors import AsapError, UsageError, first_line, nearest
 
 
 def test_nearest_suggests_a_close_name_and_else_lists_all():
@@ -13,3 +13,8 @@ def test_nearest_suggests_a_close_name_and_else_lists_all():
 def test_exit_codes():
     assert (AsapError.exit_code, UsageError.exit_code) == (1, 2)
     assert issubclass(UsageError, ValueError)
+
+
+def test_first_line():
+    assert first_line(ValueError("\n one\ntwo")) == "one"
+    assert first_line(KeyError()) == "KeyError"

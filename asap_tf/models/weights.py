@@ -9,7 +9,7 @@ from pathlib import Path
 import keras
 import numpy as np
 
-from asap_tf.errors import AsapError, UsageError
+from asap_tf.errors import AsapError, UsageError, first_line
 
 PREFIX = "backbone_"
 
@@ -147,8 +147,9 @@ def read_torch_file(path: Path) -> dict[str, np.ndarray]:
     except AsapError:
         raise
     except Exception as error:
-        reason = str(error).strip().splitlines()[0] if str(error).strip() else type(error).__name__
-        raise AsapError(f"{path}: cannot be read as {path.suffix} weights: {reason}") from error
+        raise AsapError(
+            f"{path}: cannot be read as {path.suffix} weights: {first_line(error)}"
+        ) from error
 
 
 def imagenet_resnet18() -> dict[str, np.ndarray]:

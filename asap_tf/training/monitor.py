@@ -62,7 +62,7 @@ class Monitor(keras.callbacks.Callback):
         self.trainer = trainer
         self.stop = stop
         self.started = self.logged = time.monotonic()
-        self.first_step = self.logged_step = trainer.step
+        self.first_step = trainer.step
         self.loss = math.nan
         self.bar = tqdm(
             total=trainer.total_steps, initial=trainer.step, desc="train", disable=None, unit="step"

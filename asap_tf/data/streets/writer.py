@@ -4,11 +4,9 @@ from __future__ import annotations
 
 import multiprocessing
 import os
-import shutil
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable
 from concurrent.futures import ProcessPoolExecutor
 from concurrent.futures.process import BrokenProcessPool
-from contextlib import contextmanager
 from pathlib import Path
 from typing import NamedTuple
 
@@ -18,6 +16,7 @@ from tqdm import tqdm
 
 from asap_tf.data.streets.rendering import render
 from asap_tf.errors import AsapError, UsageError
+from asap_tf.files import written_whole
 
 _SPLITS = ("train", "val")
 _CHUNK = 4  # frames that a worker takes at a time
@@ -69,7 +68,8 @@ def write_streets(
     out = Path(out)
     _check(out, {"train": train, "val": val}, seed, size)
     counts = zip(_SPLITS, (train, val), strict=True)
-    with _new_folder(out) as root:
+    with written_whole(out) as root:
+        root.mkdir(parents=True)
         jobs = [
             _Job(root, split, number, _frame_seed(seed, split, number), size)
             for split, count in counts
@@ -98,21 +98,6 @@ def _check(out: Path, counts: dict[str, int], seed: int, size: tuple[int, int]) 
         raise UsageError(
             f"size {size[0]}x{size[1]} is too small; height and width start at {_SMALLEST}"
         )
-
-
-@contextmanager
-def _new_folder(out: Path) -> Iterator[Path]:
-    """A folder beside `out` that takes its name once it is filled, and goes if that fails."""
-    root = out.with_name(f".{out.name}.{os.getpid()}.tmp")
-    try:
-        root.mkdir(parents=True)
-        yield root
-        root.rename(out)
-    except OSError as error:
-        reason = error.strerror or str(error)
-        raise AsapError(f"{out}: cannot write the frames: {reason}; check the disk") from error
-    finally:
-        shutil.rmtree(root, ignore_errors=True)
 
 
 def _frame_seed(seed: int, split: str, number: int) -> int:
