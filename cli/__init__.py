@@ -16,6 +16,8 @@ VERBS = {
     "eval": "Score a model on a dataset.",
     "predict": "Label images, folders and videos.",
     "info": "Say what a model is.",
+    "export": "Write a model for other runtimes, proven equal.",
+    "bench": "Time models, or a training.",
     "data": "Make, check and look at datasets.",
     "demo": "Render streets, train on them, and look at the result.",
 }

@@ -72,8 +72,8 @@ def prior(root: Path) -> None:
     click.echo(location_prior(open_dataset(root)).table())
 
 
-def parse_size(text: str) -> tuple[int, int]:
-    """`"512x1024"` to `(512, 1024)`.
+def parse_size(text: str, option: str = "--size") -> tuple[int, int]:
+    """`"512x1024"`, which was given for `option`, to `(512, 1024)`.
 
     Raises:
         UsageError: if it is not of that form.
@@ -82,5 +82,5 @@ def parse_size(text: str) -> tuple[int, int]:
 
     height, _, width = text.partition("x")
     if not (height.isdecimal() and width.isdecimal() and int(height) and int(width)):
-        raise UsageError(f"--size {text}: want HEIGHTxWIDTH in pixels, as in 512x1024")
+        raise UsageError(f"{option} {text}: want HEIGHTxWIDTH in pixels, as in 512x1024")
     return int(height), int(width)

@@ -18,10 +18,10 @@ def command(out: Path, overrides: tuple[str, ...]) -> None:
     """Render streets, train ASAP on them, and look at the result, in less than 10 minutes."""
     import time
 
-    from asap_tf.cli.quiet import import_tensorflow
     from asap_tf.data.streets import write_streets
     from asap_tf.errors import UsageError
     from asap_tf.recipe import load_recipe
+    from asap_tf.runtime.tensorflow import import_keras
     from asap_tf.training import check_data
     from asap_tf.training.run_folder import RunFolder
 
@@ -37,7 +37,7 @@ def command(out: Path, overrides: tuple[str, ...]) -> None:
     report = check_data(recipe)
 
     click.echo("2/4  training ASAP on them")
-    import_tensorflow()
+    import_keras()
     from asap_tf.evaluation import location_prior
     from asap_tf.prediction import predict_inputs
     from asap_tf.runtime import load

@@ -29,14 +29,14 @@ def command(
     json_file: Path | None,
     submission: Path | None,
 ) -> None:
-    """Score MODEL, a run folder or .keras file, at the resolution of the labels.
+    """Score MODEL, trained or exported, at the resolution of the labels.
 
     \b
     asap-tf eval runs/camvid --data CamVid
+    asap-tf eval export/asap_int8.tflite --data CamVid
     asap-tf eval model.keras --data Cityscapes --scales 0.75 --scales 1 --scales 1.5 --flip
     asap-tf eval model.keras --data Cityscapes --split test --submission test.zip
     """
-    from asap_tf.cli.quiet import import_tensorflow
     from asap_tf.data import open_dataset
     from asap_tf.data.check import check_dataset
 
@@ -44,7 +44,6 @@ def command(
     dataset.pairs(split)
     check_dataset(dataset, [split]).require_sound()
 
-    import_tensorflow()
     from asap_tf.evaluation import evaluate
     from asap_tf.runtime import load
     from asap_tf.submission import write_submission

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Any
 
 import click
 
@@ -10,30 +11,67 @@ import click
 @click.command()
 @click.argument("model", type=click.Path(path_type=Path))
 def command(model: Path) -> None:
-    """Say what MODEL, a run folder or .keras file, is: size, classes, scores, recipe."""
+    """Say what MODEL, trained or exported, is: size, classes, scores, recipe."""
     import yaml
 
-    from asap_tf.cli.quiet import import_tensorflow
+    from asap_tf.runtime.metadata import artefact_files
 
-    import_tensorflow()
-    from asap_tf.runtime import load, model_file
-
-    segmenter = load(model)
-    file = model_file(model)
-    facts = {
-        "file": f"{file} ({file.stat().st_size / 1e6:.1f} MB)",
-        "parameters": f"{segmenter.model.count_params():,}",
-        "frame size": "x".join(map(str, segmenter.size)) if segmenter.size else "any",
-        "classes": ", ".join(c.name for c in segmenter.classes),
-        "input": segmenter.metadata.get("input", "unknown: saved without asap-tf's metadata"),
+    path, facts = describe(model)
+    size = sum(file.stat().st_size for file in artefact_files(path))
+    lines = {
+        "file": f"{path} ({size / 1e6:.1f} MB)",
+        "format": facts["format"],
+        "precision": facts.get("precision", "unknown"),
+        "parameters": f"{facts['parameters']:,}" if "parameters" in facts else "unknown",
+        "frame size": "x".join(map(str, facts["size"])) if facts.get("size") else "any",
+        "batch": facts.get("batch", "any"),
+        "output": facts.get("output", "logits"),
+        "classes": ", ".join(c["name"] for c in facts.get("classes", [])) or "not named",
+        "input": facts.get("input", "unknown: saved without asap-tf's metadata"),
     }
-    if "scores" in segmenter.metadata:
-        facts["validation mIoU"] = f"{segmenter.metadata['scores']['miou']:.1%}"
-        facts["step"] = f"{segmenter.metadata['step']:,}"
-    facts |= segmenter.metadata.get("versions", {})
-    for name, value in facts.items():
+    if "parity" in facts:
+        lines["parity"] = parity_line(facts["parity"])
+    if "scores" in facts:
+        lines["validation mIoU"] = f"{facts['scores']['miou']:.1%}"
+        lines["step"] = f"{facts['step']:,}"
+    lines |= facts.get("versions", {})
+    for name, value in lines.items():
         click.echo(f"{name:<16} {value}")
-    if "recipe" in segmenter.metadata:
+    if "recipe" in facts:
         click.echo("recipe")
-        text = yaml.safe_dump(segmenter.metadata["recipe"], sort_keys=False)
+        text = yaml.safe_dump(facts["recipe"], sort_keys=False)
         click.echo("".join(f"  {line}\n" for line in text.splitlines()), nl=False)
+
+
+def describe(model: Path) -> tuple[Path, dict[str, Any]]:
+    """Where a model is and what it is.
+
+    Metadata that checksums vouch for is enough; otherwise the model is opened.
+    """
+    from asap_tf.runtime import FixedNetwork, format_of, load, model_file
+    from asap_tf.runtime.metadata import read_sidecar
+
+    if format_of(model) == "keras":
+        path = model_file(model)
+    else:
+        path = model
+        metadata, vouched_for = read_sidecar(path)
+        if vouched_for:
+            return path, metadata
+    segmenter = load(path)
+    network = segmenter.network
+    found = {"format": segmenter.format, "size": segmenter.size}
+    if isinstance(network, FixedNetwork):
+        found |= {"batch": network.batch, "output": network.output}
+    return path, segmenter.metadata | found
+
+
+def parity_line(parity: dict[str, Any]) -> str:
+    """How equal an export is to its Keras model, for people."""
+    line = (
+        f"{parity['agreement']:.3%} of labels are the Keras model's on {parity['frames']} frames "
+        f"({parity['source']})"
+    )
+    if parity.get("miou_difference") is not None:
+        line += f", mIoU {100 * parity['miou_difference']:+.2f}"
+    return line

@@ -19,14 +19,12 @@ import click
     help="Frame under its labels, colours alone, or raw train ids.",
 )
 def command(model: Path, inputs: tuple[Path, ...], out: Path, mode: str) -> None:
-    """Label INPUTS (images, folders of images, videos) with MODEL.
+    """Label INPUTS (images, folders of images, videos) with MODEL, trained or exported.
 
     \b
     asap-tf predict runs/camvid street.jpg drive.mp4 --out predictions
+    asap-tf predict export/asap_int8.tflite street.jpg --out predictions
     """
-    from asap_tf.cli.quiet import import_tensorflow
-
-    import_tensorflow()
     from asap_tf.prediction import predict_inputs
     from asap_tf.runtime import load
 

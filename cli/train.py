@@ -30,9 +30,9 @@ def command(
     asap-tf train recipes/cityscapes_resnet18.yaml --data Cityscapes --set train.batch_size=8
     asap-tf train --resume runs/camvid_resnet18-20260101-120000
     """
-    from asap_tf.cli.quiet import import_tensorflow
     from asap_tf.errors import UsageError
     from asap_tf.recipe import load_recipe
+    from asap_tf.runtime.tensorflow import import_keras
     from asap_tf.training import check_data
     from asap_tf.training.run_folder import RunFolder
 
@@ -49,7 +49,7 @@ def command(
         raise UsageError("give a RECIPE, or --resume RUN alone: a run goes on as it was recorded")
     report = check_data(settings)
 
-    import_tensorflow()
+    import_keras()
     from asap_tf.training.results import write_results
     from asap_tf.training.trainer import Trainer
 

@@ -18,6 +18,38 @@ def real_data() -> Path:
     return folder
 
 
+@pytest.fixture(scope="session")
+def streets_root(tmp_path_factory) -> Path:
+    """Streets, 64 x 128: 8 to train on and 20 to validate on."""
+    from asap_tf.data.streets import write_streets
+
+    root = tmp_path_factory.mktemp("data") / "streets"
+    write_streets(root, train=8, val=20, size=(64, 128))
+    return root
+
+
+@pytest.fixture(scope="session")
+def trained_model(streets_root, tmp_path_factory) -> Path:
+    """A `.keras` file, 64 x 128, that has learned `streets_root` well enough to be sure of it."""
+    import keras
+    import numpy as np
+
+    from asap_tf import ASAPNet, OhemCrossEntropy, open_dataset
+    from asap_tf.data.images import read_pair
+    from asap_tf.runtime import save_model
+
+    dataset = open_dataset(streets_root)
+    pairs = [read_pair(p, dataset.encoding) for s in ("train", "val") for p in dataset.pairs(s)]
+    frames, labels = (np.stack(arrays) for arrays in zip(*pairs, strict=True))
+    keras.utils.set_random_seed(0)
+    model = ASAPNet(19, (64, 128, 3))
+    model.compile(keras.optimizers.AdamW(1e-3), OhemCrossEntropy(min_kept=1.0))
+    model.fit(frames.astype("float32"), labels, batch_size=7, epochs=12, verbose=0)
+    path = tmp_path_factory.mktemp("trained") / "model.keras"
+    save_model(model, path, dataset.classes, (64, 128))
+    return path
+
+
 @pytest.fixture
 def round_trip(tmp_path):
     """Saves a model of one layer, loads it with Keras alone, and returns both outputs."""

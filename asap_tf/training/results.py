@@ -58,7 +58,7 @@ def write_results(run: RunFolder, dataset: Dataset) -> Evaluation:
         {
             "training time": duration(60 * minutes),
             "best step": f"{step:,}",
-            "parameters": f"{segmenter.model.count_params() / 1e6:.1f} M",
+            "parameters": f"{segmenter.metadata['parameters'] / 1e6:.1f} M",
             "validation frames": evaluation.num_frames,
         },
     )

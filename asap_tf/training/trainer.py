@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import contextlib
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import keras
 import numpy as np
@@ -19,10 +19,14 @@ from asap_tf.models import ASAPNet
 from asap_tf.models.weights import copy_matching
 from asap_tf.recipe import Recipe
 from asap_tf.runtime import Segmenter, save_model
+from asap_tf.runtime.keras_network import KerasNetwork
 from asap_tf.training.monitor import Monitor, stop_on_signals
 from asap_tf.training.optimizers import build_optimizer
 from asap_tf.training.precision import dtype_policy, resolve_precision
 from asap_tf.training.run_folder import Checkpoint, RunFolder
+
+if TYPE_CHECKING:
+    import tensorflow as tf
 
 
 class Interrupted(AsapError):
@@ -69,7 +73,7 @@ class Trainer:
             self.optimizer = build_optimizer(recipe.optimizer, self.total_steps)
             self.model = compile_model(recipe, dataset, self.optimizer, class_weights, weights)
         self.deployed = ASAPNet(len(dataset.classes), (None, None, 3), **network_options(recipe))
-        self.segmenter = Segmenter(self.deployed, dataset.classes, recipe.eval.size)
+        self.segmenter = Segmenter(KerasNetwork(self.deployed), dataset.classes, recipe.eval.size)
 
         self.step = 0
         self.best_miou: float | None = None
@@ -132,20 +136,9 @@ class Trainer:
 
     def fit(self, epoch: int, monitor: Monitor) -> None:
         """Takes the steps that are left of an epoch, counted from 1."""
-        batches = training_batches(
-            self.pairs,
-            self.read,
-            Augmentation(**self.recipe.augment.model_dump()),
-            self.recipe.train.batch_size,
-            self.recipe.train.seed,
-            self.step,
-            epoch * self.steps_per_epoch,
-        )
-        heads = list(self.model.output)
-        batches = batches.map(lambda frames, labels: (frames, dict.fromkeys(heads, labels)))
         try:
             self.model.fit(
-                batches,
+                self.batches(epoch * self.steps_per_epoch),
                 initial_epoch=epoch - 1,
                 epochs=epoch,
                 shuffle=False,
@@ -159,6 +152,25 @@ class Trainer:
             raise AsapError(
                 f"{problem}; mend it, then go on with: asap-tf train --resume {self.run.path}"
             ) from error
+
+    def batches(self, stop_step: int) -> tf.data.Dataset:
+        """Batches of the steps from the next up to, not including, `stop_step`.
+
+        Returns:
+            Frames, uint8 RGB `(batch_size, *crop, 3)`, and for every head the train ids, uint8
+            `(batch_size, *crop)`.
+        """
+        batches = training_batches(
+            self.pairs,
+            self.read,
+            Augmentation(**self.recipe.augment.model_dump()),
+            self.recipe.train.batch_size,
+            self.recipe.train.seed,
+            self.step,
+            stop_step,
+        )
+        heads = list(self.model.output)
+        return batches.map(lambda frames, labels: (frames, dict.fromkeys(heads, labels)))
 
     def validate(self) -> Evaluation:
         """Scores the run on its validation split; the best so far is kept as `model.keras`."""

@@ -69,3 +69,32 @@ def camvid(tmp_path):
             Image.fromarray(frame).save(root / split / f"{i}.png")
             Image.fromarray(mask).save(root / f"{split}annot" / f"{i}.png")
     return root
+
+
+@pytest.fixture(scope="session")
+def artefact(model, tmp_path_factory):
+    """`model` as a `.tflite` file that gives labels, with its metadata beside it."""
+    import dataclasses
+    import json
+
+    from asap_tf import load
+    from asap_tf.export import litert
+    from asap_tf.export.graph import deployed_graph
+    from asap_tf.runtime.metadata import checksums, sidecar
+
+    segmenter = load(model)
+    metadata = {
+        "format": "litert",
+        "precision": "fp32",
+        "size": segmenter.size,
+        "batch": 1,
+        "output": "labels",
+        "classes": [dataclasses.asdict(c) for c in segmenter.classes],
+        "parameters": 12345678,
+    }
+    path = tmp_path_factory.mktemp("export") / "asap_fp32.tflite"
+    litert.write(deployed_graph(segmenter.network.model, (32, 64)), "fp32", path, [], metadata)
+    parity = {"agreement": 0.99987, "miou_difference": -0.001, "frames": 20, "source": "Streets"}
+    described = {**metadata, "parity": parity, "files": checksums(path)}
+    sidecar(path).write_text(json.dumps(described))
+    return path

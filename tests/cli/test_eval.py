@@ -9,17 +9,21 @@ import asap_tf
 from asap_tf.metrics import Scores, confusion_matrix
 
 
-def test_scores_are_those_of_the_predictions(asap, model, camvid, tmp_path):
-    result = asap("eval", model, "--data", camvid, "--json", tmp_path / "s.json")
-    assert result.code == 0, result.err
-    segmenter, matrix = asap_tf.load(model), 0
+def expected_scores(path, camvid):
+    segmenter, matrix = asap_tf.load(path), 0
     for i in range(2):
         frame = np.asarray(Image.open(camvid / "val" / f"{i}.png"))
         truth = np.asarray(Image.open(camvid / "valannot" / f"{i}.png"))
         truth = np.where(truth == 11, 255, truth).astype("uint8")
         matrix = matrix + confusion_matrix(truth, segmenter.predict(frame[None])[0], 11)
+    return Scores.from_confusion(matrix, segmenter.classes)
+
+
+def test_scores_are_those_of_the_predictions(asap, model, camvid, tmp_path):
+    result = asap("eval", model, "--data", camvid, "--json", tmp_path / "s.json")
+    assert result.code == 0, result.err
     scores = json.loads((tmp_path / "s.json").read_text())
-    assert scores["miou"] == Scores.from_confusion(matrix, segmenter.classes).miou
+    assert scores["miou"] == expected_scores(model, camvid).miou
     assert scores["frames"] == 2
     assert f"{scores['miou'] * 100:.2f}" in result.out
 
@@ -39,3 +43,19 @@ def test_mistakes(asap, model, camvid, tmp_path):
     ]:
         result = asap("eval", *args)
         assert (result.code, message in result.err) == (code, True), result.err
+
+
+def test_an_exported_model_is_scored_like_any_other(asap, artefact, camvid, tmp_path):
+    result = asap("eval", artefact, "--data", camvid, "--json", tmp_path / "s.json")
+    assert result.code == 0, result.err
+    scores = json.loads((tmp_path / "s.json").read_text())
+    assert scores["miou"] == expected_scores(artefact, camvid).miou > 0
+
+
+def test_labels_cannot_be_averaged(asap, artefact, camvid):
+    for args, message in [
+        (["--flip"], "gives labels and no probabilities: leave --scales and --flip out"),
+        (["--scales", "2"], "exported for 32x64 and cannot run at 64x128: leave --scales out"),
+    ]:
+        result = asap("eval", artefact, "--data", camvid, *args)
+        assert (result.code, message in result.err) == (2, True), result.err

@@ -1,9 +1,14 @@
 from __future__ import annotations
 
+import shutil
+import subprocess
+import sys
+
 import numpy as np
 from PIL import Image
 
 import asap_tf
+from asap_tf.runtime import sidecar
 
 
 def test_ids_of_an_image_are_the_models_labels(asap, model, camvid, tmp_path):
@@ -28,3 +33,26 @@ def test_mistakes(asap, model, camvid, tmp_path):
         result = asap("predict", *args)
         assert (result.code, message in result.err) == (2, True), result.err
     assert not out.exists()
+
+
+def test_exported_model_needs_no_tensorflow(artefact, camvid, tmp_path):
+    code = (
+        "import sys; from asap_tf.cli import main\n"
+        "try: main()\n"
+        "finally: sys.exit(2 * bool({'tensorflow', 'keras'} & set(sys.modules)))"
+    )
+    frame, out = camvid / "val" / "0.png", tmp_path / "out"
+    args = ["predict", artefact, frame, "--out", out, "--mode", "ids"]
+    subprocess.run([sys.executable, "-c", code, *args], check=True)
+    expected = asap_tf.load(artefact).predict(np.asarray(Image.open(frame))[None])[0]
+    np.testing.assert_array_equal(np.asarray(Image.open(out / "0.png")), expected)
+
+
+def test_damaged_export(asap, artefact, camvid, tmp_path):
+    damaged = tmp_path / artefact.name
+    damaged.write_bytes(artefact.read_bytes()[:-100_000])
+    for message in ("cannot be opened as litert", "damaged: it differs from what was exported"):
+        result = asap("predict", damaged, camvid / "val", "--out", tmp_path / "out")
+        assert result.code == 1 and f"{damaged}: " in result.err and message in result.err
+        shutil.copy(sidecar(artefact), tmp_path)
+    assert not (tmp_path / "out").exists()

@@ -1,0 +1,182 @@
+"""Times artefacts side by side; the protocol is in the package's docstring."""
+
+from __future__ import annotations
+
+import contextlib
+import dataclasses
+import tempfile
+from collections import Counter
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from tqdm import tqdm
+
+from asap_tf.benchmark.artefact import ROWS, Facts, Job, write_source
+from asap_tf.benchmark.machine import Machine, this_machine
+from asap_tf.benchmark.rounds import MIN_ROUNDS, WarmUp, measure, warm_up
+from asap_tf.benchmark.worker import Worker
+from asap_tf.errors import AsapError, UsageError
+from asap_tf.runtime import format_of
+from asap_tf.sizes import STRIDE, network_side
+
+SOURCE_SIDES = (32, 8000)
+"""Smallest and largest side of a source frame, pixels."""
+
+
+class Stopped(AsapError):
+    """Somebody pressed Ctrl-C before there was anything to report."""
+
+    exit_code = 130
+
+
+@dataclass(frozen=True)
+class Result:
+    """What was found out about one artefact.
+
+    Attributes:
+        name: Short, and different from that of the others.
+        path: As it was given.
+        facts: What it is.
+        warm_up: How its warm-up went.
+        peak_memory: Of its process, bytes.
+        seconds: By row, those of every round.
+    """
+
+    name: str
+    path: str
+    facts: Facts
+    warm_up: WarmUp
+    peak_memory: int
+    seconds: dict[str, list[float]]
+
+
+@dataclass(frozen=True)
+class Comparison:
+    """Artefacts, timed in the same rounds.
+
+    Attributes:
+        machine: What they ran on.
+        source: `(H, W)` of the source frame.
+        source_bytes: Its size by kind of file, `"jpeg"` and `"png"`.
+        threads: Asked for; None for all cores.
+        results: Of the artefacts, in the order in which they were given.
+    """
+
+    machine: Machine
+    source: tuple[int, int]
+    source_bytes: dict[str, int]
+    threads: int | None
+    results: tuple[Result, ...]
+
+    @property
+    def rounds(self) -> int:
+        """Finished rounds."""
+        return len(self.results[0].seconds[ROWS[0]])
+
+    @property
+    def complete(self) -> bool:
+        """Whether there are as many rounds as the protocol wants."""
+        return self.rounds >= MIN_ROUNDS
+
+
+def compare(
+    paths: Sequence[Path],
+    size: tuple[int, int] | None = None,
+    source: tuple[int, int] = (1024, 2048),
+    threads: int | None = None,
+    seconds: float = 30.0,
+) -> Comparison:
+    """Times artefacts, with progress on stderr.
+
+    Args:
+        paths: The first is what the others are compared with.
+        size: `(H, W)` for those that run at any size; None for their own.
+        source: `(H, W)` of the frame that they label.
+        threads: Processor threads of each; None for all cores.
+        seconds: To measure for; 100 rounds are taken in any case.
+
+    Returns:
+        The comparison, of fewer than 100 rounds if Ctrl-C was pressed.
+
+    Raises:
+        UsageError: if an artefact does not exist or fit the size, or a size is out of range.
+        AsapError: if an artefact cannot be opened or run.
+        Stopped: on Ctrl-C before the first round was finished.
+    """
+    if size and any(side % STRIDE for side in size):
+        near = "x".join(str(network_side(side)) for side in size)
+        raise UsageError(f"--size {size[0]}x{size[1]}: want multiples of {STRIDE}, as in {near}")
+    low, high = SOURCE_SIDES
+    if not all(low <= side <= high for side in source):
+        raise UsageError(f"--source {source[0]}x{source[1]}: want sides of {low} to {high} pixels")
+    for path in paths:
+        format_of(path)
+    machine = this_machine()
+    try:
+        with contextlib.ExitStack() as stack:
+            folder = Path(stack.enter_context(tempfile.TemporaryDirectory()))
+            bar = stack.enter_context(
+                tqdm(total=MIN_ROUNDS, unit="round", desc="rendering", disable=None, leave=False)
+            )
+            write_source(folder, source)
+            workers: list[Worker] = []
+            for path in paths:
+                bar.set_description(f"opening {path.name}")
+                job = Job(path, folder, size, threads)
+                worker = stack.enter_context(Worker(job))
+                workers.append(worker)
+                if worker.facts.format == "keras" and ", GPU, " in worker.facts.runtime:
+                    twin = Worker(dataclasses.replace(job, xla=True))
+                    workers.append(stack.enter_context(twin))
+            warm_ups = []
+            for worker in workers:
+                bar.set_description(f"warming up {worker.job.path.name}")
+                warm_ups.append(warm_up(worker))
+
+            def show(done: int, total: int) -> None:
+                bar.total = total
+                bar.update(done - bar.n)
+
+            bar.set_description("measuring")
+            bar.reset()
+            rounds = measure(workers, seconds, show)
+            source_bytes = {
+                kind: (folder / f"source.{suffix}").stat().st_size
+                for kind, suffix in (("jpeg", "jpg"), ("png", "png"))
+            }
+    except KeyboardInterrupt:
+        rounds = []
+    if not rounds:
+        raise Stopped("stopped before the first round was finished; nothing was measured")
+    names = short_names([worker.job for worker in workers])
+    results = tuple(
+        Result(
+            name=name,
+            path=str(worker.job.path),
+            facts=worker.facts,
+            warm_up=warmth,
+            peak_memory=worker.peak_memory,
+            seconds={row: [turns[index][row] for turns in rounds] for row in ROWS},
+        )
+        for index, (name, worker, warmth) in enumerate(zip(names, workers, warm_ups, strict=True))
+    )
+    return Comparison(machine, source, source_bytes, threads, results)
+
+
+def short_names(jobs: Sequence[Job]) -> list[str]:
+    """A name for each artefact: its file's, its path's where that is not enough, else a number.
+
+    Example:
+        >>> short_names([Job(Path("a/x.onnx"), folder), Job(Path("b/x.onnx"), folder)])
+        ['a/x.onnx', 'b/x.onnx']
+    """
+    paths_by_name = Counter(path.name for path in {job.path for job in jobs})
+    seen: Counter[str] = Counter()
+    names = []
+    for job in jobs:
+        name = job.path.name if paths_by_name[job.path.name] == 1 else str(job.path)
+        name += ", XLA" if job.xla else ""
+        seen[name] += 1
+        names.append(name if seen[name] == 1 else f"{name} ({seen[name]})")
+    return names

@@ -1,0 +1,93 @@
+"""Who runs when: warm-up until times are steady, then rounds in which everybody has a turn."""
+
+from __future__ import annotations
+
+import random
+import statistics
+import time
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Protocol
+
+MIN_ROUNDS = 100
+STEADY = 0.03
+WINDOW = 5
+MAX_WINDOWS = 12
+
+
+class Runner(Protocol):
+    """Something to be timed."""
+
+    def turn(self) -> Mapping[str, float]:
+        """Runs everything once and returns seconds by row, always the same rows."""
+        ...
+
+
+@dataclass(frozen=True)
+class WarmUp:
+    """How a warm-up went.
+
+    Attributes:
+        turns: Taken, and thrown away.
+        steady: Whether times had settled at its end.
+    """
+
+    turns: int
+    steady: bool
+
+
+Rounds = list[list[Mapping[str, float]]]
+"""By round, then by runner in the order in which they were given: seconds by row."""
+
+
+def warm_up(runner: Runner) -> WarmUp:
+    """Takes turns until two windows of `WINDOW` in a row have medians that agree within `STEADY`.
+
+    A turn counts as the sum of its rows. After `MAX_WINDOWS` it gives up.
+    """
+
+    def window() -> float:
+        return statistics.median(sum(runner.turn().values()) for _ in range(WINDOW))
+
+    before = window()
+    for count in range(2, MAX_WINDOWS + 1):
+        now = window()
+        if abs(now - before) < STEADY * before:
+            return WarmUp(count * WINDOW, True)
+        before = now
+    return WarmUp(MAX_WINDOWS * WINDOW, False)
+
+
+def measure(
+    runners: Sequence[Runner],
+    seconds: float,
+    each_round: Callable[[int, int], None] = lambda done, total: None,
+    seed: int = 0,
+) -> Rounds:
+    """Takes rounds until there are `MIN_ROUNDS` of them and `seconds` have passed.
+
+    In each round every runner has one turn, in an order that is drawn anew: a machine that drifts
+    hits all alike, and nobody always follows the same neighbour.
+
+    Args:
+        runners: What to time.
+        seconds: For all rounds together; those of the minimum may take longer.
+        each_round: Called after each round with the rounds done and those expected in all.
+        seed: Of the orders.
+
+    Returns:
+        The rounds that were finished; on Ctrl-C, those that were finished before it.
+    """
+    rounds: Rounds = []
+    orders = random.Random(seed)
+    start = time.monotonic()
+    try:
+        while len(rounds) < MIN_ROUNDS or time.monotonic() - start < seconds:
+            order = orders.sample(range(len(runners)), len(runners))
+            turns = {index: runners[index].turn() for index in order}
+            rounds.append([turns[index] for index in range(len(runners))])
+            mean = (time.monotonic() - start) / len(rounds)
+            each_round(len(rounds), max(MIN_ROUNDS, len(rounds), round(seconds / mean)))
+    except KeyboardInterrupt:
+        pass
+    return rounds

@@ -1,0 +1,89 @@
+"""The figures that stand for many timings."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+
+CONFIDENCE = 0.95
+
+
+@dataclass(frozen=True)
+class Summary:
+    """What the runs of one kind took.
+
+    Attributes:
+        p50: Median, seconds.
+        p90: 90th percentile, seconds, interpolated between runs.
+        mean: Seconds.
+    """
+
+    p50: float
+    p90: float
+    mean: float
+
+    @property
+    def rate(self) -> float:
+        """Runs a second: 1 / p50."""
+        return 1 / self.p50
+
+
+@dataclass(frozen=True)
+class Speedup:
+    """How many times as fast as something else, measured in the same rounds.
+
+    Attributes:
+        median: Over the rounds.
+        interval: Of the median, at `CONFIDENCE`; None with too few rounds to have one.
+    """
+
+    median: float
+    interval: tuple[float, float] | None
+
+
+def summarize(seconds: Sequence[float]) -> Summary:
+    """Median, 90th percentile and mean of at least one timing."""
+    p50, p90 = np.percentile(seconds, [50, 90])
+    return Summary(float(p50), float(p90), float(np.mean(seconds)))
+
+
+def speedup(reference: Sequence[float], seconds: Sequence[float]) -> Speedup:
+    """Compares two series of timings round by round, so that what slows both drops out.
+
+    Args:
+        reference: Seconds of each round, of what to compare with.
+        seconds: Seconds of the same rounds.
+
+    Example:
+        >>> speedup([2.0, 4.0, 6.0], [1.0, 2.0, 2.0]).median
+        2.0
+    """
+    ratios = np.asarray(reference) / np.asarray(seconds)
+    return Speedup(float(np.median(ratios)), median_interval(ratios.tolist()))
+
+
+def median_interval(values: Sequence[float]) -> tuple[float, float] | None:
+    """Two of the values that enclose the median of what they are drawn from.
+
+    By order statistics: the number of values below the median is binomial whatever their
+    distribution, so the k-th smallest and the k-th largest enclose it with a probability that
+    only depends on k. The largest k that reaches `CONFIDENCE` is taken.
+
+    Returns:
+        The interval; None for fewer than 6 values, of which even the extremes are not enough.
+
+    Example:
+        >>> median_interval(range(1, 101))
+        (40, 61)
+    """
+    count, outside, k = len(values), 0, 0
+    while 2 * (outside + math.comb(count, k)) <= (1 - CONFIDENCE) * 2**count:
+        outside += math.comb(count, k)
+        k += 1
+    if k == 0:
+        return None
+    ordered = sorted(values)
+    return ordered[k - 1], ordered[-k]

@@ -1,0 +1,176 @@
+"""Times a training: its step, its input pipeline, and both together."""
+
+from __future__ import annotations
+
+import tempfile
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+from importlib.metadata import version
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import keras
+from tqdm import tqdm
+
+from asap_tf.benchmark.inference import Stopped
+from asap_tf.benchmark.machine import Machine, this_machine
+from asap_tf.data.check import CheckReport
+from asap_tf.recipe import Recipe
+from asap_tf.training.precision import has_gpu, resolve_precision
+from asap_tf.training.run_folder import RunFolder
+from asap_tf.training.trainer import Trainer
+
+if TYPE_CHECKING:
+    import tensorflow as tf
+
+KINDS = ("step", "pipeline", "both")
+PASSES = 3
+WARM_UP = 3
+"""Batches at the start of each pass that do not count."""
+
+MIN_BATCHES = 7
+"""To count in each pass."""
+
+_ENDLESS = 10**9
+
+
+@dataclass(frozen=True)
+class TrainingSpeed:
+    """How fast a training is.
+
+    Attributes:
+        machine: What it ran on.
+        recipe: As resolved.
+        precision: The dtype policy that was used.
+        frames: In the training split.
+        runtime: Version of Keras, backend and device.
+        passes: Finished, of `PASSES`.
+        seconds: By kind - the step alone, on one batch in memory; the input pipeline alone; both,
+            as in a training - those of every batch.
+    """
+
+    machine: Machine
+    recipe: Recipe
+    precision: str
+    frames: int
+    runtime: str
+    passes: int
+    seconds: dict[str, list[float]]
+
+    @property
+    def complete(self) -> bool:
+        """Whether all passes were finished."""
+        return self.passes == PASSES
+
+    def rate(self, kind: str) -> float:
+        """Images a second: all images over all seconds."""
+        seconds = self.seconds[kind]
+        return len(seconds) * self.recipe.train.batch_size / sum(seconds)
+
+
+def time_training(recipe: Recipe, report: CheckReport, seconds: float = 30.0) -> TrainingSpeed:
+    """Times the training of a recipe with the trainer's own pieces; nothing of it is kept.
+
+    Step, pipeline and both are timed in turn, three times over, so that a machine that drifts
+    hits all alike. A recipe that keeps decoded frames in memory has them read before.
+
+    Args:
+        recipe: With `data.root` given.
+        report: From `check_data`.
+        seconds: For all together; 7 batches of each are timed in each of the three passes in any
+            case.
+
+    Raises:
+        UsageError: if recipe, dataset and weights do not fit together.
+        AsapError: if weights cannot be had.
+        Stopped: on Ctrl-C before the first pass was finished.
+    """
+    machine = this_machine()
+    passes: list[dict[str, list[float]]] = []
+    with (
+        tempfile.TemporaryDirectory() as folder,
+        tqdm(total=PASSES * len(KINDS), desc="building", disable=None, leave=False) as bar,
+    ):
+        try:
+            trainer = Trainer(RunFolder(Path(folder) / "run"), recipe, report)
+            if recipe.data.cache:
+                bar.set_description("reading frames")
+                for pair in trainer.pairs:
+                    trainer.read(pair)
+            resident = trainer.batches(_ENDLESS).take(1).cache().repeat(_ENDLESS)
+            share = seconds / (PASSES * len(KINDS))
+            timers: dict[str, Callable[[], list[float]]] = {
+                "step": lambda: time_steps(trainer.model, resident, share),
+                "pipeline": lambda: time_pipeline(trainer.batches(_ENDLESS), share),
+                "both": lambda: time_steps(trainer.model, trainer.batches(_ENDLESS), share),
+            }
+            for _ in range(PASSES):
+                once: dict[str, list[float]] = {}
+                for kind, timer in timers.items():
+                    bar.set_description(kind)
+                    once[kind] = timer()
+                    bar.update()
+                passes.append(once)
+        except KeyboardInterrupt:
+            if not passes:
+                raise Stopped("stopped before the first pass; nothing was measured") from None
+    backend = keras.backend.backend()
+    return TrainingSpeed(
+        machine=machine,
+        recipe=recipe,
+        precision=resolve_precision(recipe.train.precision),
+        frames=len(trainer.pairs),
+        runtime=f"Keras {keras.__version__}, {backend} {version(backend)}, "
+        f"{'GPU' if has_gpu() else 'CPU'}",
+        passes=len(passes),
+        seconds={kind: [t for once in passes for t in once[kind]] for kind in KINDS},
+    )
+
+
+class Clock:
+    """Notes when batches are done, until there are enough."""
+
+    def __init__(self, seconds: float):
+        self.seconds = seconds
+        self.ends: list[float] = []
+
+    def tick(self) -> bool:
+        """Notes the end of a batch; whether to go on."""
+        self.ends.append(time.perf_counter())
+        counted = len(self.ends) - WARM_UP
+        if counted < MIN_BATCHES:
+            return True
+        return self.ends[-1] - self.ends[WARM_UP - 1] < self.seconds
+
+    def times(self) -> list[float]:
+        """Seconds of each batch after the warm-up."""
+        ends = self.ends[WARM_UP - 1 :]
+        return [after - before for before, after in zip(ends, ends[1:], strict=False)]
+
+
+class _Ticks(keras.callbacks.Callback):
+    def __init__(self, clock: Clock):
+        super().__init__()
+        self.clock = clock
+
+    def on_train_batch_end(self, batch: int, logs: dict[str, Any] | None = None) -> None:
+        # Reading the loss waits for the step to be done.
+        float((logs or {})["loss"])
+        self.model.stop_training = not self.clock.tick()
+
+
+def time_steps(model: keras.Model, batches: tf.data.Dataset, seconds: float) -> list[float]:
+    """Seconds of each training step on `batches`."""
+    clock = Clock(seconds)
+    model.fit(batches, shuffle=False, verbose=0, callbacks=[_Ticks(clock)])
+    return clock.times()
+
+
+def time_pipeline(batches: tf.data.Dataset, seconds: float) -> list[float]:
+    """Seconds until each of `batches` is there."""
+    clock = Clock(seconds)
+    for _ in batches:
+        if not clock.tick():
+            break
+    return clock.times()

@@ -1,0 +1,90 @@
+"""The speed of a training for people, as Markdown and picture, and for programs, as JSON."""
+
+from __future__ import annotations
+
+from dataclasses import asdict
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from asap_tf.benchmark.artefact import size_text
+from asap_tf.benchmark.chart import Group, bar_chart
+from asap_tf.benchmark.markdown import figure, machine_lines, table, warning_lines
+from asap_tf.benchmark.statistics import summarize
+
+if TYPE_CHECKING:
+    from asap_tf.benchmark.training import TrainingSpeed
+
+TITLES = {
+    "step": "training step alone, on one batch in memory",
+    "pipeline": "input pipeline alone",
+    "both": "both, as in a training",
+}
+
+
+def training_text(speed: TrainingSpeed) -> str:
+    """The whole report, Markdown that is readable as it is."""
+    header = ("what", "images/s", "batches", "p50 ms", "p90 ms")
+    rows = []
+    for kind, title in TITLES.items():
+        summary = summarize(speed.seconds[kind])
+        milliseconds = (figure(1e3 * t) for t in (summary.p50, summary.p90))
+        batches = str(len(speed.seconds[kind]))
+        rows.append((title, figure(speed.rate(kind)), batches, *milliseconds))
+    step, pipeline, both = (speed.rate(kind) for kind in ("step", "pipeline", "both"))
+    return "\n".join(
+        [
+            "# Benchmark of a training",
+            "",
+            *machine_lines(speed.machine),
+            f"- runtime: {speed.runtime}, {speed.precision}",
+            f"- recipe: {settings(speed)}",
+            f"- passes: {speed.passes}, step, pipeline and both one after the other in each",
+            *warning_lines(speed.machine),
+            "",
+            *table(header, rows, "lrrrr"),
+            "",
+            "images/s: all images over all seconds. Milliseconds are for a batch.",
+            f"The pipeline delivers {figure(pipeline / step)} times what the step takes; both "
+            f"together reach {both / step:.0%} of the step alone.",
+        ]
+    )
+
+
+def training_chart(speed: TrainingSpeed) -> np.ndarray:
+    """Images a second of step, pipeline and both, as a picture, uint8 `(H, W, 3)`, RGB."""
+    bars = tuple((speed.rate(kind), figure(speed.rate(kind))) for kind in TITLES)
+    group = Group(speed.recipe.name, (speed.precision, speed.runtime), bars)
+    notes = [settings(speed), f"On {speed.machine.name}"]
+    return bar_chart("Images a second in training", notes, list(TITLES.values()), [group])
+
+
+def training_dict(speed: TrainingSpeed) -> dict[str, Any]:
+    """The report as JSON can hold it, with every single timing."""
+    return {
+        "benchmark": "training",
+        "machine": asdict(speed.machine),
+        "recipe": speed.recipe.model_dump(mode="json"),
+        "precision": speed.precision,
+        "runtime": speed.runtime,
+        "frames": speed.frames,
+        "passes": speed.passes,
+        "rows": {
+            kind: {
+                "images_per_second": speed.rate(kind),
+                **asdict(summarize(seconds)),
+                "seconds": seconds,
+            }
+            for kind, seconds in speed.seconds.items()
+        },
+    }
+
+
+def settings(speed: TrainingSpeed) -> str:
+    """What of the recipe decides how fast it is."""
+    recipe = speed.recipe
+    frames = "decoded frames in memory" if recipe.data.cache else "frames from disk"
+    return (
+        f"{recipe.name}, crops of {size_text(recipe.augment.crop)}, batches of "
+        f"{recipe.train.batch_size}, {speed.frames} {frames}"
+    )

@@ -1,0 +1,121 @@
+"""Artefacts in processes of their own, told turn by turn when to run."""
+
+from __future__ import annotations
+
+import multiprocessing
+import os
+import signal
+from collections.abc import Mapping
+from dataclasses import dataclass
+from multiprocessing.connection import Connection
+from typing import Any
+
+from asap_tf.benchmark.artefact import Artefact, Facts, Job, peak_memory
+from asap_tf.errors import AsapError, UsageError, first_line
+
+_SPAWN = multiprocessing.get_context("spawn")
+
+
+@dataclass(frozen=True)
+class _Failure:
+    message: str
+    usage: bool = False
+
+
+class Worker:
+    """An artefact in a process of its own; a `Runner`, and a context that ends the process.
+
+    Args:
+        job: What to run, and on what. The artefact is opened at once.
+
+    Attributes:
+        facts: What the artefact is.
+        peak_memory: Of its process so far, bytes.
+
+    Raises:
+        UsageError: if it cannot be run as asked for.
+        AsapError: if it cannot be opened, or its process crashes.
+
+    Example:
+        >>> with Worker(Job(Path("export/asap_int8.tflite"), folder)) as worker:
+        ...     worker.turn()["network"]
+        0.0413
+    """
+
+    def __init__(self, job: Job):
+        self.job = job
+        self.peak_memory = 0
+        self._log = job.folder / f"{id(self)}.log"
+        self._log.touch()
+        self._pipe, childs_end = _SPAWN.Pipe()
+        self._process = _SPAWN.Process(
+            target=_serve, args=(job, childs_end, self._log), daemon=True
+        )
+        # Inherited by the process: what Ctrl-C means is for its parent to say.
+        before = signal.signal(signal.SIGINT, signal.SIG_IGN)
+        try:
+            self._process.start()
+        finally:
+            signal.signal(signal.SIGINT, before)
+        childs_end.close()
+        try:
+            self.facts: Facts = self._answer()
+        except BaseException:
+            self.close()
+            raise
+
+    def turn(self) -> Mapping[str, float]:
+        """Has it run everything once; seconds by row."""
+        seconds, self.peak_memory = self._answer("turn")
+        return seconds
+
+    def close(self) -> None:
+        """Ends the process."""
+        self._process.kill()
+        self._process.join()
+        self._pipe.close()
+
+    def __enter__(self) -> Worker:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
+
+    def _answer(self, request: str | None = None) -> Any:
+        try:
+            if request:
+                self._pipe.send(request)
+            answer = self._pipe.recv()
+        except (EOFError, ConnectionError) as error:
+            self._process.join()
+            raise AsapError(f"{self.job.path}: {self._last_words()}") from error
+        if isinstance(answer, _Failure):
+            raise (UsageError if answer.usage else AsapError)(answer.message)
+        return answer
+
+    def _last_words(self) -> str:
+        code = self._process.exitcode or 0
+        how = f"crashed ({signal.Signals(-code).name})" if code < 0 else f"ended with {code}"
+        log = self._log.read_text(encoding="utf-8", errors="replace").strip()
+        return f"its process {how}; {log.splitlines()[-1] if log else 'it said nothing'}"
+
+
+def _serve(job: Job, pipe: Connection, log: os.PathLike) -> None:
+    """The process: opens the artefact, then takes a turn whenever it is told to."""
+    # What runtimes print would get between the parent's lines.
+    descriptor = os.open(log, os.O_WRONLY | os.O_CREAT | os.O_APPEND)
+    os.dup2(descriptor, 1)
+    os.dup2(descriptor, 2)
+    # Otherwise the first TensorFlow takes all memory of the GPU.
+    os.environ["TF_FORCE_GPU_ALLOW_GROWTH"] = "true"
+    try:
+        artefact = Artefact(job)
+        pipe.send(artefact.facts)
+        while pipe.recv():
+            pipe.send((artefact.turn(), peak_memory()))
+    except (EOFError, BrokenPipeError):
+        pass
+    except AsapError as error:
+        pipe.send(_Failure(str(error), isinstance(error, UsageError)))
+    except Exception as error:
+        pipe.send(_Failure(f"{job.path}: cannot run: {first_line(error)}"))

@@ -1,0 +1,1 @@
+"""Trained networks as files for other runtimes, each proven equal to the Keras model."""

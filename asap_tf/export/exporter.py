@@ -1,0 +1,264 @@
+"""From a trained model to proven artefacts in a folder."""
+
+from __future__ import annotations
+
+import contextlib
+import importlib
+import json
+import os
+import shutil
+from collections.abc import Iterator, Sequence
+from dataclasses import asdict, dataclass
+from importlib.metadata import version
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from tqdm import tqdm
+
+from asap_tf.errors import AsapError, UsageError
+from asap_tf.export.delegation import delegation
+from asap_tf.export.frames import export_frames
+from asap_tf.export.parity import Parity, compare
+from asap_tf.extras import require
+from asap_tf.runtime import load, model_file
+from asap_tf.runtime.metadata import artefact_files, checksums, sidecar
+from asap_tf.sizes import STRIDE
+
+if TYPE_CHECKING:
+    from asap_tf.export.graph import DeployedGraph
+    from asap_tf.runtime import Segmenter
+
+WRITERS = {
+    "saved_model": ("asap_tf.export.saved_model", "_saved_model"),
+    "litert": ("asap_tf.export.litert", ".tflite"),
+    "onnx": ("asap_tf.export.onnx", ".onnx"),
+    "openvino": ("asap_tf.export.openvino", ".xml"),
+    "tf_trt": ("asap_tf.export.tf_trt", "_tf_trt"),
+    "tensorrt": ("asap_tf.export.tensorrt", ".engine"),
+}
+"""Module that writes each format, and how its artefacts' names end."""
+
+PACKAGES = {
+    "litert": [("ai_edge_litert", "litert")],
+    "onnx": [("onnx", "onnx"), ("tf2onnx", "onnx"), ("onnxruntime", "onnx")],
+    "openvino": [("tf2onnx", "onnx"), ("openvino", "openvino"), ("nncf", "openvino")],
+}
+"""What each format needs beside TensorFlow: modules, and the extras that bring them."""
+
+
+@dataclass(frozen=True)
+class Artefact:
+    """An exported network that has passed its proof.
+
+    Attributes:
+        path: The file, or the SavedModel's folder.
+        megabytes: 10**6 bytes, the metadata beside it not counted.
+        parity: The proof.
+        note: What else there is to know; may be empty.
+    """
+
+    path: Path
+    megabytes: float
+    parity: Parity
+    note: str = ""
+
+
+def export(
+    model: Path,
+    out: Path,
+    formats: Sequence[str],
+    precisions: Sequence[str] = ("fp32",),
+    size: tuple[int, int] | None = None,
+    batch: int = 1,
+    output: str = "labels",
+    calibration: Path | None = None,
+    calibration_frames: int = 100,
+) -> list[Artefact]:
+    """Exports a trained model, each artefact proven against it on real frames.
+
+    Args:
+        model: A run folder or `.keras` file.
+        out: A folder that does not exist yet.
+        formats: Keys of `WRITERS`.
+        precisions: `"fp32"`, `"fp16"`, `"int8"`, `"dynamic"`; each format is written in those of
+            them that it has.
+        size: `(H, W)`, multiples of 32; None takes the model's own.
+        batch: Frames to a call.
+        output: `"labels"` or `"logits"`.
+        calibration: A dataset or a folder of images; int8 needs it, and the proof is then made
+            on frames from it (see `asap_tf.export.frames.export_frames`).
+        calibration_frames: Most frames to calibrate int8 on.
+
+    Returns:
+        What was written, `out/asap_<precision><ending>` each, with its metadata beside it.
+
+    Raises:
+        UsageError: for what cannot be done as asked; nothing is written.
+        AsapError: if a converter fails or an artefact is not proven; those that were are kept.
+
+    Example:
+        >>> export(Path("runs/camvid"), Path("export"), ["litert"], ["int8"], calibration=camvid)
+    """
+    if out.exists():
+        raise UsageError(f"{out}: already exists; remove it or choose another folder")
+    for option, value in (("--batch", batch), ("--calibration-frames", calibration_frames)):
+        if value < 1:
+            raise UsageError(f"{option} {value}: at least 1 is needed")
+    jobs = plan(formats, precisions)
+    int8 = any(job.precision == "int8" for job in jobs)
+    if int8 and calibration is None:
+        raise UsageError(
+            "int8 needs frames to calibrate on: give --calibration, a dataset or folder of images"
+        )
+    with _workshop(out) as workshop:
+        segmenter = load(model_file(model))
+        size = _network_size(size, segmenter)
+        calibrating, proving = export_frames(
+            calibration, segmenter.classes, size, calibration_frames if int8 else 0
+        )
+
+        from asap_tf.export.graph import deployed_graph
+
+        graph = deployed_graph(segmenter.network.model, size, batch, output)  # type: ignore
+        reference = _labels(segmenter, proving.images, "Keras")
+        artefacts, failures = [], []
+        progress = tqdm(jobs, "exporting", unit="artefact", disable=None)
+        for job in progress:
+            path = workshop / job.name
+            progress.set_postfix_str(job.name)
+            try:
+                metadata = _metadata(segmenter, graph, job)
+                job.writer.write(graph, job.precision, path, calibrating, metadata)
+                _describe(path, metadata)
+                labels = _labels(load(path), proving.images, job.name)
+                parity = compare(labels, reference, proving, segmenter.classes, job.precision)
+                if not parity.holds:
+                    raise AsapError(
+                        f"not written: {parity}, on {parity.source}; {parity.floor:.1%} are "
+                        f"needed for {job.precision}"
+                    )
+                _describe(path, {**metadata, "parity": parity.to_dict()})
+            except AsapError as error:
+                failures.append(f"{job.name}: {error}")
+            else:
+                artefacts.append(_published(path, out, job, parity))
+    if failures:
+        raise AsapError("; ".join(failures))
+    return artefacts
+
+
+@dataclass(frozen=True)
+class Job:
+    """One artefact to be written.
+
+    Attributes:
+        kind: A key of `WRITERS`.
+        precision: A key of `parity.FLOORS`.
+    """
+
+    kind: str
+    precision: str
+
+    @property
+    def name(self) -> str:
+        """Of the file or folder, its ending included."""
+        return f"asap_{self.precision}{WRITERS[self.kind][1]}"
+
+    @property
+    def writer(self) -> Any:
+        """The module that writes it."""
+        return importlib.import_module(WRITERS[self.kind][0])
+
+
+def plan(formats: Sequence[str], precisions: Sequence[str]) -> list[Job]:
+    """What to write: every format in those of the precisions that it has.
+
+    Raises:
+        UsageError: if there is nothing to write, or a format has none of the precisions.
+        AsapError: if a package is missing.
+    """
+    if not formats:
+        raise UsageError("no format: give one or more of --saved-model, --tflite, --onnx, ...")
+    jobs = []
+    for kind in dict.fromkeys(formats):
+        has = importlib.import_module(WRITERS[kind][0]).PRECISIONS
+        chosen = [
+            Job(kind, precision) for precision in dict.fromkeys(precisions) if precision in has
+        ]
+        if not chosen:
+            raise UsageError(f"{kind} comes in {', '.join(has)}, not in {', '.join(precisions)}")
+        jobs += chosen
+        for module, extra in PACKAGES.get(kind, ()):
+            require(module, extra)
+    return jobs
+
+
+@contextlib.contextmanager
+def _workshop(out: Path) -> Iterator[Path]:
+    """A folder beside `out` to work in, removed at the end."""
+    folder = out.with_name(f".{out.name}.{os.getpid()}")
+    try:
+        folder.mkdir(parents=True)
+    except OSError as error:
+        raise UsageError(f"{out}: cannot be written ({error.strerror})") from error
+    try:
+        yield folder
+    finally:
+        shutil.rmtree(folder, ignore_errors=True)
+
+
+def _network_size(size: tuple[int, int] | None, segmenter: Segmenter) -> tuple[int, int]:
+    chosen = size or segmenter.size
+    if chosen is None:
+        raise UsageError("the model takes frames of any size: give --size, such as 512x1024")
+    if any(side < STRIDE or side % STRIDE for side in chosen):
+        raise UsageError(
+            f"--size {chosen[0]}x{chosen[1]}: height and width must be multiples of {STRIDE}"
+        )
+    return chosen
+
+
+def _labels(segmenter: Segmenter, frames: np.ndarray, name: str) -> np.ndarray:
+    """Labels of frames at the network's size, one frame in memory at a time."""
+    shape = frames.shape[1:3]
+    each = tqdm(frames, f"labelling by {name}", unit="frame", disable=None, leave=False)
+    return np.concatenate([segmenter.network.labels(frame[np.newaxis], shape) for frame in each])
+
+
+def _metadata(segmenter: Segmenter, graph: DeployedGraph, job: Job) -> dict[str, Any]:
+    known = segmenter.metadata
+    packages = {module.partition(".")[0] for module, _ in PACKAGES.get(job.kind, ())}
+    return {
+        "format": job.kind,
+        "precision": job.precision,
+        "size": graph.size,
+        "batch": graph.batch,
+        "output": graph.output,
+        "input": "RGB frames 0..255, uint8, NHWC; normalised inside",
+        "classes": [asdict(c) for c in segmenter.classes],
+        "parameters": graph.model.count_params(),
+        "multiply_accumulates": graph.multiply_accumulates,
+        **{entry: known[entry] for entry in ("recipe", "scores", "step") if entry in known},
+        "versions": {
+            package: version(package.replace("_", "-"))
+            for package in ("asap_tf", "keras", "tensorflow", *sorted(packages))
+        },
+    }
+
+
+def _describe(path: Path, metadata: dict[str, Any]) -> None:
+    """Writes the metadata beside an artefact, or into its folder, with its checksums."""
+    entries = {**metadata, "files": checksums(path)}
+    sidecar(path).write_text(json.dumps(entries, indent=1), encoding="utf-8")
+
+
+def _published(path: Path, out: Path, job: Job, parity: Parity) -> Artefact:
+    """Moves an artefact to where it was asked for."""
+    note = str(delegation(path)) if job.kind == "litert" else ""
+    megabytes = sum(file.stat().st_size for file in artefact_files(path)) / 1e6
+    out.mkdir(exist_ok=True)
+    belongings = [path] if path.is_dir() else [sidecar(path), *artefact_files(path)]
+    for file in belongings:
+        os.replace(file, out / file.name)
+    return Artefact(out / path.name, megabytes, parity, note)

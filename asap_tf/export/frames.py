@@ -1,0 +1,126 @@
+"""The frames that an export is calibrated and proven on."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import cv2
+import numpy as np
+
+from asap_tf.data import open_dataset
+from asap_tf.data.dataset import Dataset, LabelClass, Pair
+from asap_tf.data.images import read_image
+from asap_tf.data.pipeline import pair_reader
+from asap_tf.errors import UsageError
+from asap_tf.prediction import IMAGE_SUFFIXES
+
+PARITY_FRAMES = 20
+"""Fewest frames that an artefact is held against the Keras model on."""
+
+
+@dataclass(frozen=True, eq=False)
+class Frames:
+    """Frames at the size of the network.
+
+    Attributes:
+        images: uint8 RGB `(N, H, W, 3)`.
+        truths: Train ids, uint8 `(N, H, W)`; None without masks of the model's own classes.
+        source: Where they are from, for people.
+    """
+
+    images: np.ndarray
+    truths: np.ndarray | None
+    source: str
+
+
+def export_frames(
+    root: Path | None, classes: Sequence[LabelClass], size: tuple[int, int], calibration: int
+) -> tuple[list[np.ndarray], Frames]:
+    """Frames to calibrate on, and others to prove the result on.
+
+    Args:
+        root: A dataset, whose training split calibrates and whose validation split proves; or a
+            folder of images, taken in turn for either. None renders Streets, to prove only.
+        classes: The model's.
+        size: `(H, W)` of the network.
+        calibration: Most frames to calibrate on; 0 for none.
+
+    Returns:
+        A list of uint8 `(H, W, 3)`, and at least `PARITY_FRAMES` frames.
+
+    Raises:
+        UsageError: if there are no or too few images.
+        AsapError: if one cannot be read.
+    """
+    if root is None:
+        return [], _streets(size)
+    if not root.is_dir():
+        raise UsageError(f"{root}: no such folder; --calibration takes a dataset or images")
+    try:
+        dataset = open_dataset(root)
+    except UsageError as not_a_dataset:
+        return _from_images(root, size, calibration, not_a_dataset)
+    return _from_dataset(dataset, classes, size, calibration)
+
+
+def _from_dataset(
+    dataset: Dataset, classes: Sequence[LabelClass], size: tuple[int, int], calibration: int
+) -> tuple[list[np.ndarray], Frames]:
+    where = f"validation split of {dataset.root}"
+    proving = _spread(_enough(dataset.pairs("val"), where), PARITY_FRAMES)
+    chosen = _spread(dataset.pairs("train"), calibration) if calibration else []
+    images = np.stack([_fit(read_image(pair.image), size) for pair in proving])
+    truths = None
+    if [c.name for c in classes] == [c.name for c in dataset.classes]:
+        truths = _truths(proving, dataset, size)
+    calibrating = [_fit(read_image(pair.image), size) for pair in chosen]
+    return calibrating, Frames(images, truths, f"{len(images)} frames of the {where}")
+
+
+def _from_images(
+    root: Path, size: tuple[int, int], calibration: int, not_a_dataset: UsageError
+) -> tuple[list[np.ndarray], Frames]:
+    files = sorted(f for f in root.iterdir() if f.suffix.lower() in IMAGE_SUFFIXES)
+    if not files:
+        raise UsageError(f"{not_a_dataset}; and there are no images directly in it")
+    proving = _spread(_enough(files, str(root)), PARITY_FRAMES)
+    others = [f for f in files if f not in proving] or files
+    chosen = _spread(others, calibration) if calibration else []
+    images = np.stack([_fit(read_image(file), size) for file in proving])
+    calibrating = [_fit(read_image(file), size) for file in chosen]
+    return calibrating, Frames(images, None, f"{len(images)} images of {root}")
+
+
+def _streets(size: tuple[int, int]) -> Frames:
+    from asap_tf.data.streets import render
+
+    images = np.stack([render(seed, *size).image for seed in range(PARITY_FRAMES)])
+    return Frames(images, None, f"{len(images)} rendered streets")
+
+
+def _truths(pairs: Sequence[Pair], dataset: Dataset, size: tuple[int, int]) -> np.ndarray:
+    read = pair_reader(dataset.encoding)
+    masks = [read(pair)[1] for pair in pairs]
+    nearest = cv2.INTER_NEAREST_EXACT
+    return np.stack([cv2.resize(m, size[::-1], interpolation=nearest) for m in masks])
+
+
+def _enough(items: Sequence, where: str) -> Sequence:
+    if len(items) < PARITY_FRAMES:
+        raise UsageError(
+            f"{where} has {len(items)} frames; {PARITY_FRAMES} are needed to prove the export on: "
+            "add some, or leave --calibration out to take rendered streets (not for int8)"
+        )
+    return items
+
+
+def _spread(items: Sequence, count: int) -> list:
+    """At most `count` items, evenly spread from first to last."""
+    places = np.linspace(0, len(items) - 1, min(count, len(items)))
+    return [items[round(place)] for place in places]
+
+
+def _fit(frame: np.ndarray, size: tuple[int, int]) -> np.ndarray:
+    return frame if frame.shape[:2] == size else cv2.resize(frame, size[::-1])

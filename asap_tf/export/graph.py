@@ -1,0 +1,123 @@
+"""The network as it is deployed: one frozen graph, from which every format is written."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+import keras
+from keras import layers, ops
+
+from asap_tf.export.rewrites import Rewrite, StandIns, fold_batch_norms, two_pass_norms
+from asap_tf.layers.blocks import Tensor
+from asap_tf.runtime.quiet import hushed
+
+if TYPE_CHECKING:
+    import tensorflow as tf
+
+EVERYWHERE = (fold_batch_norms, two_pass_norms)
+"""The rewrites that serve every runtime."""
+
+
+@dataclass(frozen=True)
+class DeployedGraph:
+    """A network without anything that only training needs, at one size and batch.
+
+    Attributes:
+        function: A frozen TensorFlow function, its weights constants: `frames`, uint8 RGB
+            `(batch, H, W, 3)`, to a list of one: `labels`, uint8 `(batch, H, W)`, or `logits`,
+            float32 `(batch, H, W, num_classes)`.
+        model: The trained model that it was made from.
+        size: `(H, W)`.
+        batch: Frames to a call.
+        output: `"labels"` or `"logits"`.
+    """
+
+    function: tf.types.experimental.ConcreteFunction
+    model: keras.Model
+    size: tuple[int, int]
+    batch: int
+    output: str
+
+    @property
+    def multiply_accumulates(self) -> int:
+        """Of convolutions and matrix products, for one frame."""
+        total = 0
+        for op in self.function.graph.get_operations():
+            if op.type not in ("Conv2D", "DepthwiseConv2dNative", "BatchMatMulV2", "MatMul"):
+                continue
+            kernel = op.inputs[1].shape
+            # Rows of a matrix, or positions and channels under a filter, that go into one output.
+            terms = kernel[:-1] if op.type == "Conv2D" else kernel[:2]
+            if "MatMul" in op.type:
+                terms = op.inputs[0].shape[-1:]
+            total += op.outputs[0].shape.num_elements() * terms.num_elements()
+        return total // self.batch
+
+
+def deployed_graph(
+    model: keras.Model,
+    size: tuple[int, int],
+    batch: int = 1,
+    output: str = "labels",
+    rewrites: Sequence[Rewrite] = EVERYWHERE,
+    dtype: str = "uint8",
+) -> DeployedGraph:
+    """Rewrites a trained network for deployment; exact but for the rounding of float32.
+
+    Args:
+        model: From frames to logits, as `ASAPNet` builds it; auxiliary heads are left out.
+        size: `(H, W)`, multiples of 32.
+        batch: Frames to a call.
+        output: `"labels"` puts the argmax into the graph.
+        rewrites: Applied in order.
+        dtype: Of the frames. A converter that quantises the input itself wants `"float32"`.
+
+    Example:
+        >>> graph = deployed_graph(ASAPNet(19), (512, 1024))
+        >>> labels = graph.function(tf.zeros((1, 512, 1024, 3), tf.uint8))[0]
+    """
+    import tensorflow as tf
+    from tensorflow.python.framework.convert_to_constants import (
+        convert_variables_to_constants_v2,
+    )
+
+    network = deployed_network(model, size, batch, rewrites)
+
+    def call(frames: Tensor) -> dict[str, Tensor]:
+        logits = network(ops.cast(frames, "float32"), training=False)
+        if output == "logits":
+            return {"logits": logits}
+        # TFLite and ONNX Runtime take the argmax in int32 without a detour over int64.
+        labels = tf.argmax(logits, axis=-1, output_type=tf.int32)
+        return {"labels": tf.cast(labels, tf.uint8)}
+
+    frames = tf.TensorSpec((batch, *size, 3), dtype, name="frames")
+    traced = tf.function(call, input_signature=[frames], autograph=False)
+    with hushed():
+        function = convert_variables_to_constants_v2(traced.get_concrete_function())
+    return DeployedGraph(function, model, size, batch, output)
+
+
+def deployed_network(
+    model: keras.Model, size: tuple[int, int], batch: int, rewrites: Sequence[Rewrite]
+) -> keras.Model:
+    """The Keras model that is frozen: float32 frames `(batch, *size, 3)` to logits."""
+    frames = keras.Input((*size, 3), batch_size=batch, name="frames")
+    inference = keras.Model(model.inputs[0], model.get_layer("logits").output)
+    stand_ins: StandIns = {}
+    for rewrite in rewrites:
+        stand_ins |= rewrite(inference, stand_ins)
+
+    def call(layer: layers.Layer, *args: Any, **kwargs: Any) -> Tensor:
+        if layer.name in stand_ins:
+            return stand_ins[layer.name](args[0])
+        return layer(*args, **kwargs)
+
+    # Layers are cloned, not shared: calling them again would add to the graph of `model`.
+    network = keras.models.clone_model(inference, frames, call_function=call)
+    for layer in network.layers:
+        if layer.weights and layer.name not in stand_ins:
+            layer.set_weights(inference.get_layer(layer.name).get_weights())
+    return network

@@ -1,0 +1,143 @@
+"""LiteRT (.tflite): float32, float16, int8 weights alone, and integers from end to end."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from asap_tf.errors import AsapError, first_line
+from asap_tf.export.graph import EVERYWHERE, DeployedGraph, deployed_graph
+from asap_tf.export.rewrites import depthwise_pooling, space_to_depth_stem
+from asap_tf.layers import FFDN
+from asap_tf.runtime.metadata import METADATA_NAME
+from asap_tf.runtime.quiet import hushed
+
+PRECISIONS = ("fp32", "fp16", "dynamic", "int8")
+
+REWRITES = (*EVERYWHERE, space_to_depth_stem, depthwise_pooling)
+
+
+def write(
+    graph: DeployedGraph,
+    precision: str,
+    path: Path,
+    calibration: Sequence[np.ndarray],
+    metadata: dict[str, Any],
+) -> None:
+    """Writes a `.tflite` file of built-in operators only.
+
+    Args:
+        graph: The deployed network; its model is rewritten once more, for XNNPACK.
+        precision: `"fp32"`, `"fp16"` (weights; computed in float32 where the processor has no
+            float16), `"dynamic"` (int8 weights, activations quantised as they come) or `"int8"`.
+        path: Ends in `.tflite`.
+        calibration: uint8 `(H, W, 3)` frames at the graph's size; for int8.
+        metadata: Embedded as the entry `asap_tf.json`.
+
+    Raises:
+        AsapError: if TensorFlow's converter fails.
+
+    In int8 the maps and all convolutions are integers. The statistics of FFDN's norms and the
+    products and softmax of the attention, where 8 bits would cost accuracy, are float32: some
+    hundred numbers, and the two passes over FFDN's map.
+    """
+    rewritten = deployed_graph(
+        graph.model,
+        graph.size,
+        graph.batch,
+        graph.output,
+        REWRITES,
+        "float32" if precision == "int8" else "uint8",
+    )
+    try:
+        with hushed():
+            content = _converted(rewritten, precision, calibration)
+    except Exception as error:
+        raise AsapError(f"TensorFlow cannot convert the graph: {first_line(error)}") from error
+    path.write_bytes(_finished(content, graph.output, metadata))
+
+
+def _converted(graph: DeployedGraph, precision: str, frames: Sequence[np.ndarray]) -> bytes:
+    import tensorflow as tf
+
+    converter = tf.lite.TFLiteConverter.from_concrete_functions([graph.function])
+    converter.target_spec.supported_ops = [tf.lite.OpsSet.TFLITE_BUILTINS]
+    if precision == "fp32":
+        return converter.convert()
+    converter.optimizations = [tf.lite.Optimize.DEFAULT]
+    if precision == "fp16":
+        converter.target_spec.supported_types = [tf.float16]
+    if precision != "int8":
+        return converter.convert()
+
+    from tensorflow.lite.python.convert import mlir_quantize
+
+    def batches() -> Iterator[list[np.ndarray]]:
+        for start in range(0, len(frames) - graph.batch + 1, graph.batch):
+            yield [np.stack(frames[start : start + graph.batch]).astype(np.float32)]
+        # Both ends of the range, so that the input's scale is 1 and its zero point 0.
+        yield [np.zeros((graph.batch, *graph.size, 3), np.float32)]
+        yield [np.full((graph.batch, *graph.size, 3), 255, np.float32)]
+
+    converter.representative_dataset = batches
+    # What QuantizationDebugger does, the public door to operators that stay float, without its
+    # second model.
+    converter._experimental_calibrate_only = True
+    calibrated = converter.convert()
+    return mlir_quantize(
+        calibrated,
+        input_data_type=tf.uint8,
+        denylisted_nodes=_stay_float(calibrated, graph),
+    )
+
+
+def _stay_float(calibrated: bytes, graph: DeployedGraph) -> list[str]:
+    """Names of the operators that int8 would harm."""
+    from tensorflow.lite.python import schema_py_generated as schema
+    from tensorflow.lite.tools import flatbuffer_utils
+
+    fusions = [f"/{layer.name}_" for layer in graph.model.layers if isinstance(layer, FFDN)]
+    integer_anyway = {schema.BuiltinOperator.CONV_2D, schema.BuiltinOperator.CONCATENATION}
+    products = {schema.BuiltinOperator.BATCH_MATMUL, schema.BuiltinOperator.SOFTMAX}
+    model = flatbuffer_utils.read_model_from_bytearray(bytearray(calibrated))
+    subgraph = model.subgraphs[0]
+    names = []
+    for operator in subgraph.operators:
+        code = model.operatorCodes[operator.opcodeIndex]
+        kind = max(code.builtinCode, code.deprecatedBuiltinCode)
+        name = subgraph.tensors[operator.outputs[0]].name.decode()
+        of_norms = kind not in integer_anyway and any(scope in name for scope in fusions)
+        if kind in products or of_norms:
+            names.append(name)
+    return names
+
+
+def _finished(content: bytes, output: str, metadata: dict[str, Any]) -> bytes:
+    """The model with its tensors named by the contract, a signature, and the metadata."""
+    from tensorflow.lite.python import schema_py_generated as schema
+    from tensorflow.lite.tools import flatbuffer_utils
+
+    model = flatbuffer_utils.read_model_from_bytearray(bytearray(content))
+    subgraph = model.subgraphs[0]
+    signature = schema.SignatureDefT()
+    signature.signatureKey = "serving_default"
+    signature.inputs, signature.outputs = [], []
+    for indices, name, maps in (
+        (subgraph.inputs, "frames", signature.inputs),
+        (subgraph.outputs, output, signature.outputs),
+    ):
+        tensor_map = schema.TensorMapT()
+        tensor_map.name, tensor_map.tensorIndex = name, indices[0]
+        subgraph.tensors[indices[0]].name = name
+        maps.append(tensor_map)
+    model.signatureDefs = [signature]
+    entry, buffer = schema.MetadataT(), schema.BufferT()
+    entry.name, entry.buffer = METADATA_NAME, len(model.buffers)
+    buffer.data = np.frombuffer(json.dumps(metadata).encode(), np.uint8)
+    model.metadata = [*(model.metadata or []), entry]
+    model.buffers.append(buffer)
+    return bytes(flatbuffer_utils.convert_object_to_bytearray(model))

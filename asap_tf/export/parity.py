@@ -1,0 +1,81 @@
+"""The proof that an artefact does what the Keras model does."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass
+from typing import Any
+
+import numpy as np
+
+from asap_tf.data.dataset import LabelClass
+from asap_tf.export.frames import Frames
+from asap_tf.metrics import Scores, confusion_matrix
+
+FLOORS = {"fp32": 0.999, "fp16": 0.995, "int8": 0.97, "dynamic": 0.97}
+"""Share of labels that must be the Keras model's, by precision."""
+
+
+@dataclass(frozen=True)
+class Parity:
+    """How far an artefact agrees with the Keras model it was made from.
+
+    Attributes:
+        frames: Number of frames compared, at the size of the network.
+        source: Where they are from.
+        agreement: Share of pixels with the same label, 0..1.
+        miou_difference: mIoU of the artefact less that of the Keras model on these frames, -1..1;
+            None without truth.
+        floor: The least agreement allowed.
+    """
+
+    frames: int
+    source: str
+    agreement: float
+    miou_difference: float | None
+    floor: float
+
+    @property
+    def holds(self) -> bool:
+        """Whether the agreement reaches the floor."""
+        return self.agreement >= self.floor
+
+    def __str__(self) -> str:
+        text = f"{self.agreement:.2%} of labels as in Keras"
+        if self.miou_difference is not None:
+            text += f", mIoU {100 * self.miou_difference:+.2f}"
+        return text
+
+    def to_dict(self) -> dict[str, Any]:
+        """For JSON."""
+        return asdict(self)
+
+
+def compare(
+    labels: np.ndarray,
+    reference: np.ndarray,
+    frames: Frames,
+    classes: Sequence[LabelClass],
+    precision: str,
+) -> Parity:
+    """Holds an artefact's labels against the Keras model's.
+
+    Args:
+        labels: The artefact's, uint8 `(N, H, W)`.
+        reference: The Keras model's, of the same frames.
+        frames: What both were given.
+        classes: In the order of their train ids.
+        precision: A key of `FLOORS`.
+    """
+    difference = None
+    if frames.truths is not None:
+        difference = _miou(labels, frames.truths, classes) - _miou(
+            reference, frames.truths, classes
+        )
+    agreement = float(np.mean(labels == reference))
+    return Parity(len(labels), frames.source, agreement, difference, FLOORS[precision])
+
+
+def _miou(labels: np.ndarray, truths: np.ndarray, classes: Sequence[LabelClass]) -> float:
+    matrix = confusion_matrix(truths, labels, len(classes))
+    return Scores.from_confusion(matrix, classes).miou

@@ -1,0 +1,45 @@
+"""SavedModel: for TensorFlow Serving, and any program that has TensorFlow but not asap-tf."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from asap_tf.export.graph import DeployedGraph
+from asap_tf.runtime.metadata import METADATA_NAME
+from asap_tf.runtime.quiet import hushed
+
+PRECISIONS = ("fp32",)
+
+
+def write(
+    graph: DeployedGraph,
+    precision: str,
+    path: Path,
+    calibration: Sequence[np.ndarray],
+    metadata: dict[str, Any],
+) -> None:
+    """Writes a SavedModel whose signature `serving_default` maps `frames` to the output.
+
+    Args:
+        graph: The deployed network.
+        precision: `"fp32"`.
+        path: The folder.
+        calibration: Not used.
+        metadata: Written into the folder as `asap_tf.json`.
+    """
+    import tensorflow as tf
+
+    def serve(frames: Any) -> dict[str, Any]:
+        return {graph.output: graph.function(frames)[0]}
+
+    frames = tf.TensorSpec((graph.batch, *graph.size, 3), tf.uint8, name="frames")
+    module = tf.Module()
+    module.serve = tf.function(serve, input_signature=[frames], autograph=False)
+    with hushed():
+        tf.saved_model.save(module, str(path), signatures={"serving_default": module.serve})
+    (path / METADATA_NAME).write_text(json.dumps(metadata, indent=1), encoding="utf-8")

@@ -1,0 +1,114 @@
+"""Files of Keras models that carry their classes, palette and input size."""
+
+from __future__ import annotations
+
+import json
+import zipfile
+from collections.abc import Sequence
+from dataclasses import asdict
+from importlib.metadata import version
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from asap_tf.data.dataset import LabelClass
+from asap_tf.errors import AsapError, UsageError, first_line
+from asap_tf.files import written_whole
+from asap_tf.runtime.metadata import METADATA_NAME
+from asap_tf.runtime.tensorflow import import_keras
+
+if TYPE_CHECKING:
+    import keras
+
+
+def model_file(path: str | Path) -> Path:
+    """The `.keras` file that a run folder or a file's path stands for.
+
+    Raises:
+        UsageError: if there is none.
+    """
+    path = Path(path)
+    if path.is_dir():
+        file = path / "model.keras"
+        if not file.exists():
+            raise UsageError(
+                f"{path}: no model.keras in it; a run folder gets one at its first validation"
+            )
+        return file
+    if not path.exists():
+        raise UsageError(f"{path}: no such model; give a run folder or a .keras file")
+    if path.suffix != ".keras":
+        raise UsageError(f"{path}: not a model; give a run folder or a .keras file")
+    return path
+
+
+def load_keras_model(path: str | Path) -> keras.Model:
+    """Opens the Keras model of a run folder or `.keras` file; nothing in the file is ever run.
+
+    Raises:
+        UsageError: if there is no such file.
+        AsapError: if it is damaged or of a foreign kind.
+    """
+    file = model_file(path)
+    _check_archive(file)
+    import_keras()
+    import keras
+
+    import asap_tf.layers  # noqa: F401  (registers what the file refers to)
+
+    try:
+        model = keras.models.load_model(file, compile=False, safe_mode=True)
+        if not isinstance(model, keras.Model):
+            raise TypeError(f"holds a {type(model).__name__}")
+        return model
+    except Exception as error:
+        raise AsapError(
+            f"{file}: cannot be opened as a Keras model: {first_line(error)}"
+        ) from error
+
+
+def _check_archive(file: Path) -> None:
+    """Holds a file against the checksums that its archive has of every member.
+
+    A damaged one never reaches the parsers behind Keras, which may crash on it.
+    """
+    try:
+        with zipfile.ZipFile(file) as archive:
+            broken = archive.testzip()
+    except Exception as error:
+        raise AsapError(
+            f"{file}: cannot be opened as a Keras model: damaged or another kind of file"
+        ) from error
+    if broken is not None:
+        raise AsapError(f"{file}: cannot be opened as a Keras model: {broken} in it is damaged")
+
+
+def save_model(
+    model: keras.Model,
+    path: Path,
+    classes: Sequence[LabelClass],
+    size: tuple[int, int] | None,
+    **metadata: Any,
+) -> None:
+    """Writes a `.keras` file that carries its classes, palette and input size.
+
+    The metadata is one more member of the archive, `asap_tf.json`, which Keras passes over. The
+    file appears whole or not at all.
+
+    Args:
+        model: Functional model from frames to logits.
+        path: Ends in `.keras`.
+        classes: In the order of their train ids.
+        size: `(H, W)` the network is to run at, or None for the frame's own.
+        **metadata: More entries, as JSON can hold them.
+    """
+    entries = {
+        "classes": [asdict(c) for c in classes],
+        "size": size,
+        "input": "RGB frames 0..255, NHWC; normalised inside",
+        "versions": {name: version(name) for name in ("asap-tf", "keras", "tensorflow")},
+        **metadata,
+    }
+    with written_whole(path) as aside:
+        model.save(aside)
+        with zipfile.ZipFile(aside, "a") as archive:
+            archive.writestr(METADATA_NAME, json.dumps(entries, indent=1))

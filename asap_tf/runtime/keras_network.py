@@ -1,0 +1,106 @@
+"""Keras models, at any size, on whichever backend Keras has."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import keras
+import numpy as np
+from keras import ops
+
+from asap_tf.errors import AsapError
+from asap_tf.runtime.keras_file import load_keras_model
+from asap_tf.runtime.metadata import read_metadata
+from asap_tf.runtime.tensorflow import set_threads
+
+
+class KerasNetwork:
+    """A Keras model from frames to logits; fulfils `asap_tf.runtime.Network`.
+
+    Attributes:
+        model: The Keras model. What is assigned to its weights counts from the next frame.
+
+    Example:
+        >>> segmenter = Segmenter(KerasNetwork(ASAPNet(19, (None, None, 3))), classes)
+    """
+
+    format = "keras"
+
+    def __init__(
+        self, model: keras.Model, runtime: str = "", metadata: dict[str, Any] | None = None
+    ):
+        height, width = model.input_shape[1:3]
+        self.model = model
+        self.size = None if None in (height, width) else (height, width)
+        self.num_classes = model.output_shape[-1]
+        self.runtime = runtime
+        self.metadata = metadata or {}
+        self._labels = compiled(self._labels_eager)
+        self._probabilities = compiled(self._probabilities_eager)
+
+    @classmethod
+    def open(cls, path: Path, threads: int | None = None) -> KerasNetwork:
+        """Opens a `.keras` file.
+
+        Args:
+            path: The file.
+            threads: For TensorFlow, and for the whole process; None for all cores.
+
+        Raises:
+            AsapError: if it is damaged or no segmentation network, or TensorFlow has started
+                already with another number of threads.
+        """
+        runtime = f"Keras {keras.__version__}, {_backend(threads)}"
+        model = load_keras_model(path)
+        if isinstance(model.output, dict):
+            model = keras.Model(model.inputs, model.get_layer("logits").output, name=model.name)
+        if len(model.output_shape) != 4 or model.input_shape[-1] != 3:
+            raise AsapError(
+                f"{path}: not a segmentation network: it maps {model.input_shape} to "
+                f"{model.output_shape}, wanted (N, H, W, 3) to (N, H, W, classes)"
+            )
+        dtypes = {layer.compute_dtype for layer in model.layers}
+        metadata = {
+            "precision": "fp32" if dtypes == {"float32"} else "mixed",
+            "parameters": model.count_params(),
+            **read_metadata(path),
+        }
+        return cls(model, runtime, metadata)
+
+    def labels(self, frames: np.ndarray, size: tuple[int, ...]) -> np.ndarray:
+        """Train ids: the argmax of logits that were resized bilinearly."""
+        return np.asarray(self._labels(ops.convert_to_tensor(frames, "float32"), *size))
+
+    def probabilities(self, frames: np.ndarray, size: tuple[int, ...]) -> np.ndarray:
+        """Softmax of logits that were resized bilinearly."""
+        return np.asarray(self._probabilities(ops.convert_to_tensor(frames, "float32"), *size))
+
+    def _logits(self, inputs: Any, height: Any, width: Any) -> Any:
+        logits = self.model(inputs, training=False)
+        if logits.shape[1:3] == (height, width):
+            return logits
+        return ops.image.resize(logits, (height, width), interpolation="bilinear")
+
+    def _labels_eager(self, inputs: Any, height: Any, width: Any) -> Any:
+        return ops.cast(ops.argmax(self._logits(inputs, height, width), axis=-1), "uint8")
+
+    def _probabilities_eager(self, inputs: Any, height: Any, width: Any) -> Any:
+        return ops.softmax(self._logits(inputs, height, width), axis=-1)
+
+
+def compiled(function: Any) -> Any:
+    """`function` as a TensorFlow graph where TensorFlow runs the show, unchanged elsewhere."""
+    if keras.backend.backend() != "tensorflow":
+        return function
+    import tensorflow as tf
+
+    return tf.function(function, autograph=False, reduce_retracing=True)
+
+
+def _backend(threads: int | None) -> str:
+    if keras.backend.backend() == "tensorflow":
+        return set_threads(threads)
+    if threads:
+        raise AsapError(f"threads cannot be set on Keras's {keras.backend.backend()} backend")
+    return f"{keras.backend.backend()} backend"

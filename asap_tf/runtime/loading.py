@@ -1,0 +1,125 @@
+"""Opens any artefact, by its kind."""
+
+from __future__ import annotations
+
+import importlib
+from pathlib import Path
+from typing import Any
+
+from asap_tf.errors import AsapError, UsageError, first_line
+from asap_tf.runtime.keras_file import model_file
+from asap_tf.runtime.metadata import classes_of, numbered_classes, read_sidecar
+from asap_tf.runtime.network import Network
+from asap_tf.runtime.segmenter import Segmenter
+from asap_tf.runtime.tensorflow import import_keras
+
+FORMATS = {
+    "keras": ("asap_tf.runtime.keras_network", "KerasNetwork"),
+    "saved_model": ("asap_tf.runtime.saved_model", "SavedModelNetwork"),
+    "litert": ("asap_tf.runtime.litert", "LiteRTNetwork"),
+    "onnx": ("asap_tf.runtime.onnx", "ONNXNetwork"),
+    "openvino": ("asap_tf.runtime.openvino", "OpenVINONetwork"),
+    "tensorrt": ("asap_tf.runtime.tensorrt", "TensorRTNetwork"),
+}
+"""Module and class of the network that opens each format."""
+
+_SUFFIXES = {
+    ".keras": "keras",
+    ".tflite": "litert",
+    ".onnx": "onnx",
+    ".xml": "openvino",
+    ".engine": "tensorrt",
+}
+
+
+def load(path: str | Path, threads: int | None = None) -> Segmenter:
+    """Opens a trained or exported model.
+
+    An exported file is held against the checksums beside it. One that has none is opened in a
+    process of its own first, so that a damaged file cannot take this process down.
+
+    Args:
+        path: A run folder, a `.keras` file, a SavedModel's folder (of TF-TRT too), or a
+            `.tflite`, `.onnx`, `.xml` (OpenVINO) or `.engine` (TensorRT) file.
+        threads: Processor threads to run it with, at least 1; None for all cores. TensorFlow,
+            for Keras models and SavedModels, takes them for the whole process and only before
+            it has run anything.
+
+    Returns:
+        The network with its classes, palette and input size.
+
+    Raises:
+        UsageError: if there is nothing of that kind at `path`.
+        AsapError: if the file is damaged or no segmentation network, or its runtime is not
+            installed.
+
+    Example:
+        >>> asap_tf.load("runs/camvid").classes[0].name
+        'sky'
+        >>> labels = asap_tf.load("export/asap_int8.tflite", threads=2).predict(frames)
+    """
+    if threads is not None and threads < 1:
+        raise UsageError(f"threads={threads}: at least 1 is needed, or None for all cores")
+    path = Path(path)
+    kind = format_of(path)
+    metadata: dict[str, Any] = {}
+    if kind == "keras":
+        # The archive's own checksums vouch for it.
+        path = model_file(path)
+    else:
+        metadata, vouched_for = read_sidecar(path)
+        if not vouched_for:
+            from asap_tf.runtime.probe import probe
+
+            probe(path)
+    network = open_network(path, kind, threads)
+    metadata = metadata or network.metadata
+    classes = classes_of(metadata) or numbered_classes(network.num_classes or 256)
+    size = metadata.get("size")
+    return Segmenter(network, classes, size and (size[0], size[1]), metadata)
+
+
+def format_of(path: str | Path) -> str:
+    """The format of the model at a path, by its name: a key of `FORMATS`.
+
+    Raises:
+        UsageError: if there is nothing there, or no model.
+
+    Example:
+        >>> format_of("export/asap_int8.tflite")
+        'litert'
+    """
+    path = Path(path)
+    if path.is_dir():
+        return "saved_model" if (path / "saved_model.pb").exists() else "keras"
+    wanted = f"a run folder, a SavedModel's folder, or a {', '.join(_SUFFIXES)} file"
+    if not path.exists():
+        raise UsageError(f"{path}: no such model; give {wanted}")
+    if path.suffix not in _SUFFIXES:
+        raise UsageError(f"{path}: not a model; give {wanted}")
+    return _SUFFIXES[path.suffix]
+
+
+def open_network(path: Path, kind: str, threads: int | None = None) -> Network:
+    """Opens an artefact in this process, whatever may be in it.
+
+    Args:
+        path: The file, or the SavedModel's folder.
+        kind: Its format, a key of `FORMATS`.
+        threads: As of `load`.
+
+    Raises:
+        AsapError: if it cannot be opened.
+    """
+    module, name = FORMATS[kind]
+    if kind == "keras":
+        import_keras()
+    try:
+        return getattr(importlib.import_module(module), name).open(path, threads)
+    except AsapError:
+        raise
+    except Exception as error:
+        raise AsapError(
+            f"{path}: damaged or another kind of file, cannot be opened as {kind}: "
+            f"{first_line(error)}"
+        ) from error

@@ -1,0 +1,90 @@
+"""OpenVINO: `.xml` files, with the `.bin` beside them, on the processor."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from asap_tf.errors import AsapError
+from asap_tf.extras import require
+from asap_tf.runtime.metadata import artefact_files, parse_metadata
+from asap_tf.runtime.network import (
+    FixedNetwork,
+    Signature,
+    Tensor,
+    available_cores,
+    signature_of,
+    thread_count,
+)
+
+METADATA_KEY = "asap_tf"
+"""Of the metadata in OpenVINO's runtime information."""
+
+
+class OpenVINONetwork(FixedNetwork):
+    """An exported network in OpenVINO."""
+
+    format = "openvino"
+
+    def __init__(self, model: Any, signature: Signature, runtime: str, metadata: dict[str, Any]):
+        super().__init__(signature, runtime, metadata)
+        self._request = model.create_infer_request()
+
+    @classmethod
+    def open(cls, path: Path, threads: int | None = None) -> OpenVINONetwork:
+        """Opens an `.xml` file.
+
+        Artefacts of precision fp32 are calculated in float32. For the others OpenVINO takes
+        bfloat16 where the processor has matrix units for it (AMX), float32 elsewhere.
+
+        Args:
+            path: The file.
+            threads: Processor threads; None for all cores.
+
+        Raises:
+            AsapError: if OpenVINO is not installed, or the file is no segmentation network.
+        """
+        openvino = require("openvino", "openvino")
+        for file in artefact_files(path):
+            if not file.exists():
+                raise AsapError(f"{file}: missing; OpenVINO's .xml and .bin belong together")
+        core = openvino.Core()
+        try:
+            model = core.read_model(path)
+        except RuntimeError as error:
+            # It tells first where in its source it is, and last what is the matter.
+            raise RuntimeError(str(error).strip().rpartition("\n")[2]) from error
+        takes, gives = map(_tensor, model.inputs), map(_tensor, model.outputs)
+        signature = signature_of(path, list(takes), list(gives))
+        metadata = {}
+        if model.has_rt_info(METADATA_KEY):
+            text = model.get_rt_info(METADATA_KEY).value
+            metadata = parse_metadata(text, f"{path}: {METADATA_KEY} in it")
+        threads = threads or available_cores()
+        options = {"PERFORMANCE_HINT": "LATENCY", "INFERENCE_NUM_THREADS": threads}
+        if metadata.get("precision") == "fp32" or not _has_amx():
+            # OpenVINO itself takes bfloat16 wherever there are instructions for it.
+            options["INFERENCE_PRECISION_HINT"] = "f32"
+        compiled = core.compile_model(model, "CPU", options)
+        dtype = compiled.get_property("INFERENCE_PRECISION_HINT").to_string()
+        version = openvino.__version__.split("-")[0]
+        runtime = f"OpenVINO {version}, CPU in {dtype}, {thread_count(threads)}"
+        return cls(compiled, signature, runtime, metadata)
+
+    def run(self, frames: np.ndarray) -> np.ndarray:
+        results = self._request.infer([frames], share_inputs=True)
+        return results[0]
+
+
+def _has_amx() -> bool:
+    cpuinfo = Path("/proc/cpuinfo")
+    return cpuinfo.exists() and "amx_bf16" in cpuinfo.read_text()
+
+
+def _tensor(port: Any) -> Tensor:
+    shape = [n.get_length() if n.is_static else "?" for n in port.get_partial_shape()]
+    dtype = port.get_element_type()
+    name = min(port.get_names(), default="")
+    return Tensor(name, {"u8": "uint8", "f32": "float32"}.get(dtype.to_string(), str(dtype)), shape)

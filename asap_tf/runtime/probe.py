@@ -1,0 +1,82 @@
+"""Opens an artefact that nothing vouches for in a process of its own.
+
+Runtimes trust their files: a damaged one can crash or hang the process that opens it.
+
+    python -m asap_tf.runtime.probe PATH
+"""
+
+from __future__ import annotations
+
+import signal
+import subprocess
+import sys
+from pathlib import Path
+
+import numpy as np
+
+from asap_tf.errors import AsapError, first_line
+
+LIMIT = 60.0
+"""Seconds that opening a model and labelling a frame may take."""
+
+
+def probe(path: Path, limit: float = LIMIT) -> None:
+    """Opens an artefact and labels one frame with it, in a child process.
+
+    Args:
+        path: Any artefact.
+        limit: Seconds until the child is killed.
+
+    Raises:
+        AsapError: if that fails, saying how: by an error, a crash, or by taking too long.
+    """
+    command = [sys.executable, "-m", "asap_tf.runtime.probe", str(path)]
+    try:
+        child = subprocess.run(
+            command,
+            stdin=subprocess.DEVNULL,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.DEVNULL,
+            text=True,
+            errors="replace",
+            timeout=limit,
+        )
+    except subprocess.TimeoutExpired as error:
+        raise AsapError(
+            f"{path}: damaged: opening it and labelling a frame timed out after {limit:.0f} s"
+        ) from error
+    if child.returncode < 0:
+        name = signal.Signals(-child.returncode).name
+        raise AsapError(
+            f"{path}: damaged: its runtime crashed on it (signal {-child.returncode}, {name})"
+        )
+    if child.returncode:
+        *_, message = ["", *child.stdout.strip().splitlines()]
+        raise AsapError(
+            message or f"{path}: cannot be opened: its runtime ended with {child.returncode}"
+        )
+
+
+def main(path: Path) -> int:
+    """Does in this process what `probe` wants; prints what is wrong, if anything is."""
+    from asap_tf.runtime.loading import format_of, open_network
+
+    if sys.platform != "win32":
+        import resource
+
+        resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
+    try:
+        network = open_network(path, format_of(path))
+        size = network.size or (64, 64)
+        network.labels(np.full((1, *size, 3), 127, np.uint8), size)
+    except AsapError as error:
+        print(error)
+        return 1
+    except Exception as error:
+        print(f"{path}: opens, but cannot run: {first_line(error)}")
+        return 1
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main(Path(sys.argv[1])))

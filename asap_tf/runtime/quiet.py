@@ -1,0 +1,24 @@
+"""Keeps what native libraries have to say off the terminal."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+from collections.abc import Iterator
+
+
+@contextlib.contextmanager
+def hushed() -> Iterator[None]:
+    """Keeps the chatter of native libraries off the terminal.
+
+    They log straight to the file descriptor, TensorFlow even before its log level takes effect:
+    turning that away for a time is the only way. Exceptions still surface.
+    """
+    terminal, nowhere = os.dup(2), os.open(os.devnull, os.O_WRONLY)
+    os.dup2(nowhere, 2)
+    try:
+        yield
+    finally:
+        os.dup2(terminal, 2)
+        os.close(terminal)
+        os.close(nowhere)

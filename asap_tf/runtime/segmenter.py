@@ -1,0 +1,125 @@
+"""A network with its classes, palette and input size: frames in, label maps out."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+import cv2
+import numpy as np
+
+from asap_tf.data.dataset import LabelClass
+from asap_tf.errors import AsapError, UsageError
+from asap_tf.runtime.network import Network
+from asap_tf.sizes import network_side
+
+
+class Segmenter:
+    """A network ready to label frames.
+
+    Attributes:
+        network: What runs, and by which runtime.
+        classes: In the order of their train ids.
+        size: `(H, W)` that frames are brought to for the network; None runs every frame at its
+            own size, rounded to multiples of 32.
+        metadata: What was written beside the weights: recipe, versions, scores.
+    """
+
+    def __init__(
+        self,
+        network: Network,
+        classes: Sequence[LabelClass],
+        size: tuple[int, int] | None = None,
+        metadata: dict[str, Any] | None = None,
+    ):
+        if network.num_classes not in (None, len(classes)):
+            raise UsageError(
+                f"the model tells {network.num_classes} classes apart, but {len(classes)} are named"
+            )
+        self.network = network
+        self.classes = tuple(classes)
+        self.size = network.size or size
+        self.metadata = metadata or {}
+
+    @property
+    def palette(self) -> np.ndarray:
+        """Colours by train id, uint8 `(num_classes, 3)`, RGB."""
+        return np.array([c.color for c in self.classes], np.uint8)
+
+    @property
+    def format(self) -> str:
+        """What kind of file it came from: `"keras"`, `"litert"`, `"onnx"` and so on."""
+        return self.network.format
+
+    @property
+    def precision(self) -> str:
+        """`"fp32"`, `"fp16"`, `"int8"` or `"dynamic"`; `"unknown"` where the file does not say."""
+        return self.metadata.get("precision", "unknown")
+
+    def predict(self, frames: np.ndarray) -> np.ndarray:
+        """Labels every pixel.
+
+        Args:
+            frames: RGB, uint8 `(N, H, W, 3)`, any H and W.
+
+        Returns:
+            Train ids, uint8 `(N, H, W)`, at the frames' own size.
+
+        Raises:
+            UsageError: if the frames have another shape or type.
+            AsapError: if the network gives labels beyond its classes.
+
+        Example:
+            >>> labels = asap_tf.load("runs/camvid").predict(frames)
+        """
+        frames = _checked(frames)
+        labels = self.network.labels(_resized(frames, self.size), frames.shape[1:3])
+        if self.network.num_classes is None and labels.max() >= len(self.classes):
+            raise AsapError(
+                f"the network gave label {labels.max()}, but {len(self.classes)} classes are "
+                "named: it is damaged, or its metadata belongs to another model"
+            )
+        return labels
+
+    def probabilities(self, frames: np.ndarray, size: tuple[int, int] | None = None) -> np.ndarray:
+        """Class probabilities, for averaging over scales and flips.
+
+        Args:
+            frames: RGB, uint8 `(N, H, W, 3)`.
+            size: `(H, W)`, multiples of 32, to run the network at instead of `self.size`.
+
+        Returns:
+            Softmax, float32 `(N, H, W, num_classes)`, at the frames' own size.
+
+        Raises:
+            UsageError: if the frames have another shape or type, or an exported network cannot
+                run at `size` or gives labels only.
+        """
+        frames, fixed = _checked(frames), self.network.size
+        if size and fixed and tuple(size) != fixed:
+            raise UsageError(
+                f"this model was exported for {fixed[0]}x{fixed[1]} and cannot run at "
+                f"{size[0]}x{size[1]}: leave --scales out, or take the Keras model it came from"
+            )
+        return self.network.probabilities(_resized(frames, size or self.size), frames.shape[1:3])
+
+
+def _checked(frames: Any) -> np.ndarray:
+    frames = np.asarray(frames)
+    shape = frames.shape
+    if len(shape) != 4 or shape[-1] != 3 or frames.dtype != np.uint8 or not frames.size:
+        raise UsageError(
+            f"frames must be uint8 RGB of shape (N, H, W, 3). Received: {frames.dtype} {shape}"
+        )
+    return frames
+
+
+def _resized(frames: np.ndarray, size: tuple[int, int] | None) -> np.ndarray:
+    """Frames at the network's size; at the nearest it can have where `size` is None."""
+    height, width = size or map(network_side, frames.shape[1:3])
+    if (height, width) == frames.shape[1:3]:
+        return frames
+    resized = np.empty((len(frames), height, width, 3), np.uint8)
+    for frame, target in zip(frames, resized, strict=True):
+        cv2.resize(frame, (width, height), dst=target)
+    return resized

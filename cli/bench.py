@@ -1,0 +1,163 @@
+"""`asap-tf bench`."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import click
+
+if TYPE_CHECKING:
+    import numpy as np
+
+SOURCE = "1024x2048"
+
+
+@click.command()
+@click.argument("artefacts", nargs=-1, type=click.Path(path_type=Path))
+@click.option("--size", help="HEIGHTxWIDTH of networks that run at any size. [their own]")
+@click.option("--source", help=f"HEIGHTxWIDTH of the frame to label. [{SOURCE}]")
+@click.option("--threads", type=click.IntRange(min=1), help="Processor threads. [all cores]")
+@click.option(
+    "--seconds",
+    type=float,
+    default=30.0,
+    show_default=True,
+    help="How long to measure; 100 runs of each are made in any case.",
+)
+@click.option(
+    "--json", "json_file", type=click.Path(path_type=Path), help="Write every timing here."
+)
+@click.option("--chart", type=click.Path(path_type=Path), help="Draw a chart into this .png file.")
+@click.option("--training", metavar="RECIPE", help="Time a training instead.")
+@click.option("--data", type=click.Path(path_type=Path), help="Folder of the training's dataset.")
+@click.option("--set", "overrides", multiple=True, metavar="KEY=VALUE", help="Change the recipe.")
+@click.pass_context
+def command(
+    context: click.Context,
+    artefacts: tuple[Path, ...],
+    size: str | None,
+    source: str | None,
+    threads: int | None,
+    seconds: float,
+    json_file: Path | None,
+    chart: Path | None,
+    training: str | None,
+    data: Path | None,
+    overrides: tuple[str, ...],
+) -> None:
+    """Time ARTEFACTS, trained or exported, in turn on the same frame; or a training.
+
+    The first is what the others are compared with. Ctrl-C ends it with what has been measured.
+
+    \b
+    asap-tf bench runs/camvid export/asap_fp32.tflite export/asap_int8.tflite --threads 2
+    asap-tf bench export/*.onnx --seconds 120 --json times.json --chart times.png
+    asap-tf bench --training camvid_resnet18 --data CamVid
+    """
+    import json
+    import math
+
+    from asap_tf.data.images import write_png
+    from asap_tf.errors import UsageError
+    from asap_tf.files import written_whole
+
+    if bool(artefacts) == bool(training):
+        raise UsageError("give ARTEFACTS to time, or --training RECIPE")
+    if not (seconds > 0 and math.isfinite(seconds)):
+        raise UsageError(f"--seconds {seconds:g}: want a number above 0")
+    if chart is not None and chart.suffix.lower() != ".png":
+        raise UsageError(f"--chart {chart}: want a file that ends in .png")
+    for file in filter(None, (json_file, chart)):
+        require_writable(file)
+
+    if training:
+        if size or source or threads:
+            raise UsageError("--size, --source and --threads are for artefacts, not --training")
+        report, picture, content, complete = bench_training(training, data, overrides, seconds)
+    else:
+        if data or overrides:
+            raise UsageError("--data and --set are for --training")
+        report, picture, content, complete = bench_artefacts(
+            artefacts, size, source or SOURCE, threads, seconds
+        )
+    click.echo(report)
+    if json_file is not None:
+        with written_whole(json_file) as aside:
+            aside.write_text(json.dumps(content, indent=1), encoding="utf-8")
+    if chart is not None:
+        write_png(chart, picture)
+    if not complete:
+        context.exit(130)
+
+
+Outcome = tuple[str, "np.ndarray", dict[str, Any], bool]
+"""Report, chart, content of the JSON file, and whether it was measured to the end."""
+
+
+def bench_artefacts(
+    artefacts: tuple[Path, ...], size: str | None, source: str, threads: int | None, seconds: float
+) -> Outcome:
+    """Times artefacts."""
+    from asap_tf.benchmark import report
+    from asap_tf.benchmark.inference import compare
+    from asap_tf.cli.data import parse_size
+
+    comparison = compare(
+        artefacts,
+        parse_size(size) if size else None,
+        parse_size(source, "--source"),
+        threads,
+        seconds,
+    )
+    return (
+        report.comparison_text(comparison),
+        report.comparison_chart(comparison),
+        report.comparison_dict(comparison),
+        comparison.complete,
+    )
+
+
+def bench_training(
+    recipe: str, data: Path | None, overrides: tuple[str, ...], seconds: float
+) -> Outcome:
+    """Times a training."""
+    from asap_tf.benchmark import training_report
+    from asap_tf.recipe import load_recipe
+    from asap_tf.runtime.tensorflow import import_keras
+    from asap_tf.training import check_data
+
+    if data is not None:
+        overrides = (*overrides, f"data.root={data.resolve()}")
+    settings = load_recipe(recipe, overrides)
+    checked = check_data(settings)
+
+    import_keras()
+    from asap_tf.benchmark.training import time_training
+
+    speed = time_training(settings, checked, seconds)
+    return (
+        training_report.training_text(speed),
+        training_report.training_chart(speed),
+        training_report.training_dict(speed),
+        speed.complete,
+    )
+
+
+def require_writable(file: Path) -> None:
+    """Finds out that a file cannot be written before anything is measured for it.
+
+    Raises:
+        UsageError: if it is a folder.
+        AsapError: if its folder is missing or read-only.
+    """
+    import tempfile
+
+    from asap_tf.errors import AsapError, UsageError
+
+    if file.is_dir():
+        raise UsageError(f"{file}: a folder; give the name of a file")
+    try:
+        tempfile.TemporaryFile(dir=file.parent).close()
+    except OSError as error:
+        raise AsapError(f"{file}: cannot be written ({error.strerror})") from error

@@ -1,0 +1,92 @@
+"""`asap-tf export`."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import click
+
+
+@click.command()
+@click.argument("model", type=click.Path(path_type=Path))
+@click.option("--out", type=click.Path(path_type=Path), required=True, help="A new folder.")
+@click.option("--saved-model", is_flag=True, help="TensorFlow SavedModel (fp32).")
+@click.option("--tflite", is_flag=True, help="LiteRT (fp32, fp16, int8, dynamic).")
+@click.option("--onnx", is_flag=True, help="ONNX (fp32, fp16, int8 as Q/DQ).")
+@click.option("--openvino", is_flag=True, help="OpenVINO (fp32, fp16, int8).")
+@click.option("--trt", is_flag=True, help="NVIDIA GPUs: TF-TRT or TensorRT (fp32, fp16, int8).")
+@click.option(
+    "--trt-engine",
+    type=click.Choice(["tf-trt", "tensorrt"]),
+    help="Insist on one; else TF-TRT where this TensorFlow has it.",
+)
+@click.option("--bundle", is_flag=True, help="For --trt on another machine: a folder to run there.")
+@click.option(
+    "--precision",
+    "precisions",
+    multiple=True,
+    type=click.Choice(["fp32", "fp16", "int8", "dynamic"]),
+    default=("fp32",),
+    show_default=True,
+    help="Repeat for more. int8 needs --calibration; dynamic has int8 weights alone.",
+)
+@click.option("--size", metavar="HxW", help="Of the network. [the model's own]")
+@click.option("--batch", default=1, show_default=True, help="Frames to a call.")
+@click.option(
+    "--output", type=click.Choice(["labels", "logits"]), default="labels", show_default=True
+)
+@click.option(
+    "--calibration",
+    type=click.Path(path_type=Path),
+    help="Dataset or folder of images, to calibrate int8 and prove the result on.",
+)
+@click.option("--calibration-frames", default=100, show_default=True, help="At most.")
+def command(
+    model: Path,
+    out: Path,
+    saved_model: bool,
+    tflite: bool,
+    onnx: bool,
+    openvino: bool,
+    trt: bool,
+    trt_engine: str | None,
+    bundle: bool,
+    precisions: tuple[str, ...],
+    size: str | None,
+    batch: int,
+    output: str,
+    calibration: Path | None,
+    calibration_frames: int,
+) -> None:
+    """Export MODEL, a run folder or .keras file, for other runtimes.
+
+    Every artefact takes uint8 RGB frames and gives label maps, and is held against the Keras model
+    on real frames before it gets its name.
+
+    \b
+    asap-tf export runs/camvid --out export --tflite --precision fp32 --precision int8 \\
+        --calibration CamVid
+    asap-tf export runs/camvid --out export --onnx --openvino --size 512x1024
+    asap-tf export runs/camvid --out bundle --trt --bundle --calibration CamVid
+    """
+    from asap_tf.cli.data import parse_size
+    from asap_tf.export.exporter import export
+
+    chosen = {"saved_model": saved_model, "litert": tflite, "onnx": onnx, "openvino": openvino}
+    formats = [name for name, asked in chosen.items() if asked]
+    artefacts = export(
+        model,
+        out,
+        formats,
+        precisions,
+        size=parse_size(size) if size else None,
+        batch=batch,
+        output=output,
+        calibration=calibration,
+        calibration_frames=calibration_frames,
+    )
+    click.echo(f"held against the Keras model on {artefacts[0].parity.source}")
+    for artefact in artefacts:
+        click.echo(f"{artefact.path}  {artefact.megabytes:.1f} MB  {artefact.parity}")
+        if artefact.note:
+            click.echo(f"    {artefact.note}")

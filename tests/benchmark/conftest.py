@@ -1,0 +1,51 @@
+from __future__ import annotations
+
+import pytest
+
+from asap_tf.runtime import FixedNetwork, Segmenter
+from asap_tf.runtime.metadata import numbered_classes
+from asap_tf.runtime.network import Signature
+
+
+class StubNetwork(FixedNetwork):
+    """Labels each pixel by its red channel, and remembers the sizes of its frames."""
+
+    format = "litert"
+
+    def __init__(self, size=(32, 64), batch=1):
+        super().__init__(Signature(batch, size, None), "Stub 1.0, 1 thread")
+        self.seen = []
+
+    def run(self, frames):
+        self.seen.append(frames.shape)
+        return frames[..., 0] // 16
+
+
+@pytest.fixture
+def segmenter():
+    metadata = {"precision": "int8", "parameters": 1_500_000, "parity": {"agreement": 0.991}}
+    return Segmenter(StubNetwork(), numbered_classes(16), metadata=metadata)
+
+
+@pytest.fixture
+def any_size():
+    """A segmenter that runs at any size and prefers none."""
+    network = StubNetwork()
+    network.size = None
+    return Segmenter(network, numbered_classes(16))
+
+
+@pytest.fixture
+def several_frames():
+    """A segmenter made for batches of two."""
+    return Segmenter(StubNetwork(batch=2), numbered_classes(16))
+
+
+@pytest.fixture(scope="session")
+def source_folder(tmp_path_factory):
+    """A folder with a source frame of 64 x 128."""
+    from asap_tf.benchmark.artefact import write_source
+
+    folder = tmp_path_factory.mktemp("source")
+    write_source(folder, (64, 128))
+    return folder

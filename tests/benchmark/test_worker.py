@@ -1,0 +1,46 @@
+from __future__ import annotations
+
+import os
+import signal
+
+import pytest
+
+from asap_tf.benchmark.artefact import ROWS, Job
+from asap_tf.benchmark.worker import Worker
+from asap_tf.errors import AsapError, UsageError
+
+
+def test_life_and_death_of_a_process(trained_model, source_folder):
+    with Worker(Job(trained_model, source_folder, threads=1)) as worker:
+        assert worker.facts.format == "keras" and worker.facts.size == (64, 128)
+        assert "1 thread" in worker.facts.runtime
+        assert worker.facts.file_bytes == trained_model.stat().st_size
+        seconds = worker.turn()
+        assert tuple(seconds) == ROWS and all(0 < t < 60 for t in seconds.values())
+        # TensorFlow alone takes more than this.
+        assert worker.peak_memory > 200_000_000
+
+        process = worker._process
+        os.kill(process.pid, signal.SIGINT)  # Ctrl-C is for the parent
+        worker.turn()
+        os.kill(process.pid, signal.SIGKILL)
+        with pytest.raises(AsapError, match=r"model.keras: its process crashed \(SIGKILL\)"):
+            worker.turn()
+    assert not process.is_alive()
+
+
+def test_errors_reach_the_parent(tmp_path, source_folder):
+    with pytest.raises(UsageError, match="none.onnx: no such model"):
+        Worker(Job(tmp_path / "none.onnx", source_folder))
+    (tmp_path / "bad.onnx").write_bytes(b"no model")
+    (tmp_path / "bad.onnx.json").write_text('{"files": {"bad.onnx": "0"}}')
+    with pytest.raises(AsapError, match="bad.onnx: damaged") as caught:
+        Worker(Job(tmp_path / "bad.onnx", source_folder))
+    assert caught.value.exit_code == 1
+
+
+def test_ctrl_c_works_as_before_afterwards(tmp_path, source_folder):
+    handler = signal.getsignal(signal.SIGINT)
+    with pytest.raises(UsageError):
+        Worker(Job(tmp_path / "none.onnx", source_folder))
+    assert signal.getsignal(signal.SIGINT) is handler

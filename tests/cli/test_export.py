@@ -1,0 +1,43 @@
+from __future__ import annotations
+
+import numpy as np
+from PIL import Image
+
+
+def test_an_artefact_is_taken_where_a_model_is(asap, trained_model, streets_root, tmp_path):
+    result = asap(
+        *("export", trained_model, "--out", tmp_path / "out", "--tflite"),
+        *("--calibration", streets_root),
+    )
+    assert result.code == 0, result.err
+    first, line, note = result.out.splitlines()
+    assert first.startswith("held against the Keras model on 20 frames of the validation split")
+    artefact = tmp_path / "out" / "asap_fp32.tflite"
+    assert line.startswith(f"{artefact}  46.") and "% of labels as in Keras, mIoU " in line
+    assert note.strip().startswith("1 XNNPACK partition")
+
+    frame = next(streets_root.glob("leftImg8bit/val/streets/*.png"))
+    labels = {}
+    for model in (trained_model, artefact):
+        out = tmp_path / model.stem
+        assert asap("predict", model, frame, "--out", out, "--mode", "ids").code == 0
+        labels[model] = np.asarray(Image.open(out / frame.name))
+    assert np.mean(labels[trained_model] == labels[artefact]) > 0.999
+
+
+def test_mistakes(asap, trained_model, model, tmp_path):
+    out = tmp_path / "out"
+    for args, message in [
+        ([trained_model, "--out", out], "no format"),
+        ([trained_model, "--tflite"], "--out"),
+        ([tmp_path / "none", "--out", out, "--tflite"], "no such model"),
+        ([trained_model, "--out", out, "--tflite", "--precision", "fp8"], "fp8"),
+        ([trained_model, "--out", out, "--tflite", "--size", "wide"], "--size wide: want"),
+        ([trained_model, "--out", out, "--tflite", "--size", "100x128"], "multiples of 32"),
+        ([trained_model, "--out", out, "--tflite", "--precision", "int8"], "--calibration"),
+        ([trained_model, "--out", out, "--tflite", "--calibration", tmp_path], "no images"),
+        ([trained_model, "--out", tmp_path, "--tflite"], "already exists"),
+    ]:
+        result = asap("export", *args)
+        assert (result.code, message in result.err) == (2, True), result.err
+    assert not out.exists()

@@ -1,0 +1,26 @@
+from __future__ import annotations
+
+import numpy as np
+import pytest
+
+
+@pytest.fixture(scope="session")
+def model(trained_model):
+    from asap_tf.runtime import load_keras_model
+
+    return load_keras_model(trained_model)
+
+
+@pytest.fixture(scope="session")
+def frames(streets_root) -> np.ndarray:
+    """The training frames, uint8 `(8, 64, 128, 3)`."""
+    from asap_tf import open_dataset
+    from asap_tf.data.images import read_image
+
+    return np.stack([read_image(pair.image) for pair in open_dataset(streets_root).pairs("train")])
+
+
+@pytest.fixture(scope="session")
+def logits(model, frames) -> np.ndarray:
+    """The Keras model's own answer to `frames`."""
+    return np.asarray(model(frames.astype("float32"), training=False))

@@ -1,0 +1,119 @@
+from __future__ import annotations
+
+import json
+
+import numpy as np
+import pytest
+
+from asap_tf import load
+from asap_tf.errors import AsapError, UsageError
+from asap_tf.export import litert
+from asap_tf.export.exporter import export, plan
+
+
+@pytest.fixture(scope="module")
+def exported(trained_model, streets_root, tmp_path_factory):
+    out = tmp_path_factory.mktemp("export") / "out"
+    precisions = ("fp32", "int8")
+    return out, export(
+        trained_model, out, ["saved_model", "litert"], precisions, calibration=streets_root
+    )
+
+
+def test_artefacts_have_their_names_and_nothing_else_is_left(exported):
+    out, artefacts = exported
+    assert [a.path for a in artefacts] == [
+        out / "asap_fp32_saved_model",
+        out / "asap_fp32.tflite",
+        out / "asap_int8.tflite",
+    ]
+    assert {file.name for file in out.iterdir()} == {
+        "asap_fp32_saved_model",
+        "asap_fp32.tflite",
+        "asap_fp32.tflite.json",
+        "asap_int8.tflite",
+        "asap_int8.tflite.json",
+    }
+    assert [file.name for file in out.parent.iterdir()] == ["out"]
+
+
+def test_metadata_tells_what_it_is_and_how_it_was_proven(exported):
+    out, artefacts = exported
+    entries = json.loads((out / "asap_int8.tflite.json").read_text())
+    assert (entries["format"], entries["precision"]) == ("litert", "int8")
+    assert (entries["size"], entries["batch"], entries["output"]) == ([64, 128], 1, "labels")
+    assert entries["classes"][0]["name"] == "road" and len(entries["classes"]) == 19
+    assert entries["versions"].keys() == {"asap_tf", "keras", "tensorflow", "ai_edge_litert"}
+    assert entries["parity"]["frames"] == 20
+    assert entries["parity"]["agreement"] == artefacts[2].parity.agreement >= 0.97
+    assert abs(entries["parity"]["miou_difference"]) < 0.05
+    assert entries["files"].keys() == {"asap_int8.tflite"}
+
+
+def test_the_proof_is_right(exported, trained_model, streets_root):
+    from asap_tf import open_dataset
+    from asap_tf.data.images import read_image
+
+    keras, artefact = load(trained_model), load(exported[0] / "asap_int8.tflite")
+    frames = [read_image(pair.image) for pair in open_dataset(streets_root).pairs("val")]
+    equal = [keras.predict(f[np.newaxis]) == artefact.predict(f[np.newaxis]) for f in frames]
+    assert np.mean(equal) == pytest.approx(exported[1][2].parity.agreement)
+
+
+def test_one_that_fails_its_proof_is_not_written(trained_model, tmp_path, monkeypatch):
+    good = litert.write
+
+    def write(graph, precision, path, calibration, metadata):
+        good(graph, precision, path, calibration, metadata)
+        if precision == "fp16":
+            import keras
+
+            other = keras.models.clone_model(graph.model)
+            from asap_tf.export.graph import deployed_graph
+
+            good(deployed_graph(other, graph.size), precision, path, calibration, metadata)
+
+    monkeypatch.setattr(litert, "write", write)
+    with pytest.raises(AsapError, match=r"asap_fp16.tflite: not written: .*99.5% are needed"):
+        export(trained_model, tmp_path / "out", ["litert"], ["fp16", "fp32"])
+    assert {f.name for f in (tmp_path / "out").iterdir()} == {
+        "asap_fp32.tflite",
+        "asap_fp32.tflite.json",
+    }
+    assert [f.name for f in tmp_path.iterdir()] == ["out"]
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        ({"formats": []}, "no format"),
+        ({"formats": ["saved_model"], "precisions": ["int8"]}, "saved_model comes in fp32, not in"),
+        ({"precisions": ["int8"]}, "int8 needs frames to calibrate on"),
+        ({"size": (100, 128)}, "--size 100x128: height and width must be multiples of 32"),
+        ({"batch": 0}, "--batch 0: at least 1"),
+        ({"calibration_frames": 0}, "--calibration-frames 0: at least 1"),
+    ],
+)
+def test_what_cannot_be_done_is_refused(trained_model, tmp_path, options, message):
+    with pytest.raises(UsageError, match=message):
+        export(trained_model, tmp_path / "out", **{"formats": ["litert"], **options})
+    assert not list(tmp_path.iterdir())
+
+
+def test_a_folder_that_exists_is_left_alone(trained_model, tmp_path):
+    (tmp_path / "kept").write_text("mine")
+    with pytest.raises(UsageError, match="already exists; remove it or choose another folder"):
+        export(trained_model, tmp_path, ["litert"])
+    assert (tmp_path / "kept").read_text() == "mine"
+
+
+def test_a_folder_that_cannot_be_made(trained_model, tmp_path):
+    (tmp_path / "file").touch()
+    with pytest.raises(UsageError, match="cannot be written"):
+        export(trained_model, tmp_path / "file" / "out", ["litert"])
+
+
+def test_a_missing_package_is_named_before_any_work(tmp_path, monkeypatch):
+    monkeypatch.setitem(__import__("sys").modules, "ai_edge_litert", None)
+    with pytest.raises(AsapError, match=r"pip install 'asap-tf\[litert\]'"):
+        plan(["litert"], ["fp32"])

@@ -1,0 +1,67 @@
+from __future__ import annotations
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from asap_tf import open_dataset
+from asap_tf.data.images import read_image, read_pair
+from asap_tf.data.streets import render
+from asap_tf.errors import UsageError
+from asap_tf.export.frames import export_frames
+
+
+def images(folder, count):
+    folder.mkdir()
+    for i in range(count):
+        Image.fromarray(np.full((48, 64, 3), i, np.uint8)).save(folder / f"{i:03}.png")
+    return folder
+
+
+def test_a_dataset_calibrates_on_training_and_proves_on_validation(streets_root):
+    dataset = open_dataset(streets_root)
+    calibrating, proving = export_frames(streets_root, dataset.classes, (64, 128), 4)
+    first, last = dataset.pairs("train")[0], dataset.pairs("train")[-1]
+    assert len(calibrating) == 4
+    np.testing.assert_array_equal(calibrating[0], read_image(first.image))
+    np.testing.assert_array_equal(calibrating[-1], read_image(last.image))
+    image, truth = read_pair(dataset.pairs("val")[0], dataset.encoding)
+    np.testing.assert_array_equal(proving.images[0], image)
+    np.testing.assert_array_equal(proving.truths[0], truth)
+    assert proving.source == f"20 frames of the validation split of {streets_root}"
+
+
+def test_other_classes_have_no_truth(streets_root):
+    classes = open_dataset(streets_root).classes[:5]
+    _, proving = export_frames(streets_root, classes, (32, 64), 0)
+    assert proving.truths is None
+    assert proving.images.shape == (20, 32, 64, 3)
+
+
+def test_images_are_calibrated_on_and_proven_apart(tmp_path):
+    calibrating, proving = export_frames(images(tmp_path / "a", 30), [], (48, 64), 100)
+    shown = {int(frame[0, 0, 0]) for frame in proving.images}
+    assert len(shown) == 20 and {0, 29} <= shown
+    assert {int(frame[0, 0, 0]) for frame in calibrating} == set(range(30)) - shown
+    assert proving.truths is None
+
+
+def test_streets_stand_in():
+    calibrating, proving = export_frames(None, [], (64, 128), 0)
+    assert calibrating == []
+    assert proving.source == "20 rendered streets"
+    np.testing.assert_array_equal(proving.images[3], render(3, 64, 128).image)
+
+
+@pytest.mark.parametrize(
+    ("count", "message"),
+    [(0, "there are no images directly in it"), (19, "has 19 frames; 20 are needed")],
+)
+def test_too_few_images(tmp_path, count, message):
+    with pytest.raises(UsageError, match=message):
+        export_frames(images(tmp_path / "a", count), [], (64, 128), 1)
+
+
+def test_no_such_folder(tmp_path):
+    with pytest.raises(UsageError, match="no such folder; --calibration takes a dataset"):
+        export_frames(tmp_path / "missing", [], (64, 128), 1)

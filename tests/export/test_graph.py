@@ -1,0 +1,75 @@
+from __future__ import annotations
+
+import numpy as np
+import pytest
+import tensorflow as tf
+
+from asap_tf import ASAPNet
+from asap_tf.export.graph import deployed_graph
+
+
+def run(graph, frames):
+    return np.asarray(graph.function(tf.constant(frames))[0])
+
+
+def test_logits_are_the_models(model, frames, logits):
+    graph = deployed_graph(model, (64, 128), batch=2, output="logits")
+    np.testing.assert_allclose(run(graph, frames[:2]), logits[:2], atol=1e-4)
+
+
+def test_labels_are_the_argmax_in_the_graph(model, frames, logits):
+    labels = run(deployed_graph(model, (64, 128)), frames[:1])
+    assert labels.dtype == np.uint8
+    np.testing.assert_array_equal(labels, logits[:1].argmax(-1))
+
+
+def test_nothing_is_left_of_training(model):
+    graph = deployed_graph(model, (64, 128))
+    kinds = {op.type for op in graph.function.graph.get_operations()}
+    assert not kinds & {"VarHandleOp", "ReadVariableOp", "FusedBatchNormV3", "BroadcastTo"}
+    scopes = [op.name for op in graph.function.graph.get_operations()]
+    assert not any("_bn" in scope or "aux" in scope for scope in scopes)
+
+
+def test_auxiliary_heads_are_left_out(frames):
+    model = ASAPNet(5, (None, None, 3), aux_heads=True)
+    graph = deployed_graph(model, (64, 128), output="logits")
+    expected = model(frames[:1].astype("float32"))["logits"]
+    np.testing.assert_allclose(run(graph, frames[:1]), expected, atol=1e-4)
+
+
+def test_the_model_is_not_touched(model, frames, logits):
+    before = [len(layer._inbound_nodes) for layer in model.layers]
+    for _ in range(2):
+        deployed_graph(model, (64, 128))
+    assert [len(layer._inbound_nodes) for layer in model.layers] == before
+    np.testing.assert_array_equal(model(frames[:1].astype("float32")), logits[:1])
+
+
+@pytest.mark.parametrize(
+    ("fusion", "attention"),
+    [("general", "horizontal"), ("ln", "full"), ("in", "none"), ("none", "vertical")],
+)
+def test_every_variant_of_the_network_is_rewritten_exactly(fusion, attention, frames):
+    model = ASAPNet(5, (64, 128, 3), fusion=fusion, attention=attention)
+    rng = np.random.default_rng(0)
+    for variable in model.variables:
+        if "moving" in variable.path or "gamma" in variable.path or "beta" in variable.path:
+            variable.assign(rng.uniform(0.5, 1.5, variable.shape))
+    graph = deployed_graph(model, (64, 128), output="logits")
+    expected = np.asarray(model(frames[:1].astype("float32")))
+    np.testing.assert_allclose(run(graph, frames[:1]), expected, atol=1e-4 * abs(expected).max())
+
+
+def test_multiply_accumulates_as_tensorflow_counts_them(model):
+    graph = deployed_graph(model, (64, 128), batch=2)
+    options = tf.compat.v1.profiler.ProfileOptionBuilder.float_operation()
+    options["output"] = "none"
+    with tf.Graph().as_default() as copy:
+        tf.graph_util.import_graph_def(graph.function.graph.as_graph_def(), name="")
+        node = tf.compat.v1.profiler.profile(copy, cmd="op", options=options)
+    total = 0
+    while node.children:
+        (node,) = node.children
+        total += node.float_ops if node.name in ("Conv2D", "BatchMatMulV2") else 0
+    assert graph.multiply_accumulates == total / 2 / 2 > 2e8

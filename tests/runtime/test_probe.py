@@ -1,0 +1,72 @@
+from __future__ import annotations
+
+import pytest
+
+import asap_tf
+from asap_tf.errors import AsapError
+from asap_tf.runtime.probe import probe
+
+RUNTIME = "import os, sys, time\ndef Interpreter(*args, **options): {}\n"
+
+
+@pytest.fixture
+def runtime(tmp_path, monkeypatch):
+    """Puts a runtime that does as it is told in LiteRT's place, in child processes."""
+
+    def install(code: str) -> None:
+        package = tmp_path / "fake" / "ai_edge_litert"
+        package.mkdir(parents=True)
+        (package / "__init__.py").touch()
+        (package / "interpreter.py").write_text(RUNTIME.format(code))
+        monkeypatch.setenv("PYTHONPATH", str(package.parent))
+
+    return install
+
+
+@pytest.mark.parametrize(
+    ("code", "message"),
+    [
+        ("os.kill(os.getpid(), 11)", r"damaged: its runtime crashed on it \(signal 11, SIGSEGV\)"),
+        ("os.abort()", r"its runtime crashed on it \(signal 6, SIGABRT\)"),
+        ("time.sleep(60)", "opening it and labelling a frame timed out after 2 s"),
+        ("os._exit(7)", "cannot be opened: its runtime ended with 7"),
+        ("raise ValueError('no\\nnonsense')", "cannot be opened as litert: no$"),
+        ("raise MemoryError", "cannot be opened as litert: MemoryError$"),
+        ("raise ModuleNotFoundError('x', name='x')", "cannot be opened as litert: x$"),
+    ],
+)
+def test_whatever_a_runtime_does_to_the_child_is_an_error_here(copied, runtime, code, message):
+    path = copied("labels.tflite", described=False)
+    runtime(code)
+    with pytest.raises(AsapError, match=f"labels.tflite: .*{message}") as raised:
+        probe(path, limit=2 if "sleep" in code else 60)
+    assert "\n" not in str(raised.value)
+
+
+def test_a_sound_file_passes(copied):
+    probe(copied("labels.tflite", described=False))
+    probe(copied("logits.xml", described=False))
+
+
+def test_load_probes_what_nothing_vouches_for(copied, runtime):
+    path, vouched_for = copied("labels.tflite", described=False), copied("logits.tflite")
+    runtime("os.abort()")
+    with pytest.raises(AsapError, match="crashed"):
+        asap_tf.load(path)
+    asap_tf.load(vouched_for)
+
+
+def test_foreign_models_say_what_they_take_and_give(tmp_path):
+    import onnx
+    from onnx import TensorProto, helper
+
+    takes = helper.make_tensor_value_info("data", TensorProto.FLOAT, ["N", 3, 8, 8])
+    gives = helper.make_tensor_value_info("prob", TensorProto.FLOAT, ["N", 3, 8, 8])
+    graph = helper.make_graph([helper.make_node("Relu", ["data"], ["prob"])], "g", [takes], [gives])
+    path = tmp_path / "foreign.onnx"
+    model = helper.make_model(graph, opset_imports=[helper.make_opsetid("", 17)], ir_version=8)
+    onnx.save(model, path)
+    with pytest.raises(
+        AsapError, match=r"foreign.onnx: not a seg.* takes data float32 \(\?, 3, 8, 8\) and gives"
+    ):
+        asap_tf.load(path)

@@ -1,0 +1,112 @@
+from __future__ import annotations
+
+import subprocess
+import sys
+
+import cv2
+import numpy as np
+import pytest
+
+import asap_tf
+from asap_tf.data.dataset import LabelClass
+from asap_tf.errors import AsapError, UsageError
+from asap_tf.runtime import Segmenter
+
+CLASSES = tuple(LabelClass(f"c{i}", (10 * i, 0, 255), "things", i) for i in range(3))
+
+
+class FakeNetwork:
+    """Labels by brightness; remembers what it was given."""
+
+    format, runtime, metadata = "keras", "by hand", {}
+
+    def __init__(self, size=None, num_classes=3):
+        self.size, self.num_classes = size, num_classes
+
+    def labels(self, frames, size):
+        self.frames = frames
+        return np.stack([cv2.resize(frame, size[::-1])[..., 0] // 86 for frame in frames])
+
+    def probabilities(self, frames, size):
+        self.frames = frames
+        return np.eye(3, dtype=np.float32)[self.labels(frames, size)]
+
+
+def frames(*shape):
+    return np.random.default_rng(0).integers(0, 256, (*shape, 3)).astype("uint8")
+
+
+def test_frames_are_brought_to_the_size_wanted():
+    x = frames(2, 90, 130)
+    network = FakeNetwork()
+    labels = Segmenter(network, CLASSES, (64, 128)).predict(x)
+    np.testing.assert_array_equal(network.frames, [cv2.resize(f, (128, 64)) for f in x])
+    assert labels.dtype == np.uint8 and labels.shape == (2, 90, 130)
+
+
+def test_without_a_size_the_network_runs_at_the_nearest_multiple_of_32():
+    network = FakeNetwork()
+    Segmenter(network, CLASSES).predict(frames(1, 90, 130))
+    assert network.frames.shape == (1, 96, 128, 3)
+    x = frames(1, 96, 128)
+    Segmenter(network, CLASSES).predict(x)
+    np.testing.assert_array_equal(network.frames, x)
+
+
+def test_a_network_of_one_size_has_the_last_word():
+    network = FakeNetwork((32, 64))
+    segmenter = Segmenter(network, CLASSES, (96, 96))
+    assert segmenter.size == (32, 64)
+    segmenter.probabilities(frames(1, 90, 130), (32, 64))
+    assert network.frames.shape == (1, 32, 64, 3)
+    with pytest.raises(UsageError, match="exported for 32x64 and cannot run at 64x64: leave"):
+        segmenter.probabilities(frames(1, 90, 130), (64, 64))
+
+
+def test_probabilities_at_another_size():
+    network = FakeNetwork()
+    probabilities = Segmenter(network, CLASSES).probabilities(frames(1, 64, 96), (32, 32))
+    assert network.frames.shape == (1, 32, 32, 3) and probabilities.shape == (1, 64, 96, 3)
+
+
+def test_palette_and_precision():
+    segmenter = Segmenter(FakeNetwork(), CLASSES, metadata={"precision": "int8"})
+    np.testing.assert_array_equal(segmenter.palette, [(0, 0, 255), (10, 0, 255), (20, 0, 255)])
+    assert (segmenter.precision, segmenter.format) == ("int8", "keras")
+
+
+@pytest.mark.parametrize(
+    "bad",
+    [
+        np.zeros((4, 4, 3), "uint8"),
+        np.zeros((1, 4, 4, 3)),
+        np.zeros((1, 4, 4, 1), "uint8"),
+        np.zeros((0, 4, 4, 3), "uint8"),
+        "frames",
+    ],
+)
+def test_refuses_frames(bad):
+    for method in ("predict", "probabilities"):
+        with pytest.raises(UsageError, match="frames must be uint8 RGB"):
+            getattr(Segmenter(FakeNetwork(), CLASSES), method)(bad)
+
+
+def test_refuses_another_number_of_classes():
+    with pytest.raises(UsageError, match="3 classes apart, but 2 are named"):
+        Segmenter(FakeNetwork(), CLASSES[:2])
+
+
+def test_labels_beyond_the_classes_are_an_error():
+    segmenter = Segmenter(FakeNetwork(num_classes=None), CLASSES[:2])
+    dark = np.full((1, 32, 32, 3), 100, np.uint8)
+    assert segmenter.predict(dark).max() == 1
+    with pytest.raises(AsapError, match="gave label 2, but 2 classes are named"):
+        segmenter.predict(dark + 100)
+
+
+def test_import_registers_without_loading_keras():
+    code = "import sys, asap_tf; sys.exit('keras' in sys.modules or 'tensorflow' in sys.modules)"
+    assert subprocess.run([sys.executable, "-c", code]).returncode == 0
+    with pytest.raises(AttributeError, match="no attribute 'nothing'"):
+        asap_tf.nothing  # noqa: B018
+    assert set(asap_tf.__all__) <= set(dir(asap_tf))
