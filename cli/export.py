@@ -70,10 +70,16 @@ def command(
     asap-tf export runs/camvid --out bundle --trt --bundle --calibration CamVid
     """
     from asap_tf.cli.data import parse_size
-    from asap_tf.export.exporter import export
+    from asap_tf.export.exporter import BUNDLE, export
 
     chosen = {"saved_model": saved_model, "litert": tflite, "onnx": onnx, "openvino": openvino}
     formats = [name for name, asked in chosen.items() if asked]
+    if (trt or trt_engine) and not bundle:
+        from asap_tf.export.gpu_probe import tensorrt_choice
+
+        choice = tensorrt_choice(trt_engine)
+        click.echo(choice.reason)
+        formats.append(choice.engine.replace("-", "_"))
     artefacts = export(
         model,
         out,
@@ -84,9 +90,13 @@ def command(
         output=output,
         calibration=calibration,
         calibration_frames=calibration_frames,
+        bundle=bundle,
     )
     click.echo(f"held against the Keras model on {artefacts[0].parity.source}")
     for artefact in artefacts:
         click.echo(f"{artefact.path}  {artefact.megabytes:.1f} MB  {artefact.parity}")
         if artefact.note:
             click.echo(f"    {artefact.note}")
+    if bundle:
+        click.echo((out / BUNDLE / "operators.md").read_text(encoding="utf-8"))
+        click.echo(f"{out / BUNDLE}  take it to a machine with a GPU: python3 build_and_time.py")

@@ -155,18 +155,23 @@ def file_bytes(path: Path, kind: str) -> int:
     return sum(file.stat().st_size for file in artefact_files(path))
 
 
-def write_source(folder: Path, size: tuple[int, int]) -> None:
+def write_source(folder: Path, size: tuple[int, int]) -> dict[str, int]:
     """Renders the street that every artefact labels, as a JPEG and a PNG.
 
     Args:
         folder: Gets `source.jpg` and `source.png`.
         size: `(H, W)`.
+
+    Returns:
+        The sizes of the files in bytes, of `"jpeg"` and `"png"`.
     """
     from asap_tf.data.streets import render
 
     picture = Image.fromarray(render(0, *size).image)
-    picture.save(folder / "source.jpg", quality=JPEG_QUALITY)
-    picture.save(folder / "source.png")
+    jpeg, png = folder / "source.jpg", folder / "source.png"
+    picture.save(jpeg, quality=JPEG_QUALITY)
+    picture.save(png)
+    return {"jpeg": jpeg.stat().st_size, "png": png.stat().st_size}
 
 
 def peak_memory() -> int:

@@ -14,7 +14,7 @@ from tqdm import tqdm
 
 from asap_tf.benchmark.artefact import ROWS, Facts, Job, write_source
 from asap_tf.benchmark.machine import Machine, this_machine
-from asap_tf.benchmark.rounds import MIN_ROUNDS, WarmUp, measure, warm_up
+from asap_tf.benchmark.rounds import MIN_ROUNDS, Rounds, WarmUp, measure, warm_up
 from asap_tf.benchmark.worker import Worker
 from asap_tf.errors import AsapError, UsageError
 from asap_tf.runtime import format_of
@@ -113,40 +113,34 @@ def compare(
     for path in paths:
         format_of(path)
     machine = this_machine()
-    try:
-        with contextlib.ExitStack() as stack:
-            folder = Path(stack.enter_context(tempfile.TemporaryDirectory()))
-            bar = stack.enter_context(
-                tqdm(total=MIN_ROUNDS, unit="round", desc="rendering", disable=None, leave=False)
-            )
-            write_source(folder, source)
-            workers: list[Worker] = []
-            for path in paths:
-                bar.set_description(f"opening {path.name}")
-                job = Job(path, folder, size, threads)
-                worker = stack.enter_context(Worker(job))
-                workers.append(worker)
-                if worker.facts.format == "keras" and ", GPU, " in worker.facts.runtime:
-                    twin = Worker(dataclasses.replace(job, xla=True))
-                    workers.append(stack.enter_context(twin))
-            warm_ups = []
-            for worker in workers:
-                bar.set_description(f"warming up {worker.job.path.name}")
-                warm_ups.append(warm_up(worker))
+    rounds: Rounds = []
+    with contextlib.suppress(KeyboardInterrupt), contextlib.ExitStack() as stack:
+        folder = Path(stack.enter_context(tempfile.TemporaryDirectory()))
+        bar = stack.enter_context(
+            tqdm(total=MIN_ROUNDS, unit="round", desc="rendering", disable=None, leave=False)
+        )
+        source_bytes = write_source(folder, source)
+        workers: list[Worker] = []
+        for path in paths:
+            bar.set_description(f"opening {path.name}")
+            job = Job(path, folder, size, threads)
+            worker = stack.enter_context(Worker(job))
+            workers.append(worker)
+            if worker.facts.format == "keras" and ", GPU, " in worker.facts.runtime:
+                twin = Worker(dataclasses.replace(job, xla=True))
+                workers.append(stack.enter_context(twin))
+        warm_ups = []
+        for worker in workers:
+            bar.set_description(f"warming up {worker.job.path.name}")
+            warm_ups.append(warm_up(worker))
 
-            def show(done: int, total: int) -> None:
-                bar.total = total
-                bar.update(done - bar.n)
+        def show(done: int, total: int) -> None:
+            bar.total = total
+            bar.update(done - bar.n)
 
-            bar.set_description("measuring")
-            bar.reset()
-            rounds = measure(workers, seconds, show)
-            source_bytes = {
-                kind: (folder / f"source.{suffix}").stat().st_size
-                for kind, suffix in (("jpeg", "jpg"), ("png", "png"))
-            }
-    except KeyboardInterrupt:
-        rounds = []
+        bar.set_description("measuring")
+        bar.reset()
+        rounds = measure(workers, seconds, show)
     if not rounds:
         raise Stopped("stopped before the first round was finished; nothing was measured")
     names = short_names([worker.job for worker in workers])
@@ -175,7 +169,9 @@ def short_names(jobs: Sequence[Job]) -> list[str]:
     seen: Counter[str] = Counter()
     names = []
     for job in jobs:
-        name = job.path.name if paths_by_name[job.path.name] == 1 else str(job.path)
+        name = job.path.name
+        if not name or paths_by_name[name] > 1:
+            name = str(job.path)
         name += ", XLA" if job.xla else ""
         seen[name] += 1
         names.append(name if seen[name] == 1 else f"{name} ({seen[name]})")

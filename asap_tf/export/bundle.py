@@ -13,7 +13,6 @@ from asap_tf.errors import AsapError
 from asap_tf.export import build_and_time
 from asap_tf.export.converters import onnx_refusals
 from asap_tf.export.parity import FLOORS
-from asap_tf.export.tensorrt import prepared
 from asap_tf.runtime import engine
 
 README = """# TensorRT engines of an ASAP network
@@ -50,8 +49,9 @@ def write_bundle(
 
     Args:
         folder: Made if it is not there.
-        onnx_files: Exported graphs by precision: `"fp32"` and `"fp16"`, and `"int8"` if it was
-            calibrated. The engines are built in these precisions.
+        onnx_files: By precision, graphs that `asap_tf.export.onnx` wrote `for_tensorrt`: `"fp32"`
+            and `"fp16"`, and `"int8"` if there were frames to calibrate it. The engines are built
+            in these precisions.
         frames: uint8 RGB `(N, H, W, 3)` at the network's size.
         labels: The Keras model's for them, uint8 `(N, H, W)`.
         metadata: Of the export; `size`, `batch` and `output` are used.
@@ -66,9 +66,8 @@ def write_bundle(
     names = {}
     for precision, file in onnx_files.items():
         names[precision] = f"asap_{precision}.onnx"
-        target = folder / names[precision]
-        target.write_bytes(prepared(file))
-        if refusals := onnx_refusals(target):
+        shutil.copy(file, folder / names[precision])
+        if refusals := onnx_refusals(file):
             listed = ", ".join(f"{kind} ({why})" for kind, why in sorted(refusals))
             raise AsapError(f"{file.name}: TensorRT does not take {listed}")
     np.savez_compressed(folder / "frames.npz", frames=frames, labels=labels)

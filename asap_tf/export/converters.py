@@ -57,8 +57,8 @@ def report(graph: DeployedGraph, onnx_file: Path | None = None) -> str:
     Example:
         >>> print(report(graph, Path("bundle/asap_fp32.onnx")))
     """
-    text = _tf_trt_report(graph)
-    return f"{text}\n\n{_onnx_report(onnx_file)}" if onnx_file else text
+    text = tf_trt_report(graph)
+    return f"{text}\n\n{onnx_report(onnx_file)}" if onnx_file else text
 
 
 def segmentation(graph: tf.Graph, minimum: int = MINIMUM_SEGMENT) -> Segmentation:
@@ -171,7 +171,8 @@ def _tf_trt_refusal(operation: Any) -> str | None:
     return None
 
 
-def _tf_trt_report(graph: DeployedGraph) -> str:
+def tf_trt_report(graph: DeployedGraph) -> str:
+    """The half of `report` on TF-TRT."""
     rewritten = tf_trt_graph(graph).function.graph
     found, plain = segmentation(rewritten), segmentation(graph.function.graph)
     operations = _variable(rewritten)
@@ -216,7 +217,8 @@ def onnx_refusals(file: Path, known: frozenset[str] = ONNX_8) -> Counter[tuple[s
     return Counter((node.op_type, why) for node, why in _onnx_nodes(file, known) if why)
 
 
-def _onnx_report(file: Path) -> str:
+def onnx_report(file: Path) -> str:
+    """The half of `report` on TensorRT's ONNX parser."""
     kinds = Counter(node.op_type for node, _ in _onnx_nodes(file, ONNX_8))
     verdicts = []
     for known in (ONNX_8, ONNX_10):

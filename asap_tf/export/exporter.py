@@ -39,6 +39,9 @@ WRITERS = {
 }
 """Module that writes each format, and how its artefacts' names end."""
 
+BUNDLE = "tensorrt_bundle"
+"""Name of the folder for a machine with a GPU."""
+
 PACKAGES = {
     "litert": [("ai_edge_litert", "litert")],
     "onnx": [("onnx", "onnx"), ("tf2onnx", "onnx"), ("onnxruntime", "onnx")],
@@ -74,6 +77,7 @@ def export(
     output: str = "labels",
     calibration: Path | None = None,
     calibration_frames: int = 100,
+    bundle: bool = False,
 ) -> list[Artefact]:
     """Exports a trained model, each artefact proven against it on real frames.
 
@@ -89,6 +93,8 @@ def export(
         calibration: A dataset or a folder of images; int8 needs it, and the proof is then made
             on frames from it (see `asap_tf.export.frames.export_frames`).
         calibration_frames: Most frames to calibrate int8 on.
+        bundle: Adds `out/tensorrt_bundle`, a folder that builds and times TensorRT engines on
+            another machine, and the ONNX files that it is made of (in int8 too, if calibrated).
 
     Returns:
         What was written, `out/asap_<precision><ending>` each, with its metadata beside it.
@@ -105,7 +111,10 @@ def export(
     for option, value in (("--batch", batch), ("--calibration-frames", calibration_frames)):
         if value < 1:
             raise UsageError(f"{option} {value}: at least 1 is needed")
-    jobs = plan(formats, precisions)
+    jobs = plan(formats, precisions) if formats or not bundle else []
+    if bundle:
+        bundled = plan(["onnx"], ["fp32", "fp16", *(["int8"] if calibration else [])])
+        jobs += [job for job in bundled if job not in jobs]
     int8 = any(job.precision == "int8" for job in jobs)
     if int8 and calibration is None:
         raise UsageError(
@@ -142,9 +151,18 @@ def export(
             except AsapError as error:
                 failures.append(f"{job.name}: {error}")
             else:
-                artefacts.append(_published(path, out, job, parity))
-    if failures:
-        raise AsapError("; ".join(failures))
+                artefacts.append(_published(path, out, job, graph, parity))
+        if failures:
+            raise AsapError("\n".join(failures))
+        if bundle:
+            from asap_tf.export.bundle import write_bundle
+            from asap_tf.export.converters import report
+
+            graphs = {job.precision: out / job.name for job in bundled}
+            write_bundle(workshop / BUNDLE, graphs, proving.images, reference, metadata)
+            operators = report(graph, graphs["fp32"])
+            (workshop / BUNDLE / "operators.md").write_text(operators, encoding="utf-8")
+            os.replace(workshop / BUNDLE, out / BUNDLE)
     return artefacts
 
 
@@ -253,9 +271,15 @@ def _describe(path: Path, metadata: dict[str, Any]) -> None:
     sidecar(path).write_text(json.dumps(entries, indent=1), encoding="utf-8")
 
 
-def _published(path: Path, out: Path, job: Job, parity: Parity) -> Artefact:
+def _published(path: Path, out: Path, job: Job, graph: DeployedGraph, parity: Parity) -> Artefact:
     """Moves an artefact to where it was asked for."""
-    note = str(delegation(path)) if job.kind == "litert" else ""
+    note = ""
+    if job.kind == "litert":
+        note = str(delegation(path))
+    elif job.kind in ("tf_trt", "tensorrt"):
+        from asap_tf.export.converters import report
+
+        note = report(graph)
     megabytes = sum(file.stat().st_size for file in artefact_files(path)) / 1e6
     out.mkdir(exist_ok=True)
     belongings = [path] if path.is_dir() else [sidecar(path), *artefact_files(path)]

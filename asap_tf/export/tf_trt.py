@@ -19,6 +19,7 @@ from asap_tf.export.rewrites import StandIns
 from asap_tf.layers import SimplePyramid
 from asap_tf.layers.blocks import Tensor, Upsample
 from asap_tf.runtime.metadata import METADATA_NAME
+from asap_tf.runtime.quiet import hushed
 
 PRECISIONS = ("fp32", "fp16", "int8")
 
@@ -48,7 +49,8 @@ def write(
         plain = Path(folder) / "saved_model"
         saved_model.write(tf_trt_graph(graph), "fp32", plain, (), metadata)
         try:
-            _convert(plain, path, precision, _batches(graph, calibration))
+            with hushed():
+                _convert(plain, path, precision, _batches(graph, calibration))
         except AsapError:
             raise
         except Exception as error:

@@ -19,6 +19,9 @@ from asap_tf.errors import AsapError, first_line
 LIMIT = 60.0
 """Seconds that opening a model and labelling a frame may take."""
 
+MEMORY = 8 * 2**30
+"""Bytes that it may take: a damaged length asks for any amount."""
+
 
 def probe(path: Path, limit: float = LIMIT) -> None:
     """Opens an artefact and labels one frame with it, in a child process.
@@ -61,10 +64,7 @@ def main(path: Path) -> int:
     """Does in this process what `probe` wants; prints what is wrong, if anything is."""
     from asap_tf.runtime.loading import format_of, open_network
 
-    if sys.platform != "win32":
-        import resource
-
-        resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
+    _limit_resources()
     try:
         network = open_network(path, format_of(path))
         size = network.size or (64, 64)
@@ -76,6 +76,17 @@ def main(path: Path) -> int:
         print(f"{path}: opens, but cannot run: {first_line(error)}")
         return 1
     return 0
+
+
+def _limit_resources() -> None:
+    """No core file, and no more memory than `MEMORY`."""
+    if sys.platform == "win32":
+        return
+    import resource
+
+    resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
+    # Not RLIMIT_AS: CUDA reserves far more addresses than it ever uses.
+    resource.setrlimit(resource.RLIMIT_DATA, (MEMORY, MEMORY))
 
 
 if __name__ == "__main__":

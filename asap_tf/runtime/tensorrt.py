@@ -42,8 +42,8 @@ class TensorRTNetwork(FixedNetwork):
         try:
             cuda = Cuda()
             engine = Engine(trt, cuda, path.read_bytes())
-            takes = [Tensor(*tensor) for tensor in engine.inputs]
-            gives = [Tensor(*tensor) for tensor in engine.outputs]
+            takes = [_tensor(*tensor) for tensor in engine.inputs]
+            gives = [_tensor(*tensor) for tensor in engine.outputs]
             signature = signature_of(path, takes, gives)
             engine.prepare()
         except Failure as failure:
@@ -55,3 +55,7 @@ class TensorRTNetwork(FixedNetwork):
             return self._engine.run(frames)
         except Failure as failure:
             raise AsapError(str(failure)) from failure
+
+
+def _tensor(name: str, dtype: str, shape: tuple[int, ...]) -> Tensor:
+    return Tensor(name, dtype, [length if length > 0 else None for length in shape])

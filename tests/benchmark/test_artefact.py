@@ -128,11 +128,15 @@ def test_file_bytes_counts_all_files_but_not_the_metadata(tmp_path):
 
 
 def test_source_is_the_same_street_each_time(tmp_path, source_folder):
-    write_source(tmp_path, (64, 128))
+    sizes = write_source(tmp_path, (64, 128))
     street = render(0, 64, 128).image
     np.testing.assert_array_equal(np.asarray(Image.open(tmp_path / "source.png")), street)
     for name in ("source.png", "source.jpg"):
         assert (tmp_path / name).read_bytes() == (source_folder / name).read_bytes()
+    assert sizes == {
+        "jpeg": (tmp_path / "source.jpg").stat().st_size,
+        "png": (tmp_path / "source.png").stat().st_size,
+    }
     with Image.open(tmp_path / "source.jpg") as image:
         assert image.format == "JPEG" and image.size == (128, 64)
 

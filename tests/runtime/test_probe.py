@@ -1,9 +1,15 @@
 from __future__ import annotations
 
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
 import pytest
 
 import asap_tf
 from asap_tf.errors import AsapError
+from asap_tf.runtime.metadata import artefact_files, sidecar
 from asap_tf.runtime.probe import probe
 
 RUNTIME = "import os, sys, time\ndef Interpreter(*args, **options): {}\n"
@@ -70,3 +76,19 @@ def test_foreign_models_say_what_they_take_and_give(tmp_path):
         AsapError, match=r"foreign.onnx: not a seg.* takes data float32 \(\?, 3, 8, 8\) and gives"
     ):
         asap_tf.load(path)
+
+
+def test_damaged_artefacts(exported, tmp_path):
+    """The benchmark in short."""
+    script = Path(__file__).parents[2] / "benchmarks" / "damaged_artefacts.py"
+    for name in ("labels.tflite", "labels.onnx", "labels.xml"):
+        for file in (*artefact_files(exported / name), sidecar(exported / name)):
+            shutil.copy(file, tmp_path)
+    command = [sys.executable, script, tmp_path, "--count", "12"]
+    done = subprocess.run(command, capture_output=True, text=True)
+    assert done.returncode == 0, done.stdout
+    rows = [line.strip("| ").split(" | ") for line in done.stdout.splitlines()[2:8]]
+    assert len({row[0] for row in rows}) == 3
+    for _, metadata, clear, *others in rows:
+        assert sum(map(int, [clear, *others])) == 2
+        assert metadata == "none" or clear == "2"

@@ -119,7 +119,7 @@ def test_validation_and_model_file_use_the_averages(trainer, tiny_recipe, tmp_pa
     deployed = np.array(t.deployed.get_layer("backbone_conv1").kernel)
     np.testing.assert_allclose(deployed, (first + last) / 2, atol=1e-6)
     assert np.abs(deployed - last).max() > 1e-5
-    saved = asap_tf.load(t.run.path).model.get_layer("backbone_conv1").kernel
+    saved = asap_tf.load(t.run.path).network.model.get_layer("backbone_conv1").kernel
     np.testing.assert_array_equal(saved, deployed)
 
 
