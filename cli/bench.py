@@ -30,7 +30,11 @@ SOURCE = "1024x2048"
 )
 @click.option("--chart", type=click.Path(path_type=Path), help="Draw a chart into this .png file.")
 @click.option("--training", metavar="RECIPE", help="Time a training instead.")
-@click.option("--data", type=click.Path(path_type=Path), help="Folder of the training's dataset.")
+@click.option(
+    "--data",
+    type=click.Path(path_type=Path),
+    help="Dataset to score ARTEFACTS on as well, or to train on.",
+)
 @click.option("--set", "overrides", multiple=True, metavar="KEY=VALUE", help="Change the recipe.")
 @click.pass_context
 def command(
@@ -52,7 +56,7 @@ def command(
 
     \b
     asap-tf bench runs/camvid export/asap_fp32.tflite export/asap_int8.tflite --threads 2
-    asap-tf bench export/*.onnx --seconds 120 --json times.json --chart times.png
+    asap-tf bench runs/camvid export/*.onnx --data CamVid --json times.json --chart times.png
     asap-tf bench --training camvid_resnet18 --data CamVid
     """
     import json
@@ -76,10 +80,10 @@ def command(
             raise UsageError("--size, --source and --threads are for artefacts, not --training")
         report, picture, content, complete = bench_training(training, data, overrides, seconds)
     else:
-        if data or overrides:
-            raise UsageError("--data and --set are for --training")
+        if overrides:
+            raise UsageError("--set is for --training")
         report, picture, content, complete = bench_artefacts(
-            artefacts, size, source or SOURCE, threads, seconds
+            artefacts, size, source or SOURCE, threads, seconds, data
         )
     click.echo(report)
     if json_file is not None:
@@ -96,13 +100,25 @@ Outcome = tuple[str, "np.ndarray", dict[str, Any], bool]
 
 
 def bench_artefacts(
-    artefacts: tuple[Path, ...], size: str | None, source: str, threads: int | None, seconds: float
+    artefacts: tuple[Path, ...],
+    size: str | None,
+    source: str,
+    threads: int | None,
+    seconds: float,
+    data: Path | None,
 ) -> Outcome:
-    """Times artefacts."""
+    """Times artefacts, and scores them if there is data to do it on."""
     from asap_tf.benchmark import report
-    from asap_tf.benchmark.inference import compare
+    from asap_tf.benchmark.inference import compare, scored
     from asap_tf.cli.data import parse_size
+    from asap_tf.data import open_dataset
+    from asap_tf.data.check import check_dataset
 
+    dataset = None
+    if data is not None:
+        dataset = open_dataset(data)
+        dataset.pairs("val")
+        check_dataset(dataset, ["val"]).require_sound()
     comparison = compare(
         artefacts,
         parse_size(size) if size else None,
@@ -110,6 +126,8 @@ def bench_artefacts(
         threads,
         seconds,
     )
+    if dataset is not None and comparison.complete:
+        comparison = scored(comparison, dataset)
     return (
         report.comparison_text(comparison),
         report.comparison_chart(comparison),

@@ -68,10 +68,7 @@ def describe(model: Path) -> tuple[Path, dict[str, Any]]:
 
 def parity_line(parity: dict[str, Any]) -> str:
     """How equal an export is to its Keras model, for people."""
-    line = (
-        f"{parity['agreement']:.3%} of labels are the Keras model's on {parity['frames']} frames "
-        f"({parity['source']})"
-    )
+    line = f"{parity['agreement']:.3%} of labels are the Keras model's, on {parity['source']}"
     if parity.get("miou_difference") is not None:
         line += f", mIoU {100 * parity['miou_difference']:+.2f}"
     return line

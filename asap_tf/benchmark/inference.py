@@ -16,8 +16,10 @@ from asap_tf.benchmark.artefact import ROWS, Facts, Job, write_source
 from asap_tf.benchmark.machine import Machine, this_machine
 from asap_tf.benchmark.rounds import MIN_ROUNDS, Rounds, WarmUp, measure, warm_up
 from asap_tf.benchmark.worker import Worker
+from asap_tf.data.dataset import Dataset
 from asap_tf.errors import AsapError, UsageError
-from asap_tf.runtime import format_of
+from asap_tf.evaluation import evaluate
+from asap_tf.runtime import format_of, load
 from asap_tf.sizes import STRIDE, network_side
 
 SOURCE_SIDES = (32, 8000)
@@ -41,6 +43,7 @@ class Result:
         warm_up: How its warm-up went.
         peak_memory: Of its process, bytes.
         seconds: By row, those of every round.
+        miou: Of the artefact itself on a dataset, 0..1; None where none was asked for.
     """
 
     name: str
@@ -49,6 +52,7 @@ class Result:
     warm_up: WarmUp
     peak_memory: int
     seconds: dict[str, list[float]]
+    miou: float | None = None
 
 
 @dataclass(frozen=True)
@@ -156,6 +160,22 @@ def compare(
         for index, (name, worker, warmth) in enumerate(zip(names, workers, warm_ups, strict=True))
     )
     return Comparison(machine, source, source_bytes, threads, results)
+
+
+def scored(comparison: Comparison, dataset: Dataset) -> Comparison:
+    """Adds to every result the mIoU that `asap_tf.evaluation.evaluate` finds on `val`.
+
+    Raises:
+        UsageError: if an artefact's classes are not the dataset's, or it has no such split.
+        AsapError: if a frame cannot be read.
+    """
+    # One pass for an artefact and its XLA twin.
+    scores = {
+        path: evaluate(load(path), dataset).scores.miou
+        for path in dict.fromkeys(result.path for result in comparison.results)
+    }
+    results = (dataclasses.replace(r, miou=scores[r.path]) for r in comparison.results)
+    return dataclasses.replace(comparison, results=tuple(results))
 
 
 def short_names(jobs: Sequence[Job]) -> list[str]:

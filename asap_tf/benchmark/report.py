@@ -68,6 +68,7 @@ def artefact_table(results: Sequence[Result]) -> list[str]:
     header = [
         *("artefact", "precision", "size", "runtime", "file MB", "parameters M"),
         *("multiply-adds G", "peak memory MB", "labels as Keras's"),
+        "validation mIoU",
     ]
     rows = [
         (
@@ -80,10 +81,11 @@ def artefact_table(results: Sequence[Result]) -> list[str]:
             scaled(result.facts.multiply_accumulates, 1e9),
             f"{result.peak_memory / 1e6:.0f}",
             "-" if result.facts.agreement is None else f"{result.facts.agreement:.2%}",
+            "-" if result.miou is None else f"{result.miou:.1%}",
         )
         for result in results
     ]
-    return table(header, rows, "llllrrrrr")
+    return table(header, rows, "llllrrrrrr")
 
 
 def timing_table(row: str, comparison: Comparison) -> list[str]:
@@ -151,6 +153,7 @@ def comparison_dict(comparison: Comparison) -> dict[str, Any]:
                 "path": result.path,
                 **asdict(result.facts),
                 "peak_memory": result.peak_memory,
+                "miou": result.miou,
                 "warm_up": asdict(result.warm_up),
                 "rows": {
                     row: {

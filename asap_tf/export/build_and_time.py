@@ -60,7 +60,7 @@ def build(trt: Any, onnx: bytes, precision: str, cache: Path | None = None) -> b
     try:
         builder = trt.Builder(logger)
     except TypeError as error:
-        raise Failure("TensorRT cannot start its builder; does nvidia-smi see a GPU?") from error
+        raise Failure("TensorRT cannot start; does nvidia-smi see a GPU?") from error
     flags = trt.NetworkDefinitionCreationFlag
     old = trt.__version__.startswith("8.")
     network = builder.create_network(1 << int(flags.EXPLICIT_BATCH) if old else 0)

@@ -257,6 +257,8 @@ def _onnx_nodes(file: Path, known: frozenset[str]) -> Iterator[tuple[Any, str | 
             zero = constants.get(node.input[2]) if len(node.input) > 2 else None
             if types.INT32 in (takes, gives):
                 return "int8 only, not int32"
+            if node.input[0] in constants and kind == "DequantizeLinear" and known is ONNX_8:
+                return "weights as floats before a Q/DQ pair only"
             if zero is not None and (zero.dtype != "int8" or zero.any()):
                 return "int8 around zero only"
         elif types.UINT8 in (takes, gives):

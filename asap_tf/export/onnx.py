@@ -76,9 +76,9 @@ def onnx_model(
             channel, the statistics and the attention's products float32.
         calibration: uint8 `(H, W, 3)` frames at the graph's size; for int8.
         for_tensorrt: int8 by TensorRT's rules: activations symmetric, their zero points 0;
-            Q/DQ before convolutions and additions only; biases float32. ONNX Runtime would run
-            that in float32: its integer convolutions want every output quantised, and what
-            follows a ReLU as uint8.
+            Q/DQ before convolutions and additions only; weights and biases float32. ONNX Runtime
+            would run that in float32: its integer convolutions want every output quantised, and
+            what follows a ReLU as uint8.
 
     Raises:
         AsapError: if a package is missing, or the graph cannot be converted.
@@ -208,6 +208,9 @@ def _in_int8(
         "ActivationSymmetric": True,
         "OpTypesToExcludeOutputQuantization": types,
         "QuantizeBias": False,
+        # TensorRT 8.6 quantises weights itself, from floats, and wants a pair to every consumer.
+        "AddQDQPairToWeight": True,
+        "DedicatedQDQPair": True,
     }
     kind = quantization.QuantType
     with tempfile.TemporaryDirectory() as folder:

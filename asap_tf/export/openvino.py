@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import io
 import json
+import logging
 import os
 from collections.abc import Sequence
 from pathlib import Path
@@ -58,7 +59,7 @@ def write(
     exported = onnx_model(graph)
     if precision == "int8":
         with contextlib.redirect_stdout(io.StringIO()):
-            require("nncf", "openvino")
+            require("nncf", "openvino").set_log_level(logging.ERROR)
     try:
         with hushed(), contextlib.redirect_stdout(io.StringIO()):
             model = openvino.Core().read_model(exported.SerializeToString())
@@ -91,5 +92,7 @@ def _in_int8(
         model,
         nncf.Dataset(batches),
         subset_size=len(batches),
+        # On CamVid at 512 x 1024 it cost 0.2 % of the labels, and gained none at 352 x 480.
+        advanced_parameters=nncf.AdvancedQuantizationParameters(disable_bias_correction=True),
         ignored_scope=nncf.IgnoredScope(names=islands, validate=False),
     )

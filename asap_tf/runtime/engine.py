@@ -94,7 +94,10 @@ class Engine:
     """
 
     def __init__(self, trt: Any, cuda: Cuda, plan: bytes):
-        self._cuda, self._runtime = cuda, trt.Runtime(trt.Logger(trt.Logger.ERROR))
+        try:
+            self._cuda, self._runtime = cuda, trt.Runtime(trt.Logger(trt.Logger.ERROR))
+        except TypeError as error:
+            raise Failure("TensorRT cannot start; does nvidia-smi see a GPU?") from error
         self._engine = self._runtime.deserialize_cuda_engine(plan)
         if self._engine is None:
             raise Failure(

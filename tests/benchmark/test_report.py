@@ -36,7 +36,8 @@ def result(name, seconds, **facts):
         "agreement": 0.9991,
     }
     rows = {row: [t * (i + 1) for t in seconds] for i, row in enumerate(ROWS)}
-    return Result(name, f"e/{name}", Facts(**known | facts), WarmUp(10, True), 300_000_000, rows)
+    warm_up, memory, miou = WarmUp(10, True), 300_000_000, facts.pop("miou", None)
+    return Result(name, f"e/{name}", Facts(**known | facts), warm_up, memory, rows, miou)
 
 
 @pytest.fixture
@@ -50,7 +51,7 @@ def comparison():
         {"jpeg": 518_000, "png": 4_100_000},
         None,
         (
-            result("slow.keras", slow),
+            result("slow.keras", slow, miou=0.6041),
             result("fast.tflite", [t / 4 for t in slow], precision="int8", **unknown),
         ),
     )
@@ -70,9 +71,9 @@ def test_text(comparison):
     text = comparison_text(comparison)
     assert cells(text, "# Benchmark", "slow.keras") == [
         *("slow.keras", "fp32", "512x1024", "LiteRT 2, 2 threads"),
-        *("46.0", "11.5", "21.0", "300", "99.91%"),
+        *("46.0", "11.5", "21.0", "300", "99.91%", "60.4%"),
     ]
-    assert cells(text, "# Benchmark", "fast.tflite")[5:] == ["-", "-", "300", "-"]
+    assert cells(text, "# Benchmark", "fast.tflite")[5:] == ["-", "-", "300", "-", "-"]
     # 200 to 299 ms: p50 249.5, p90 289.1.
     assert cells(text, "## Network only", "slow.keras")[1:] == ["250", "289", "250", "4.01", "1"]
     assert cells(text, "## Network only", "fast.tflite")[1:] == [

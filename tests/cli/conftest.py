@@ -94,7 +94,7 @@ def artefact(model, tmp_path_factory):
     }
     path = tmp_path_factory.mktemp("export") / "asap_fp32.tflite"
     litert.write(deployed_graph(segmenter.network.model, (32, 64)), "fp32", path, [], metadata)
-    parity = {"agreement": 0.99987, "miou_difference": -0.001, "frames": 20, "source": "Streets"}
+    parity = {"agreement": 0.99987, "miou_difference": -0.001, "frames": 20, "source": "20 streets"}
     described = {**metadata, "parity": parity, "files": checksums(path)}
     sidecar(path).write_text(json.dumps(described))
     return path

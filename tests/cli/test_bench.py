@@ -6,7 +6,9 @@ import numpy as np
 import pytest
 from PIL import Image
 
+from asap_tf import load, open_dataset
 from asap_tf.benchmark import inference, rounds
+from asap_tf.evaluation import evaluate
 
 RECIPE = """\
 name: tiny
@@ -24,24 +26,27 @@ def short(monkeypatch):
         monkeypatch.setattr(module, "MIN_ROUNDS", 6)
 
 
-def test_a_model_against_itself(asap, model, tmp_path, short):
+def test_a_model_against_itself(asap, model, camvid, tmp_path, short):
+    before = set(tmp_path.iterdir())
     out = tmp_path / "times.json", tmp_path / "times.png"
     result = asap(
         *("bench", model, model, "--size", "64x128", "--source", "96x160", "--threads", 1),
-        *("--seconds", "0.1", "--json", out[0], "--chart", out[1]),
+        *("--seconds", "0.1", "--json", out[0], "--chart", out[1], "--data", camvid),
     )
     assert result.code == 0, result.err
+    miou = evaluate(load(model), open_dataset(camvid)).scores.miou
     content = json.loads(out[0].read_text())
     assert [a["name"] for a in content["artefacts"]] == [model.name, f"{model.name} (2)"]
     for artefact in content["artefacts"]:
         assert (artefact["format"], artefact["size"]) == ("keras", [64, 128])
         assert artefact["runtime"].endswith("1 thread")
+        assert artefact["miou"] == pytest.approx(miou)
         assert all(len(row["seconds"]) == content["rounds"] for row in artefact["rows"].values())
     for line in ("threads: 1", "of 96x160, batch 1", "## Network only", f"| {model.name} (2) "):
         assert line in result.out
     with Image.open(out[1]) as chart:
         assert chart.format == "PNG" and np.asarray(chart).std() > 10
-    assert sorted(tmp_path.iterdir()) == sorted(out)
+    assert set(tmp_path.iterdir()) - before == set(out)
 
 
 def test_ctrl_c_reports_what_there_is(asap, model, tmp_path, short, monkeypatch):
@@ -107,7 +112,8 @@ def test_mistakes(asap, model, camvid, tmp_path):
         ([model, "--seconds", "0"], 2, "--seconds 0"),
         ([model, "--seconds", "nan"], 2, "--seconds nan"),
         ([model, "--seconds", "inf"], 2, "--seconds inf"),
-        ([model, "--data", camvid], 2, "--data and --set are for --training"),
+        ([model, "--set", "train.seed=1"], 2, "--set is for --training"),
+        ([model, "--data", tmp_path / "none"], 2, "none: no such folder"),
         ([model, "--json", tmp_path / "no" / "x.json"], 1, "x.json: cannot be written"),
         ([model, "--json", tmp_path], 2, "a folder"),
         ([model, "--chart", tmp_path / "x.jpg"], 2, ".png"),

@@ -24,3 +24,11 @@ def frames(streets_root) -> np.ndarray:
 def logits(model, frames) -> np.ndarray:
     """The Keras model's own answer to `frames`."""
     return np.asarray(model(frames.astype("float32"), training=False))
+
+
+@pytest.fixture(scope="session")
+def logits_graph(model):
+    """The deployed network, two frames to their logits."""
+    from asap_tf.export.graph import deployed_graph
+
+    return deployed_graph(model, (64, 128), batch=2, output="logits")

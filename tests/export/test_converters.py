@@ -165,6 +165,19 @@ def test_uint8_of_integers_and_within_the_graph(fake_gpu, tmp_path):
     assert onnx_refusals(tmp_path / "a.onnx") == {("Cast", why): 1}
 
 
+def test_stored_int8_weights_are_for_later_versions(fake_gpu, tmp_path):
+    def edit(graph):
+        stored = {"scale": np.array(0.5, "float32"), "q": np.ones((5, 3, 1, 1), np.int8)}
+        graph.initializer.extend(onnx.numpy_helper.from_array(v, k) for k, v in stored.items())
+        graph.initializer.remove(next(t for t in graph.initializer if t.name == "kernel"))
+        graph.node.insert(0, onnx.helper.make_node("DequantizeLinear", ["q", "scale"], ["kernel"]))
+
+    assert edited(fake_gpu, tmp_path, edit).keys() == {
+        ("DequantizeLinear", "weights as floats before a Q/DQ pair only")
+    }
+    assert not onnx_refusals(tmp_path / "edited.onnx", converters.ONNX_10)
+
+
 def test_operators_of_later_versions(fake_gpu, tmp_path):
     def edit(graph):
         (node,) = [node for node in graph.node if node.op_type == "Sqrt"]

@@ -59,7 +59,5 @@ def test_pad_in_pooling(relu):
 
 
 def test_zeros_that_may_be_the_maximum_stay():
-    model = network(
-        layers.Rescaling(1, -300), layers.ZeroPadding2D(1), layers.MaxPooling2D(3, 2)
-    )
+    model = network(layers.Rescaling(1, -300), layers.ZeroPadding2D(1), layers.MaxPooling2D(3, 2))
     assert pad_in_pooling(model, {}) == {}

@@ -86,6 +86,23 @@ def test_an_engine_of_a_foreign_network(gpu, fake_gpu, engine_file):
         TensorRTNetwork.open(path)
 
 
+def test_tensorrt_that_does_not_start(gpu, engine_file, monkeypatch):
+    def broken(logger):
+        raise TypeError("pybind11::init(): factory function returned nullptr")
+
+    monkeypatch.setattr(sys.modules["tensorrt"], "Runtime", broken)
+    with pytest.raises(AsapError, match="TensorRT cannot start; does nvidia-smi see a GPU"):
+        TensorRTNetwork.open(engine_file())
+
+
+def test_an_engine_that_cannot_run(gpu, engine_file, monkeypatch):
+    network = TensorRTNetwork.open(engine_file())
+    context = type(network._engine._context)
+    monkeypatch.setattr(context, "execute_async_v3", lambda self, stream: False)
+    with pytest.raises(AsapError, match="TensorRT cannot run the engine"):
+        network.labels(some_frames(1), (32, 64))
+
+
 def test_without_a_gpu(gpu, engine_file):
     gpu.gpus = 0
     with pytest.raises(AsapError, match="no CUDA-capable device is detected"):
