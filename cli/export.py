@@ -69,8 +69,13 @@ def command(
     asap-tf export runs/camvid --out export --onnx --openvino --size 512x1024
     asap-tf export runs/camvid --out bundle --trt --bundle --calibration CamVid
     """
+    from tqdm import tqdm
+
     from asap_tf.cli.data import parse_size
-    from asap_tf.export.exporter import BUNDLE, export
+    from asap_tf.runtime.tensorflow import import_keras
+
+    import_keras()
+    from asap_tf.export.exporter import BUNDLE, Artefact, export
 
     chosen = {"saved_model": saved_model, "litert": tflite, "onnx": onnx, "openvino": openvino}
     formats = [name for name, asked in chosen.items() if asked]
@@ -80,6 +85,12 @@ def command(
         choice = tensorrt_choice(trt_engine)
         click.echo(choice.reason)
         formats.append(choice.engine.replace("-", "_"))
+
+    def tell(artefact: Artefact) -> None:
+        tqdm.write(f"{artefact.path}  {artefact.megabytes:.1f} MB  {artefact.parity}")
+        if artefact.note:
+            tqdm.write(f"    {artefact.note}")
+
     artefacts = export(
         model,
         out,
@@ -91,12 +102,9 @@ def command(
         calibration=calibration,
         calibration_frames=calibration_frames,
         bundle=bundle,
+        tell=tell,
     )
     click.echo(f"held against the Keras model on {artefacts[0].parity.source}")
-    for artefact in artefacts:
-        click.echo(f"{artefact.path}  {artefact.megabytes:.1f} MB  {artefact.parity}")
-        if artefact.note:
-            click.echo(f"    {artefact.note}")
     if bundle:
         click.echo((out / BUNDLE / "operators.md").read_text(encoding="utf-8"))
         click.echo(f"{out / BUNDLE}  take it to a machine with a GPU: python3 build_and_time.py")

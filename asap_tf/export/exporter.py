@@ -7,7 +7,7 @@ import importlib
 import json
 import os
 import shutil
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import asdict, dataclass
 from importlib.metadata import version
 from pathlib import Path
@@ -36,6 +36,7 @@ WRITERS = {
     "openvino": ("asap_tf.export.openvino", ".xml"),
     "tf_trt": ("asap_tf.export.tf_trt", "_tf_trt"),
     "tensorrt": ("asap_tf.export.tensorrt", ".engine"),
+    "tensorrt_onnx": ("asap_tf.export.tensorrt_onnx", "_tensorrt.onnx"),
 }
 """Module that writes each format, and how its artefacts' names end."""
 
@@ -45,6 +46,7 @@ BUNDLE = "tensorrt_bundle"
 PACKAGES = {
     "litert": [("ai_edge_litert", "litert")],
     "onnx": [("onnx", "onnx"), ("tf2onnx", "onnx"), ("onnxruntime", "onnx")],
+    "tensorrt_onnx": [("onnx", "onnx"), ("tf2onnx", "onnx"), ("onnxruntime", "onnx")],
     "openvino": [("tf2onnx", "onnx"), ("openvino", "openvino"), ("nncf", "openvino")],
 }
 """What each format needs beside TensorFlow: modules, and the extras that bring them."""
@@ -78,6 +80,7 @@ def export(
     calibration: Path | None = None,
     calibration_frames: int = 100,
     bundle: bool = False,
+    tell: Callable[[Artefact], None] | None = None,
 ) -> list[Artefact]:
     """Exports a trained model, each artefact proven against it on real frames.
 
@@ -94,7 +97,8 @@ def export(
             on frames from it (see `asap_tf.export.frames.export_frames`).
         calibration_frames: Most frames to calibrate int8 on.
         bundle: Adds `out/tensorrt_bundle`, a folder that builds and times TensorRT engines on
-            another machine, and the ONNX files that it is made of (in int8 too, if calibrated).
+            another machine: in fp32, fp16, and int8 if there is `calibration`.
+        tell: Called with each artefact as soon as it has its name.
 
     Returns:
         What was written, `out/asap_<precision><ending>` each, with its metadata beside it.
@@ -113,8 +117,7 @@ def export(
             raise UsageError(f"{option} {value}: at least 1 is needed")
     jobs = plan(formats, precisions) if formats or not bundle else []
     if bundle:
-        bundled = plan(["onnx"], ["fp32", "fp16", *(["int8"] if calibration else [])])
-        jobs += [job for job in bundled if job not in jobs]
+        jobs += plan(["tensorrt_onnx"], ["fp32", "fp16", *(["int8"] if calibration else [])])
     int8 = any(job.precision == "int8" for job in jobs)
     if int8 and calibration is None:
         raise UsageError(
@@ -131,7 +134,7 @@ def export(
 
         graph = deployed_graph(segmenter.network.model, size, batch, output)  # type: ignore
         reference = _labels(segmenter, proving.images, "Keras")
-        artefacts, failures = [], []
+        artefacts, graphs, failures = [], {}, []
         progress = tqdm(jobs, "exporting", unit="artefact", disable=None)
         for job in progress:
             path = workshop / job.name
@@ -151,17 +154,26 @@ def export(
             except AsapError as error:
                 failures.append(f"{job.name}: {error}")
             else:
-                artefacts.append(_published(path, out, job, graph, parity))
+                if job.kind == "tensorrt_onnx":
+                    graphs[job.precision] = path
+                    within = out / BUNDLE / f"asap_{job.precision}.onnx"
+                    artefact = Artefact(within, _megabytes(path), parity)
+                else:
+                    artefact = _published(path, out, job, graph, parity)
+                artefacts.append(artefact)
+                if tell:
+                    tell(artefact)
         if failures:
             raise AsapError("\n".join(failures))
         if bundle:
             from asap_tf.export.bundle import write_bundle
             from asap_tf.export.converters import report
 
-            graphs = {job.precision: out / job.name for job in bundled}
-            write_bundle(workshop / BUNDLE, graphs, proving.images, reference, metadata)
+            shared = {k: v for k, v in metadata.items() if k not in ("format", "precision")}
+            write_bundle(workshop / BUNDLE, graphs, proving.images, reference, shared)
             operators = report(graph, graphs["fp32"])
             (workshop / BUNDLE / "operators.md").write_text(operators, encoding="utf-8")
+            out.mkdir(exist_ok=True)
             os.replace(workshop / BUNDLE, out / BUNDLE)
     return artefacts
 
@@ -280,9 +292,13 @@ def _published(path: Path, out: Path, job: Job, graph: DeployedGraph, parity: Pa
         from asap_tf.export.converters import report
 
         note = report(graph)
-    megabytes = sum(file.stat().st_size for file in artefact_files(path)) / 1e6
+    megabytes = _megabytes(path)
     out.mkdir(exist_ok=True)
     belongings = [path] if path.is_dir() else [sidecar(path), *artefact_files(path)]
     for file in belongings:
         os.replace(file, out / file.name)
     return Artefact(out / path.name, megabytes, parity, note)
+
+
+def _megabytes(path: Path) -> float:
+    return sum(file.stat().st_size for file in artefact_files(path)) / 1e6

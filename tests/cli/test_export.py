@@ -10,8 +10,8 @@ def test_an_artefact_is_taken_where_a_model_is(asap, trained_model, streets_root
         *("--calibration", streets_root),
     )
     assert result.code == 0, result.err
-    first, line, note = result.out.splitlines()
-    assert first.startswith("held against the Keras model on 20 frames of the validation split")
+    line, note, last = result.out.splitlines()
+    assert last.startswith("held against the Keras model on 20 frames of the validation split")
     artefact = tmp_path / "out" / "asap_fp32.tflite"
     assert line.startswith(f"{artefact}  46.") and "% of labels as in Keras, mIoU " in line
     assert note.strip().startswith("1 XNNPACK partition")
