@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import contextlib
-import importlib
 import json
 import os
 import shutil
@@ -18,38 +17,20 @@ from tqdm import tqdm
 
 from asap_tf.errors import AsapError, UsageError
 from asap_tf.export.delegation import delegation
-from asap_tf.export.frames import export_frames
+from asap_tf.export.frames import Frames, export_frames
 from asap_tf.export.parity import Parity, compare
-from asap_tf.extras import require
+from asap_tf.export.plan import PACKAGES, Job, plan
 from asap_tf.runtime import load, model_file
 from asap_tf.runtime.metadata import artefact_files, checksums, sidecar
 from asap_tf.sizes import STRIDE
 
 if TYPE_CHECKING:
+    from asap_tf.data.dataset import LabelClass
     from asap_tf.export.graph import DeployedGraph
     from asap_tf.runtime import Segmenter
 
-WRITERS = {
-    "saved_model": ("asap_tf.export.saved_model", "_saved_model"),
-    "litert": ("asap_tf.export.litert", ".tflite"),
-    "onnx": ("asap_tf.export.onnx", ".onnx"),
-    "openvino": ("asap_tf.export.openvino", ".xml"),
-    "tf_trt": ("asap_tf.export.tf_trt", "_tf_trt"),
-    "tensorrt": ("asap_tf.export.tensorrt", ".engine"),
-    "tensorrt_onnx": ("asap_tf.export.tensorrt_onnx", "_tensorrt.onnx"),
-}
-"""Module that writes each format, and how its artefacts' names end."""
-
 BUNDLE = "tensorrt_bundle"
 """Name of the folder for a machine with a GPU."""
-
-PACKAGES = {
-    "litert": [("ai_edge_litert", "litert")],
-    "onnx": [("onnx", "onnx"), ("tf2onnx", "onnx"), ("onnxruntime", "onnx")],
-    "tensorrt_onnx": [("onnx", "onnx"), ("tf2onnx", "onnx"), ("onnxruntime", "onnx")],
-    "openvino": [("tf2onnx", "onnx"), ("openvino", "openvino"), ("nncf", "openvino")],
-}
-"""What each format needs beside TensorFlow: modules, and the extras that bring them."""
 
 
 @dataclass(frozen=True)
@@ -87,7 +68,7 @@ def export(
     Args:
         model: A run folder or `.keras` file.
         out: A folder that does not exist yet.
-        formats: Keys of `WRITERS`.
+        formats: Keys of `asap_tf.export.plan.WRITERS`.
         precisions: `"fp32"`, `"fp16"`, `"int8"`, `"dynamic"`; each format is written in those of
             them that it has.
         size: `(H, W)`, multiples of 32; None takes the model's own.
@@ -137,91 +118,31 @@ def export(
         artefacts, graphs, failures = [], {}, []
         progress = tqdm(jobs, "exporting", unit="artefact", disable=None)
         for job in progress:
-            path = workshop / job.name
             progress.set_postfix_str(job.name)
+            path = workshop / job.name
+            metadata = _metadata(segmenter, graph, job)
             try:
-                metadata = _metadata(segmenter, graph, job)
                 job.writer.write(graph, job.precision, path, calibrating, metadata)
-                _describe(path, metadata)
-                labels = _labels(load(path), proving.images, job.name)
-                parity = compare(labels, reference, proving, segmenter.classes, job.precision)
-                if not parity.holds:
-                    raise AsapError(
-                        f"not written: {parity}, on {parity.source}; {parity.floor:.1%} are "
-                        f"needed for {job.precision}"
-                    )
-                _describe(path, {**metadata, "parity": parity.to_dict()})
+                parity = _proven(path, metadata, proving, reference, segmenter.classes)
             except AsapError as error:
                 failures.append(f"{job.name}: {error}")
+                continue
+            if job.kind == "tensorrt_onnx":
+                graphs[job.precision] = path
+                within = out / BUNDLE / f"asap_{job.precision}.onnx"
+                artefact = Artefact(within, _megabytes(path), parity)
             else:
-                if job.kind == "tensorrt_onnx":
-                    graphs[job.precision] = path
-                    within = out / BUNDLE / f"asap_{job.precision}.onnx"
-                    artefact = Artefact(within, _megabytes(path), parity)
-                else:
-                    artefact = _published(path, out, job, graph, parity)
-                artefacts.append(artefact)
-                if tell:
-                    tell(artefact)
+                artefact = _published(path, out, job, graph, parity)
+            artefacts.append(artefact)
+            if tell:
+                tell(artefact)
         if failures:
             raise AsapError("\n".join(failures))
         if bundle:
-            from asap_tf.export.bundle import write_bundle
-            from asap_tf.export.converters import report
-
-            shared = {k: v for k, v in metadata.items() if k not in ("format", "precision")}
-            write_bundle(workshop / BUNDLE, graphs, proving.images, reference, shared)
-            operators = report(graph, graphs["fp32"])
-            (workshop / BUNDLE / "operators.md").write_text(operators, encoding="utf-8")
+            _bundle(workshop / BUNDLE, graph, graphs, proving, reference, metadata)
             out.mkdir(exist_ok=True)
             os.replace(workshop / BUNDLE, out / BUNDLE)
     return artefacts
-
-
-@dataclass(frozen=True)
-class Job:
-    """One artefact to be written.
-
-    Attributes:
-        kind: A key of `WRITERS`.
-        precision: A key of `parity.FLOORS`.
-    """
-
-    kind: str
-    precision: str
-
-    @property
-    def name(self) -> str:
-        """Of the file or folder, its ending included."""
-        return f"asap_{self.precision}{WRITERS[self.kind][1]}"
-
-    @property
-    def writer(self) -> Any:
-        """The module that writes it."""
-        return importlib.import_module(WRITERS[self.kind][0])
-
-
-def plan(formats: Sequence[str], precisions: Sequence[str]) -> list[Job]:
-    """What to write: every format in those of the precisions that it has.
-
-    Raises:
-        UsageError: if there is nothing to write, or a format has none of the precisions.
-        AsapError: if a package is missing.
-    """
-    if not formats:
-        raise UsageError("no format: give one or more of --saved-model, --tflite, --onnx, ...")
-    jobs = []
-    for kind in dict.fromkeys(formats):
-        has = importlib.import_module(WRITERS[kind][0]).PRECISIONS
-        chosen = [
-            Job(kind, precision) for precision in dict.fromkeys(precisions) if precision in has
-        ]
-        if not chosen:
-            raise UsageError(f"{kind} comes in {', '.join(has)}, not in {', '.join(precisions)}")
-        jobs += chosen
-        for module, extra in PACKAGES.get(kind, ()):
-            require(module, extra)
-    return jobs
 
 
 @contextlib.contextmanager
@@ -277,6 +198,26 @@ def _metadata(segmenter: Segmenter, graph: DeployedGraph, job: Job) -> dict[str,
     }
 
 
+def _proven(
+    path: Path,
+    metadata: dict[str, Any],
+    proving: Frames,
+    reference: np.ndarray,
+    classes: Sequence[LabelClass],
+) -> Parity:
+    """Holds an artefact against the Keras model's labels, and notes the result beside it."""
+    _describe(path, metadata)
+    labels = _labels(load(path), proving.images, path.name)
+    parity = compare(labels, reference, proving, classes, metadata["precision"])
+    if not parity.holds:
+        raise AsapError(
+            f"not written: {parity}, on {parity.source}; {parity.floor:.1%} are needed for "
+            f"{metadata['precision']}"
+        )
+    _describe(path, {**metadata, "parity": parity.to_dict()})
+    return parity
+
+
 def _describe(path: Path, metadata: dict[str, Any]) -> None:
     """Writes the metadata beside an artefact, or into its folder, with its checksums."""
     entries = {**metadata, "files": checksums(path)}
@@ -302,3 +243,21 @@ def _published(path: Path, out: Path, job: Job, graph: DeployedGraph, parity: Pa
 
 def _megabytes(path: Path) -> float:
     return sum(file.stat().st_size for file in artefact_files(path)) / 1e6
+
+
+def _bundle(
+    folder: Path,
+    graph: DeployedGraph,
+    graphs: dict[str, Path],
+    proving: Frames,
+    reference: np.ndarray,
+    metadata: dict[str, Any],
+) -> None:
+    """Writes the bundle, with the report on the graph's operators in it."""
+    from asap_tf.export.bundle import write_bundle
+    from asap_tf.export.converters import report
+
+    shared = {k: v for k, v in metadata.items() if k not in ("format", "precision")}
+    write_bundle(folder, graphs, proving.images, reference, shared)
+    text = report(graph, graphs["fp32"])
+    (folder / "operators.md").write_text(text, encoding="utf-8")

@@ -103,7 +103,7 @@ def _stay_float(calibrated: bytes, graph: DeployedGraph) -> list[str]:
     fusions = [f"/{layer.name}_" for layer in graph.model.layers if isinstance(layer, FFDN)]
     integer_anyway = {schema.BuiltinOperator.CONV_2D, schema.BuiltinOperator.CONCATENATION}
     products = {schema.BuiltinOperator.BATCH_MATMUL, schema.BuiltinOperator.SOFTMAX}
-    model = flatbuffer_utils.read_model_from_bytearray(bytearray(calibrated))
+    model = flatbuffer_utils.convert_bytearray_to_object(bytearray(calibrated))
     subgraph = model.subgraphs[0]
     names = []
     for operator in subgraph.operators:
@@ -121,7 +121,7 @@ def _finished(content: bytes, output: str, metadata: dict[str, Any]) -> bytes:
     from tensorflow.lite.python import schema_py_generated as schema
     from tensorflow.lite.tools import flatbuffer_utils
 
-    model = flatbuffer_utils.read_model_from_bytearray(bytearray(content))
+    model = flatbuffer_utils.convert_bytearray_to_object(bytearray(content))
     subgraph = model.subgraphs[0]
     signature = schema.SignatureDefT()
     signature.signatureKey = "serving_default"

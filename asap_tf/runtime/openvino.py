@@ -36,8 +36,9 @@ class OpenVINONetwork(FixedNetwork):
     def open(cls, path: Path, threads: int | None = None) -> OpenVINONetwork:
         """Opens an `.xml` file.
 
-        Artefacts of precision fp32 are calculated in float32. For the others OpenVINO takes
-        bfloat16 where the processor has matrix units for it (AMX), float32 elsewhere.
+        Artefacts of precision fp32 are calculated in float32, of fp16 in bfloat16 where the
+        processor has matrix units for it (AMX). Of int8 OpenVINO calculates what is not in
+        integers in bfloat16 where the processor has any.
 
         Args:
             path: The file.
@@ -64,8 +65,10 @@ class OpenVINONetwork(FixedNetwork):
             metadata = parse_metadata(text, f"{path}: {METADATA_KEY} in it")
         threads = threads or available_cores()
         options = {"PERFORMANCE_HINT": "LATENCY", "INFERENCE_NUM_THREADS": threads}
-        if metadata.get("precision") == "fp32" or not _has_amx():
-            # OpenVINO itself takes bfloat16 wherever there are instructions for it.
+        precision = metadata.get("precision")
+        if precision == "fp32" or (precision != "int8" and not _has_amx()):
+            # OpenVINO itself takes bfloat16 wherever there are instructions for it. Without
+            # matrix units that is slower, but for the little that an int8 network leaves to it.
             options["INFERENCE_PRECISION_HINT"] = "f32"
         compiled = core.compile_model(model, "CPU", options)
         dtype = compiled.get_property("INFERENCE_PRECISION_HINT").to_string()

@@ -8,7 +8,7 @@ import pytest
 from asap_tf import load
 from asap_tf.errors import AsapError, UsageError
 from asap_tf.export import litert
-from asap_tf.export.exporter import export, plan
+from asap_tf.export.exporter import export
 
 
 @pytest.fixture(scope="module")
@@ -86,8 +86,6 @@ def test_one_that_fails_its_proof_is_not_written(trained_model, tmp_path, monkey
 @pytest.mark.parametrize(
     ("options", "message"),
     [
-        ({"formats": []}, "no format"),
-        ({"formats": ["saved_model"], "precisions": ["int8"]}, "saved_model comes in fp32, not in"),
         ({"precisions": ["int8"]}, "int8 needs frames to calibrate on"),
         ({"size": (100, 128)}, "--size 100x128: height and width must be multiples of 32"),
         ({"batch": 0}, "--batch 0: at least 1"),
@@ -111,9 +109,3 @@ def test_a_folder_that_cannot_be_made(trained_model, tmp_path):
     (tmp_path / "file").touch()
     with pytest.raises(UsageError, match="cannot be written"):
         export(trained_model, tmp_path / "file" / "out", ["litert"])
-
-
-def test_a_missing_package_is_named_before_any_work(tmp_path, monkeypatch):
-    monkeypatch.setitem(__import__("sys").modules, "ai_edge_litert", None)
-    with pytest.raises(AsapError, match=r"pip install 'asap-tf\[litert\]'"):
-        plan(["litert"], ["fp32"])

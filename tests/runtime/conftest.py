@@ -79,7 +79,7 @@ def with_metadata(content: bytes) -> bytes:
     from tensorflow.lite.python import schema_py_generated as schema
     from tensorflow.lite.tools import flatbuffer_utils
 
-    model = flatbuffer_utils.read_model_from_bytearray(bytearray(content))
+    model = flatbuffer_utils.convert_bytearray_to_object(bytearray(content))
     entry, buffer = schema.MetadataT(), schema.BufferT()
     entry.name, entry.buffer = "asap_tf.json", len(model.buffers)
     buffer.data = np.frombuffer(EMBEDDED.encode(), np.uint8)
