@@ -49,8 +49,8 @@ Made by `python benchmarks/bad_input.py > docs/bad_input.md`, which fails if one
 is a traceback, is longer than one line, does not name the file or field, has an exit code other
 than 1 (the data or the machine) and 2 (the command), leaves files behind, or stands in the way of
 a second try. Nothing here takes a single step of training. In place of a full disk, files may grow
-to {limit} bytes and no more. `export --trt` without a GPU alone answers in several lines, here run
-together: the first says what is wrong, the others how to get what is missing.
+to {limit} bytes and no more. Only `export --trt` without a GPU answers in several lines: the first
+says what is wrong, the others what is missing and how to get it.
 
 Left out are the table that `data check` prints around its defects, and the usage that precedes a
 mistake in the options themselves.
@@ -220,7 +220,8 @@ def main() -> int:
                     print(f"asap-tf {case.command}: {', '.join(found)}", file=sys.stderr)
                     print(answer.message, file=sys.stderr)
                 message = answer.message.replace(here, "").replace(shipped, "")
-                message = " ".join(message.split()).replace("|", "\\|")
+                lines = (" ".join(line.split()) for line in message.splitlines())
+                message = "<br>".join(lines).replace("|", "\\|")
                 print(f"| {case.what} | `{case.command}` | {answer.code} | {message} |", flush=True)
     print(f"\nNo mistake: `model.weights` of a run on other classes. {transfer}")
     return 1 if failed else 0

@@ -109,7 +109,7 @@ def bench_artefacts(
 ) -> Outcome:
     """Times artefacts, and scores them if there is data to do it on."""
     from asap_tf.benchmark import report
-    from asap_tf.benchmark.inference import compare, scored
+    from asap_tf.benchmark.inference import check_classes, compare, scored
     from asap_tf.cli.data import parse_size
     from asap_tf.data import open_dataset
     from asap_tf.data.check import check_dataset
@@ -119,6 +119,7 @@ def bench_artefacts(
         dataset = open_dataset(data)
         dataset.pairs("val")
         check_dataset(dataset, ["val"]).require_sound()
+        check_classes(artefacts, dataset)
     comparison = compare(
         artefacts,
         parse_size(size) if size else None,

@@ -18,8 +18,9 @@ from asap_tf.benchmark.rounds import MIN_ROUNDS, Rounds, WarmUp, measure, warm_u
 from asap_tf.benchmark.worker import Worker
 from asap_tf.data.dataset import Dataset
 from asap_tf.errors import AsapError, UsageError
-from asap_tf.evaluation import evaluate
-from asap_tf.runtime import format_of, load
+from asap_tf.evaluation import evaluate, require_same_classes
+from asap_tf.runtime import format_of, load, model_file, read_metadata
+from asap_tf.runtime.metadata import classes_of, read_sidecar
 from asap_tf.sizes import STRIDE, network_side
 
 SOURCE_SIDES = (32, 8000)
@@ -160,6 +161,20 @@ def compare(
         for index, (name, worker, warmth) in enumerate(zip(names, workers, warm_ups, strict=True))
     )
     return Comparison(machine, source, source_bytes, threads, results)
+
+
+def check_classes(paths: Sequence[Path], dataset: Dataset) -> None:
+    """Refuses, before anything is measured, an artefact that says it has other classes.
+
+    Raises:
+        UsageError: naming what differs.
+        AsapError: if an artefact or its metadata is damaged.
+    """
+    for path in paths:
+        keras = format_of(path) == "keras"
+        metadata = read_metadata(model_file(path)) if keras else read_sidecar(path)[0]
+        if classes := classes_of(metadata):
+            require_same_classes(classes, dataset)
 
 
 def scored(comparison: Comparison, dataset: Dataset) -> Comparison:

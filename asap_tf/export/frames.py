@@ -57,7 +57,8 @@ def export_frames(
     if root is None:
         return [], _streets(size)
     if not root.is_dir():
-        raise UsageError(f"{root}: no such folder; --calibration takes a dataset or images")
+        problem = "is a file" if root.exists() else "no such folder"
+        raise UsageError(f"{root}: {problem}; --calibration takes a dataset or folder of images")
     try:
         dataset = open_dataset(root)
     except UsageError as not_a_dataset:

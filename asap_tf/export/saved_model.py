@@ -9,6 +9,7 @@ from typing import Any
 
 import numpy as np
 
+from asap_tf.errors import AsapError, first_line
 from asap_tf.export.graph import DeployedGraph
 from asap_tf.runtime.metadata import METADATA_NAME
 from asap_tf.runtime.quiet import hushed
@@ -31,6 +32,9 @@ def write(
         path: The folder.
         calibration: Not used.
         metadata: Written into the folder as `asap_tf.json`.
+
+    Raises:
+        AsapError: if TensorFlow cannot write it.
     """
     import tensorflow as tf
 
@@ -40,6 +44,9 @@ def write(
     frames = tf.TensorSpec((graph.batch, *graph.size, 3), tf.uint8, name="frames")
     module = tf.Module()
     module.serve = tf.function(serve, input_signature=[frames], autograph=False)
-    with hushed():
-        tf.saved_model.save(module, str(path), signatures={"serving_default": module.serve})
+    try:
+        with hushed():
+            tf.saved_model.save(module, str(path), signatures={"serving_default": module.serve})
+    except tf.errors.OpError as error:
+        raise AsapError(f"cannot be written ({first_line(error)})") from error
     (path / METADATA_NAME).write_text(json.dumps(metadata, indent=1), encoding="utf-8")

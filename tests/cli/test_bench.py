@@ -97,7 +97,7 @@ def test_training(asap, camvid, tmp_path, monkeypatch):
     assert new == {"times.json", "times.png"}
 
 
-def test_mistakes(asap, model, camvid, tmp_path):
+def test_mistakes(asap, model, camvid, streets_root, tmp_path):
     (tmp_path / "x.txt").touch()
     for args, code, message in [
         ([], 2, "ARTEFACTS"),
@@ -114,6 +114,7 @@ def test_mistakes(asap, model, camvid, tmp_path):
         ([model, "--seconds", "inf"], 2, "--seconds inf"),
         ([model, "--set", "train.seed=1"], 2, "--set is for --training"),
         ([model, "--data", tmp_path / "none"], 2, "none: no such folder"),
+        ([model, "--data", streets_root], 2, "the model has 11 classes, cityscapes data at"),
         ([model, "--json", tmp_path / "no" / "x.json"], 1, "x.json: cannot be written"),
         ([model, "--json", tmp_path], 2, "a folder"),
         ([model, "--chart", tmp_path / "x.jpg"], 2, ".png"),

@@ -109,3 +109,14 @@ def test_a_folder_that_cannot_be_made(trained_model, tmp_path):
     (tmp_path / "file").touch()
     with pytest.raises(UsageError, match="cannot be written"):
         export(trained_model, tmp_path / "file" / "out", ["litert"])
+
+
+def test_a_full_disk_is_one_line(trained_model, tmp_path, monkeypatch):
+    def write(graph, precision, path, calibration, metadata):
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr(litert, "write", write)
+    with pytest.raises(AsapError) as caught:
+        export(trained_model, tmp_path / "out", ["litert"])
+    assert str(caught.value) == "asap_fp32.tflite: cannot be written (No space left on device)"
+    assert not list(tmp_path.iterdir())

@@ -63,5 +63,7 @@ def test_too_few_images(tmp_path, count, message):
 
 
 def test_no_such_folder(tmp_path):
-    with pytest.raises(UsageError, match="no such folder; --calibration takes a dataset"):
+    with pytest.raises(
+        UsageError, match="no such folder; --calibration takes a dataset or folder of images"
+    ):
         export_frames(tmp_path / "missing", [], (64, 128), 1)
