@@ -124,12 +124,11 @@ def export(
             try:
                 job.writer.write(graph, job.precision, path, calibrating, metadata)
                 parity = _proven(path, metadata, proving, reference, segmenter.classes)
-            except (AsapError, OSError) as error:
-                # The rest may still go well, if it is not the disk.
-                problem = (
-                    f"cannot be written ({error.strerror})" if isinstance(error, OSError) else error
-                )
-                failures.append(f"{job.name}: {problem}")
+            except AsapError as error:
+                failures.append(f"{job.name}: {error}")
+                continue
+            except OSError as error:
+                failures.append(f"{job.name}: cannot be written ({error.strerror})")
                 continue
             if job.kind == "tensorrt_onnx":
                 graphs[job.precision] = path

@@ -17,7 +17,7 @@ from asap_tf.errors import AsapError, first_line
 from asap_tf.export.graph import DeployedGraph
 from asap_tf.export.onnx import calibration_batches, float_islands, onnx_model
 from asap_tf.extras import require
-from asap_tf.runtime.openvino import METADATA_KEY
+from asap_tf.runtime.openvino import METADATA_KEY, core
 from asap_tf.runtime.quiet import hushed
 
 if TYPE_CHECKING:
@@ -62,7 +62,7 @@ def write(
             require("nncf", "openvino").set_log_level(logging.ERROR)
     try:
         with hushed(), contextlib.redirect_stdout(io.StringIO()):
-            model = openvino.Core().read_model(exported.SerializeToString())
+            model = core().read_model(exported.SerializeToString())
             folding = passes.Manager()
             folding.register_pass(passes.ConstantFolding())
             folding.run_passes(model)

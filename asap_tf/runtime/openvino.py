@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 from pathlib import Path
 from typing import Any
 
@@ -51,9 +52,8 @@ class OpenVINONetwork(FixedNetwork):
         for file in artefact_files(path):
             if not file.exists():
                 raise AsapError(f"{file}: missing; OpenVINO's .xml and .bin belong together")
-        core = openvino.Core()
         try:
-            model = core.read_model(path)
+            model = core().read_model(path)
         except RuntimeError as error:
             # It tells first where in its source it is, and last what is the matter.
             raise RuntimeError(str(error).strip().rpartition("\n")[2]) from error
@@ -70,7 +70,7 @@ class OpenVINONetwork(FixedNetwork):
             # OpenVINO itself takes bfloat16 wherever there are instructions for it. Without
             # matrix units that is slower, but for the little that an int8 network leaves to it.
             options["INFERENCE_PRECISION_HINT"] = "f32"
-        compiled = core.compile_model(model, "CPU", options)
+        compiled = core().compile_model(model, "CPU", options)
         dtype = compiled.get_property("INFERENCE_PRECISION_HINT").to_string()
         version = openvino.__version__.split("-")[0]
         runtime = f"OpenVINO {version}, CPU in {dtype}, {thread_count(threads)}"
@@ -79,6 +79,19 @@ class OpenVINONetwork(FixedNetwork):
     def run(self, frames: np.ndarray) -> np.ndarray:
         results = self._request.infer([frames], share_inputs=True)
         return results[0]
+
+
+@functools.cache
+def core() -> Any:
+    """OpenVINO's `Core`, one for the process and never let go.
+
+    Each brings a stack for signals. If one of several goes before a later one, that one leaves the
+    process on a stack that is gone, and the next Ctrl-C ends in a segmentation fault (2026.4).
+
+    Raises:
+        AsapError: if OpenVINO is not installed.
+    """
+    return require("openvino", "openvino").Core()
 
 
 def _has_amx() -> bool:

@@ -6,11 +6,11 @@ import sys
 from collections import Counter
 
 import numpy as np
-import openvino as runtime
 import pytest
 
 from asap_tf.errors import AsapError
 from asap_tf.export import openvino
+from asap_tf.runtime.openvino import core
 
 METADATA = {"format": "openvino", "classes": ["ä", '"<&>']}
 FLOORS = {"fp32": 0.999, "fp16": 0.995, "int8": 0.97}
@@ -28,11 +28,11 @@ def written(logits_graph, frames, tmp_path_factory):
 
 def opened(path):
     """A network that computes in float32 what is not integers."""
-    return runtime.Core().compile_model(path, "CPU", {"INFERENCE_PRECISION_HINT": "f32"})
+    return core().compile_model(path, "CPU", {"INFERENCE_PRECISION_HINT": "f32"})
 
 
 def constants(path):
-    nodes = runtime.Core().read_model(path).get_ops()
+    nodes = core().read_model(path).get_ops()
     return Counter(
         node.get_element_type().to_string()
         for node in nodes
@@ -60,7 +60,7 @@ def test_the_two_files_are_whole_and_may_be_renamed(written, frames, tmp_path, p
     for suffix in (".xml", ".bin"):
         content = written[precision].with_suffix(suffix).read_bytes()
         (tmp_path / f"renamed{suffix}").write_bytes(content)
-    model = runtime.Core().read_model(tmp_path / "renamed.xml")
+    model = core().read_model(tmp_path / "renamed.xml")
     assert json.loads(model.get_rt_info("asap_tf").value) == METADATA
     expected = opened(written[precision])([frames[:2]])[0]
     np.testing.assert_array_equal(opened(tmp_path / "renamed.xml")([frames[:2]])[0], expected)
@@ -82,7 +82,7 @@ def test_int8_runs_in_integers(written):
 
 
 def test_int8_keeps_statistics_and_products_as_they_are(written):
-    model = runtime.Core().read_model(written["int8"])
+    model = core().read_model(written["int8"])
     for kind in ("Sqrt", "Softmax", "MatMul"):
         nodes = [node for node in model.get_ops() if node.get_type_name() == kind]
         assert nodes
