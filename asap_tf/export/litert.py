@@ -11,14 +11,18 @@ import numpy as np
 
 from asap_tf.errors import AsapError, first_line
 from asap_tf.export.graph import EVERYWHERE, DeployedGraph, deployed_graph
-from asap_tf.export.rewrites import depthwise_pooling, space_to_depth_stem
+from asap_tf.export.rewrites import (
+    depthwise_pooling,
+    fold_normalization,
+    space_to_depth_stem,
+)
 from asap_tf.layers import FFDN
 from asap_tf.runtime.metadata import METADATA_NAME
 from asap_tf.runtime.quiet import hushed
 
 PRECISIONS = ("fp32", "fp16", "dynamic", "int8")
 
-REWRITES = (*EVERYWHERE, space_to_depth_stem, depthwise_pooling)
+REWRITES = (*EVERYWHERE, fold_normalization, space_to_depth_stem, depthwise_pooling)
 
 
 def write(

@@ -13,7 +13,7 @@ import numpy as np
 
 from asap_tf.errors import AsapError, first_line
 from asap_tf.export.graph import EVERYWHERE, DeployedGraph, deployed_graph
-from asap_tf.export.onnx_rewrites import fold_normalization, pad_in_pooling
+from asap_tf.export.rewrites import fold_normalization, pad_in_pooling
 from asap_tf.extras import require
 from asap_tf.runtime.onnx import METADATA_KEY
 from asap_tf.runtime.quiet import hushed

@@ -8,6 +8,7 @@ are exact but for the rounding of float32.
 from __future__ import annotations
 
 from collections.abc import Callable
+from typing import Any
 
 import keras
 import numpy as np
@@ -28,7 +29,7 @@ def fold_batch_norms(model: keras.Model, so_far: StandIns) -> StandIns:
         if isinstance(layer, StripAttention):
             stand_ins[layer.name] = _without_batch_norm(layer)
         elif isinstance(layer, layers.BatchNormalization):
-            before = layer.input._keras_history.operation
+            before = _producer(layer)
             if type(before) is layers.Conv2D and len(before._outbound_nodes) == 1:
                 stand_ins[before.name] = folded_conv(before, layer)
                 stand_ins[layer.name] = layers.Identity(name=layer.name)
@@ -50,11 +51,34 @@ def two_pass_norms(model: keras.Model, so_far: StandIns) -> StandIns:
     return stand_ins
 
 
+def fold_normalization(model: keras.Model, so_far: StandIns) -> StandIns:
+    """Normalisation's scale goes into the first kernel; its mean is one subtraction.
+
+    Padding is zeros as before, so this is exact at the border as well.
+    """
+    for rescaling in model.layers:
+        if not isinstance(rescaling, layers.Rescaling):
+            continue
+        following = [_consumer(rescaling)]
+        if isinstance(following[0], layers.ZeroPadding2D):
+            following.append(_consumer(following[0]))
+        conv = so_far.get(following[-1].name, following[-1])
+        if type(conv) is layers.Conv2D:
+            scale = np.broadcast_to(np.float32(rescaling.scale), conv.kernel.shape[2])
+            mean = -np.float32(rescaling.offset) / scale
+            folded = layers.Conv2D.from_config(conv.get_config())
+            folded.build((None, None, None, len(scale)))
+            kernel, *bias = conv.get_weights()
+            folded.set_weights([kernel * scale[:, np.newaxis], *bias])
+            centred = CentredFrames(mean, name=rescaling.name)
+            return {rescaling.name: centred, following[-1].name: folded}
+    return {}
+
+
 def space_to_depth_stem(model: keras.Model, so_far: StandIns) -> StandIns:
     """The first convolution on 2 x 2 blocks of pixels: 12 channels at half the size.
 
-    Processors work on many channels at once; three leave most of that idle. Normalisation goes
-    with it: its scale into the kernel, its mean into one subtraction.
+    Processors work on many channels at once; three leave most of that idle.
     """
     for rescaling in model.layers:
         if not isinstance(rescaling, layers.Rescaling):
@@ -62,11 +86,21 @@ def space_to_depth_stem(model: keras.Model, so_far: StandIns) -> StandIns:
         padding = _consumer(rescaling)
         conv = _consumer(padding)
         if isinstance(padding, layers.ZeroPadding2D) and conv.strides == (2, 2):
-            folded = so_far.get(conv.name, conv)
-            stem = SpaceToDepthStem(rescaling, folded, padding.padding[0][0], conv.name)
-            skipped = {layer.name: layers.Identity() for layer in (rescaling, padding)}
-            return {**skipped, conv.name: stem}
+            stem = SpaceToDepthStem(so_far.get(conv.name, conv), padding.padding[0][0])
+            return {padding.name: layers.Identity(), conv.name: stem}
     return {}
+
+
+def pad_in_pooling(model: keras.Model, so_far: StandIns) -> StandIns:
+    """Max pooling that pads by itself; after a ReLU its -inf gives what zeros give."""
+    stand_ins: StandIns = {}
+    for padding in model.layers:
+        if isinstance(padding, layers.ZeroPadding2D) and _is_relu(_producer(padding)):
+            pooling = _consumer(padding)
+            if isinstance(pooling, layers.MaxPooling2D):
+                stand_ins[padding.name] = layers.Identity(name=padding.name)
+                stand_ins[pooling.name] = PaddedMaxPooling(padding, pooling)
+    return stand_ins
 
 
 def depthwise_pooling(model: keras.Model, so_far: StandIns) -> StandIns:
@@ -111,14 +145,28 @@ class TwoPassFFDN(FFDN):
         return ops.concatenate(halves, axis=-1) if halves else x
 
 
+class CentredFrames(layers.Layer):
+    """Subtracts each channel's mean."""
+
+    def __init__(self, mean: np.ndarray, name: str):
+        super().__init__(name=name)
+        self.mean = mean
+
+    def call(self, frames: Tensor) -> Tensor:
+        import tensorflow as tf
+
+        batch, height, width, channels = frames.shape
+        # Whole rows: a constant of three numbers would be subtracted three numbers at a time.
+        rows = tf.reshape(frames, (batch, height, width * channels))
+        return tf.reshape(rows - np.tile(self.mean, width), frames.shape)
+
+
 class SpaceToDepthStem(layers.Layer):
     """See `space_to_depth_stem`."""
 
-    def __init__(self, rescaling: layers.Rescaling, conv: layers.Conv2D, padding: int, name: str):
-        super().__init__(name=name)
-        scale = np.array(rescaling.scale, np.float32)
-        self.mean = -np.array(rescaling.offset, np.float32) / scale
-        kernel = np.array(conv.kernel) * scale[:, None]
+    def __init__(self, conv: layers.Conv2D, padding: int):
+        super().__init__(name=conv.name)
+        kernel = np.array(conv.kernel)
         side, _, channels, filters = kernel.shape
         self.before = -(-padding // 2)
         blocks = self.before + (side - 1 - padding) // 2 + 1
@@ -136,14 +184,24 @@ class SpaceToDepthStem(layers.Layer):
     def call(self, frames: Tensor) -> Tensor:
         import tensorflow as tf
 
-        batch, height, width, channels = frames.shape
-        # Whole rows: a constant of three numbers would be added three numbers at a time.
-        rows = tf.reshape(frames, (batch, 1, height, width * channels))
-        x = tf.reshape(rows - np.tile(self.mean, width), frames.shape)
-        x = tf.nn.space_to_depth(x, 2)
+        x = tf.nn.space_to_depth(frames, 2)
         around = (self.before, self.after)
         x = tf.pad(x, ((0, 0), around, around, (0, 0)))
         return tf.nn.conv2d(x, self.kernel, 1, "VALID") + self.bias
+
+
+class PaddedMaxPooling(layers.Layer):
+    """See `pad_in_pooling`."""
+
+    def __init__(self, padding: layers.ZeroPadding2D, pooling: layers.MaxPooling2D):
+        super().__init__(name=pooling.name)
+        self.padding = ((0, 0), *padding.padding, (0, 0))
+        self.pool_size, self.strides = pooling.pool_size, pooling.strides
+
+    def call(self, inputs: Tensor) -> Tensor:
+        import tensorflow as tf
+
+        return tf.nn.max_pool2d(inputs, self.pool_size, self.strides, self.padding)
 
 
 class DepthwiseMean(layers.Layer):
@@ -171,6 +229,17 @@ def _without_batch_norm(layer: StripAttention) -> StripAttention:
     return twin
 
 
-def _consumer(layer: layers.Layer) -> layers.Layer:
+def _is_relu(layer: Any) -> bool:
+    return isinstance(layer, layers.ReLU) or (
+        isinstance(layer, layers.Activation) and layer.activation is keras.activations.relu
+    )
+
+
+def _consumer(layer: layers.Layer) -> Any:
     """The layer that takes what `layer` gives."""
     return layer._outbound_nodes[0].operation
+
+
+def _producer(layer: layers.Layer) -> Any:
+    """The layer that gives what `layer` takes."""
+    return layer.input._keras_history.operation
