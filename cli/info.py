@@ -14,12 +14,11 @@ def command(model: Path) -> None:
     """Say what MODEL, trained or exported, is: size, classes, scores, recipe."""
     import yaml
 
-    from asap_tf.runtime.metadata import artefact_files
+    from asap_tf.runtime.metadata import artefact_bytes
 
     path, facts = describe(model)
-    size = sum(file.stat().st_size for file in artefact_files(path))
     lines = {
-        "file": f"{path} ({size / 1e6:.1f} MB)",
+        "file": f"{path} ({artefact_bytes(path) / 1e6:.1f} MB)",
         "format": facts["format"],
         "precision": facts.get("precision", "unknown"),
         "parameters": f"{facts['parameters']:,}" if "parameters" in facts else "unknown",

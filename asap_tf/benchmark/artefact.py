@@ -15,7 +15,7 @@ from PIL import Image
 from asap_tf.data.images import read_image
 from asap_tf.errors import UsageError
 from asap_tf.runtime import Segmenter, load, model_file
-from asap_tf.runtime.metadata import artefact_files
+from asap_tf.runtime.metadata import artefact_bytes
 from asap_tf.runtime.network import available_cores
 
 ROWS = ("network", "resize", "jpeg", "png")
@@ -151,8 +151,7 @@ def network_size(job: Job, segmenter: Segmenter) -> tuple[int, int]:
 
 def file_bytes(path: Path, kind: str) -> int:
     """Bytes of an artefact on disk, without the metadata beside it."""
-    path = model_file(path) if kind == "keras" else path
-    return sum(file.stat().st_size for file in artefact_files(path))
+    return artefact_bytes(model_file(path) if kind == "keras" else path)
 
 
 def write_source(folder: Path, size: tuple[int, int]) -> dict[str, int]:

@@ -21,7 +21,7 @@ from asap_tf.export.frames import Frames, export_frames
 from asap_tf.export.parity import Parity, compare
 from asap_tf.export.plan import PACKAGES, Job, plan
 from asap_tf.runtime import load, model_file
-from asap_tf.runtime.metadata import artefact_files, checksums, sidecar
+from asap_tf.runtime.metadata import artefact_bytes, artefact_files, checksums, sidecar
 from asap_tf.sizes import STRIDE
 
 if TYPE_CHECKING:
@@ -133,7 +133,7 @@ def export(
             if job.kind == "tensorrt_onnx":
                 graphs[job.precision] = path
                 within = out / BUNDLE / f"asap_{job.precision}.onnx"
-                artefact = Artefact(within, _megabytes(path), parity)
+                artefact = Artefact(within, artefact_bytes(path) / 1e6, parity)
             else:
                 artefact = _published(path, out, job, graph, parity)
             artefacts.append(artefact)
@@ -174,10 +174,13 @@ def _network_size(size: tuple[int, int] | None, segmenter: Segmenter) -> tuple[i
 
 
 def _labels(segmenter: Segmenter, frames: np.ndarray, name: str) -> np.ndarray:
-    """Labels of frames at the network's size, one frame in memory at a time."""
-    shape = frames.shape[1:3]
-    each = tqdm(frames, f"labelling by {name}", unit="frame", disable=None, leave=False)
-    return np.concatenate([segmenter.network.labels(frame[np.newaxis], shape) for frame in each])
+    """Labels of frames at the network's size, one batch of it in memory at a time."""
+    batch = getattr(segmenter.network, "batch", 1)
+    starts = range(0, len(frames), batch)
+    labels = np.empty(frames.shape[:3], np.uint8)
+    for i in tqdm(starts, f"labelling by {name}", unit="batch", disable=None, leave=False):
+        labels[i : i + batch] = segmenter.network.labels(frames[i : i + batch], labels.shape[1:])
+    return labels
 
 
 def _metadata(segmenter: Segmenter, graph: DeployedGraph, job: Job) -> dict[str, Any]:
@@ -236,16 +239,12 @@ def _published(path: Path, out: Path, job: Job, graph: DeployedGraph, parity: Pa
         from asap_tf.export.converters import report
 
         note = report(graph)
-    megabytes = _megabytes(path)
+    megabytes = artefact_bytes(path) / 1e6
     out.mkdir(exist_ok=True)
     belongings = [path] if path.is_dir() else [sidecar(path), *artefact_files(path)]
     for file in belongings:
         os.replace(file, out / file.name)
     return Artefact(out / path.name, megabytes, parity, note)
-
-
-def _megabytes(path: Path) -> float:
-    return sum(file.stat().st_size for file in artefact_files(path)) / 1e6
 
 
 def _bundle(

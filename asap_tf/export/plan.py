@@ -21,11 +21,14 @@ WRITERS = {
 }
 """Module that writes each format, and how its artefacts' names end."""
 
+_ONNX = [("onnx", "onnx"), ("tf2onnx", "onnx"), ("onnxruntime", "onnx")]
+
 PACKAGES = {
     "litert": [("ai_edge_litert", "litert")],
-    "onnx": [("onnx", "onnx"), ("tf2onnx", "onnx"), ("onnxruntime", "onnx")],
-    "tensorrt_onnx": [("onnx", "onnx"), ("tf2onnx", "onnx"), ("onnxruntime", "onnx")],
-    "openvino": [("tf2onnx", "onnx"), ("openvino", "openvino"), ("nncf", "openvino")],
+    "onnx": _ONNX,
+    "openvino": [*_ONNX, ("openvino", "openvino"), ("nncf", "openvino")],
+    "tensorrt": _ONNX,
+    "tensorrt_onnx": _ONNX,
 }
 """What each format needs beside TensorFlow: modules, and the extras that bring them."""
 

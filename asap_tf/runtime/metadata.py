@@ -40,6 +40,11 @@ def artefact_files(path: Path) -> list[Path]:
     return [path, path.with_suffix(".bin")] if path.suffix == ".xml" else [path]
 
 
+def artefact_bytes(path: Path) -> int:
+    """The size of an artefact on disk, its metadata aside; `path` as of `artefact_files`."""
+    return sum(file.stat().st_size for file in artefact_files(path))
+
+
 def checksums(path: Path) -> dict[str, str]:
     """SHA-256 of each file of an artefact, by its path relative to the metadata's folder.
 

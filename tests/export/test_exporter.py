@@ -120,3 +120,33 @@ def test_a_full_disk_is_one_line(trained_model, tmp_path, monkeypatch):
         export(trained_model, tmp_path / "out", ["litert"])
     assert str(caught.value) == "asap_fp32.tflite: cannot be written (No space left on device)"
     assert not list(tmp_path.iterdir())
+
+
+def test_a_bundle_alone(trained_model, tmp_path):
+    out = tmp_path / "out"
+    artefacts = export(trained_model, out, [], bundle=True)
+    assert [file.name for file in out.iterdir()] == ["tensorrt_bundle"]
+    graphs = [out / "tensorrt_bundle" / f"asap_{precision}.onnx" for precision in ("fp32", "fp16")]
+    assert [artefact.path for artefact in artefacts] == graphs
+    assert all(graph.is_file() for graph in graphs)
+    operators = (out / "tensorrt_bundle" / "operators.md").read_text()
+    assert "**1 segment**" in operators and "one engine, nothing outside" in operators
+    entries = json.loads((out / "tensorrt_bundle" / "bundle.json").read_text())
+    assert (entries["size"], entries["floors"]) == ([64, 128], {"fp32": 0.999, "fp16": 0.995})
+    assert not {"format", "precision"} & entries.keys()
+
+
+def test_whole_batches_are_proven(trained_model, tmp_path, monkeypatch):
+    from asap_tf.runtime.network import FixedNetwork
+
+    given = []
+    labels = FixedNetwork.labels
+
+    def count(self, frames, size):
+        given.append(len(frames))
+        return labels(self, frames, size)
+
+    monkeypatch.setattr(FixedNetwork, "labels", count)
+    (artefact,) = export(trained_model, tmp_path / "out", ["saved_model"], batch=8)
+    assert given == [8, 8, 4]
+    assert artefact.parity.agreement >= 0.999
