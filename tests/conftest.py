@@ -1,13 +1,44 @@
 from __future__ import annotations
 
+import gc
 import importlib.util
 import os
+import sys
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from types import ModuleType
 
 import pytest
 
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
+
+
+@pytest.fixture(scope="session")
+def collect_garbage() -> Callable[[], None]:
+    """Collects once memory has grown by a gigabyte since the last time (on Linux)."""
+    kept = 0.0
+
+    def resident() -> float:
+        pages = int(Path("/proc/self/statm").read_text().split()[1])
+        return pages * os.sysconf("SC_PAGE_SIZE") / 1e9
+
+    def collect() -> None:
+        nonlocal kept
+        if sys.platform == "linux" and resident() > kept + 1:
+            gc.collect()
+            kept = resident()
+
+    return collect
+
+
+@pytest.fixture(autouse=True)
+def bounded_memory(collect_garbage) -> Iterator[None]:
+    """Lets go of the graphs that tests leave behind before they fill the machine.
+
+    They are cycles of few objects and many bytes, and Python's collector counts objects.
+    """
+    yield
+    collect_garbage()
 
 
 @pytest.fixture(scope="session")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import gc
 import json
 import os
 import shutil
@@ -119,6 +120,9 @@ def export(
         progress = tqdm(jobs, "exporting", unit="artefact", disable=None)
         for job in progress:
             progress.set_postfix_str(job.name)
+            # A graph is a cycle of few objects that hold all weights, and Python's collector, which
+            # counts objects and not bytes, would let those of all artefacts pile up.
+            gc.collect()
             path = workshop / job.name
             metadata = _metadata(segmenter, graph, job)
             try:
