@@ -9,17 +9,13 @@ from keras import layers
 
 from asap_tf.errors import UsageError, nearest
 from asap_tf.layers import FFDN, SimplePyramid, StripAttention
-from asap_tf.layers.blocks import Tensor, Upsample, conv_block, resample
+from asap_tf.layers.blocks import Tensor, conv_block, resample
 from asap_tf.models.backbones import BACKBONES
-from asap_tf.models.weights import load_weights
+from asap_tf.models.interface import head, input_frames, normalize, segmentation_model
 
 FUSIONS = ("ffdn", "general", "ln", "in", "none")
 ATTENTIONS = ("vertical", "horizontal", "full", "none")
 FUSE_STRIDES = (8, 4)
-
-# ImageNet's statistics for RGB in 0..1, which every published ResNet18 was trained with.
-MEAN = (0.485, 0.456, 0.406)
-DEVIATION = (0.229, 0.224, 0.225)
 
 
 def ASAPNet(
@@ -64,11 +60,9 @@ def ASAPNet(
 
     Source: paper, sections II and III; the widths it leaves out follow from its Table III.
     """
-    check_options(num_classes, input_shape, backbone, fusion, attention, fuse_stride)
-
-    frames = keras.Input(input_shape, name="frames")
-    x = normalize(frames)
-    p1, p2, p3, p4 = BACKBONES[backbone](x)
+    check_options(backbone, fusion, attention, fuse_stride)
+    frames = input_frames(num_classes, input_shape)
+    p1, p2, p3, p4 = BACKBONES[backbone](normalize(frames))
 
     levels = SimplePyramid(64, name="pyramid")([p1, p2, p3, p4])
     gathered = [
@@ -79,25 +73,7 @@ def ASAPNet(
     x = fuse(x, fusion)
     x = attend(x, attention)
     logits = head(x, num_classes, fuse_stride, "logits")
-
-    outputs = logits
-    if aux_heads:
-        outputs = {
-            "logits": logits,
-            "aux3": head(p3, num_classes, 16, "aux3"),
-            "aux4": head(p4, num_classes, 32, "aux4"),
-        }
-    model = keras.Model(frames, outputs, name="asap")
-    if weights is not None:
-        load_weights(model, weights)
-    return model
-
-
-def normalize(frames: Tensor) -> Tensor:
-    """RGB 0..255 to ImageNet's zero mean and unit deviation, in float32 under every precision."""
-    scale = [1 / (255 * d) for d in DEVIATION]
-    offset = [-m / d for m, d in zip(MEAN, DEVIATION, strict=True)]
-    return layers.Rescaling(scale, offset, dtype="float32", name="normalize")(frames)
+    return segmentation_model("asap", frames, logits, (p3, p4), aux_heads, weights)
 
 
 def fuse(x: Tensor, fusion: str) -> Tensor:
@@ -116,30 +92,8 @@ def attend(x: Tensor, attention: str) -> Tensor:
     return x if attention == "none" else StripAttention(attention, name="attention")(x)
 
 
-def head(x: Tensor, num_classes: int, stride: int, name: str) -> Tensor:
-    """Conv Block, 1 x 1 to the classes, bilinear to the size of the frame; float32 logits."""
-    x = conv_block(x, 64, 3, f"{name}_block")
-    x = layers.Conv2D(num_classes, 1, dtype="float32", name=f"{name}_classes")(x)
-    return Upsample(stride, dtype="float32", name=name)(x)
-
-
-def check_options(
-    num_classes: int,
-    input_shape: tuple[int | None, int | None, int],
-    backbone: str,
-    fusion: str,
-    attention: str,
-    fuse_stride: int,
-) -> None:
+def check_options(backbone: str, fusion: str, attention: str, fuse_stride: int) -> None:
     """Refuses what the network cannot be built with; see `ASAPNet`."""
-    if num_classes < 2:
-        raise UsageError(f"num_classes must be at least 2. Received: num_classes={num_classes}")
-    sizes = input_shape[:2]
-    if len(input_shape) != 3 or input_shape[2] != 3 or any(s and s % 32 for s in sizes):
-        raise UsageError(
-            "input_shape must be (H, W, 3) with H and W multiples of 32 or None. "
-            f"Received: input_shape={tuple(input_shape)}"
-        )
     for option, value, valid in (
         ("backbone", backbone, BACKBONES),
         ("fusion", fusion, FUSIONS),

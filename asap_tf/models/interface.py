@@ -1,0 +1,79 @@
+"""What all networks share: frames in, and logits and auxiliary heads of the frame's size out."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import keras
+from keras import layers
+
+from asap_tf.errors import UsageError
+from asap_tf.layers.blocks import Tensor, Upsample, conv_block
+from asap_tf.models.weights import load_weights
+
+# ImageNet's statistics for RGB in 0..1, which every published backbone was trained with.
+MEAN = (0.485, 0.456, 0.406)
+DEVIATION = (0.229, 0.224, 0.225)
+
+
+def input_frames(num_classes: int, input_shape: tuple[int | None, int | None, int]) -> Tensor:
+    """RGB frames 0..255 `(N, H, W, 3)`, the input of every network.
+
+    Raises:
+        UsageError: (a ValueError) for fewer than two classes, or a size no multiple of 32.
+    """
+    if num_classes < 2:
+        raise UsageError(f"num_classes must be at least 2. Received: num_classes={num_classes}")
+    sizes = input_shape[:2]
+    if len(input_shape) != 3 or input_shape[2] != 3 or any(s and s % 32 for s in sizes):
+        raise UsageError(
+            "input_shape must be (H, W, 3) with H and W multiples of 32 or None. "
+            f"Received: input_shape={tuple(input_shape)}"
+        )
+    return keras.Input(input_shape, name="frames")
+
+
+def normalize(frames: Tensor) -> Tensor:
+    """RGB 0..255 to ImageNet's zero mean and unit deviation, in float32 under every precision."""
+    scale = [1 / (255 * d) for d in DEVIATION]
+    offset = [-m / d for m, d in zip(MEAN, DEVIATION, strict=True)]
+    return layers.Rescaling(scale, offset, dtype="float32", name="normalize")(frames)
+
+
+def head(x: Tensor, num_classes: int, stride: int, name: str, filters: int = 64) -> Tensor:
+    """Conv Block, 1 x 1 to the classes, bilinear to the size of the frame; float32 logits."""
+    x = conv_block(x, filters, 3, f"{name}_block")
+    x = layers.Conv2D(num_classes, 1, dtype="float32", name=f"{name}_classes")(x)
+    return Upsample(stride, dtype="float32", name=name)(x)
+
+
+def segmentation_model(
+    name: str,
+    frames: Tensor,
+    logits: Tensor,
+    auxiliary: tuple[Tensor, Tensor],
+    aux_heads: bool,
+    weights: str | Path | None,
+) -> keras.Model:
+    """The model from frames to logits, or to those and two auxiliary heads' for training.
+
+    Args:
+        name: Of the network.
+        frames: From `input_frames`.
+        logits: From `head`, named `"logits"`.
+        auxiliary: Maps at strides 16 and 32 for the heads `"aux3"` and `"aux4"`.
+        aux_heads: Whether to add these; the output is then a dict of three.
+        weights: What `load_weights` takes, or None.
+    """
+    outputs = logits
+    if aux_heads:
+        num_classes = logits.shape[-1]
+        outputs = {
+            "logits": logits,
+            "aux3": head(auxiliary[0], num_classes, 16, "aux3"),
+            "aux4": head(auxiliary[1], num_classes, 32, "aux4"),
+        }
+    model = keras.Model(frames, outputs, name=name)
+    if weights is not None:
+        load_weights(model, weights)
+    return model
