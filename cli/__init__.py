@@ -18,6 +18,7 @@ VERBS = {
     "info": "Say what a model is.",
     "export": "Write a model for other runtimes, proven equal.",
     "bench": "Time models, or a training.",
+    "reproduce": "Print a table of the paper beside what comes out here.",
     "data": "Make, check and look at datasets.",
     "demo": "Render streets, train on them, and look at the result.",
 }

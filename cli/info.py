@@ -28,6 +28,11 @@ def command(model: Path) -> None:
         "classes": ", ".join(c["name"] for c in facts.get("classes", [])) or "not named",
         "input": facts.get("input", "unknown: saved without asap-tf's metadata"),
     }
+    if "multiply_accumulates" in facts:
+        lines["multiply-adds"] = f"{facts['multiply_accumulates'] / 1e9:.2f} G"
+    if "operations" in facts:
+        modules = ", ".join(f"{k} {v / 1e9:.2f}" for k, v in facts["operations"].items())
+        lines["operations"] = f"{modules} G (the rule of the paper's Table III)"
     if "parity" in facts:
         lines["parity"] = parity_line(facts["parity"])
     if "scores" in facts:
@@ -47,6 +52,7 @@ def describe(model: Path) -> tuple[Path, dict[str, Any]]:
 
     Metadata that checksums vouch for is enough; otherwise the model is opened.
     """
+    from asap_tf.operations import operations_of
     from asap_tf.runtime import FixedNetwork, format_of, load, model_file
     from asap_tf.runtime.metadata import read_sidecar
 
@@ -59,7 +65,11 @@ def describe(model: Path) -> tuple[Path, dict[str, Any]]:
             return path, metadata
     segmenter = load(path)
     network = segmenter.network
-    found = {"format": segmenter.format, "size": segmenter.size}
+    found = {
+        "format": segmenter.format,
+        "size": segmenter.size,
+        **operations_of(segmenter),
+    }
     if isinstance(network, FixedNetwork):
         found |= {"batch": network.batch, "output": network.output}
     return path, segmenter.metadata | found

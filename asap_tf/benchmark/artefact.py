@@ -14,6 +14,7 @@ from PIL import Image
 
 from asap_tf.data.images import read_image
 from asap_tf.errors import UsageError
+from asap_tf.operations import operations_of
 from asap_tf.runtime import Segmenter, load, model_file
 from asap_tf.runtime.metadata import artefact_bytes
 from asap_tf.runtime.network import available_cores
@@ -35,6 +36,7 @@ class Job:
         size: `(H, W)` for artefacts that run at any size; None for their own.
         threads: Processor threads; None for all cores.
         xla: Whether to compile the network, a Keras model, by XLA.
+        rows: What to time.
     """
 
     path: Path
@@ -42,6 +44,11 @@ class Job:
     size: tuple[int, int] | None = None
     threads: int | None = None
     xla: bool = False
+    rows: tuple[str, ...] = ROWS
+
+    def open(self) -> Artefact:
+        """Opens the artefact in this process."""
+        return Artefact(self)
 
 
 @dataclass(frozen=True)
@@ -96,26 +103,32 @@ class Artefact:
             size=size,
             file_bytes=file_bytes(job.path, segmenter.format),
             parameters=metadata.get("parameters"),
-            multiply_accumulates=metadata.get("multiply_accumulates"),
+            multiply_accumulates=operations_of(segmenter).get("multiply_accumulates"),
             agreement=metadata.get("parity", {}).get("agreement"),
         )
         jpeg, png = job.folder / "source.jpg", job.folder / "source.png"
         source = read_image(png)
         frame = cv2.resize(source, size[::-1])
-        self.rows: dict[str, Callable[[], np.ndarray]] = {
+        rows: dict[str, Callable[[], np.ndarray]] = {
             "network": lambda: segmenter.network.labels(frame[np.newaxis], size),
             "resize": lambda: segmenter.predict(source[np.newaxis]),
             "jpeg": lambda: segmenter.predict(read_image(jpeg)[np.newaxis]),
             "png": lambda: segmenter.predict(read_image(png)[np.newaxis]),
         }
+        self.rows = {row: rows[row] for row in job.rows}
 
     def turn(self) -> dict[str, float]:
         """Runs the network untimed, then every row once; seconds by row."""
-        start = time.perf_counter()
-        self.rows["network"]()
-        while time.perf_counter() - start < LEAD_IN:
-            self.rows["network"]()
+        lead_in(self.rows[ROWS[0]])
         return {row: timed(run) for row, run in self.rows.items()}
+
+
+def lead_in(run: Callable[[], object]) -> None:
+    """Runs something untimed, at least once and for `LEAD_IN`, so that caches are its own."""
+    start = time.perf_counter()
+    run()
+    while time.perf_counter() - start < LEAD_IN:
+        run()
 
 
 def timed(run: Callable[[], object]) -> float:

@@ -1,8 +1,9 @@
-"""Bar charts as pictures."""
+"""Charts as pictures."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import math
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -12,6 +13,8 @@ from asap_tf.report.charts import number, ticks
 
 COLORS = ("#1e40af", "#3b82f6", "#93c5fd", "#cbd5e1")
 """Of the bars in a group, from the first on."""
+
+_LINES = ("#b91c1c", "#1e40af", "#047857", "#b45309", "#7c3aed")
 
 _WIDTH, _MARGIN, _LABELS = 1600, 48, 430
 _BAR, _GAP, _GROUP_GAP = 22, 4, 26
@@ -82,6 +85,58 @@ def bar_chart(
             draw.rectangle((end + 6, y, end + 14 + length, y + _BAR - 1), _PAPER)
             draw.text((end + 10, y + _BAR / 2), label, _INK, font(18), anchor="lm")
         top += height
+    return np.asarray(picture)
+
+
+def log_log_chart(
+    label: str, across: str, lines: Mapping[str, Sequence[tuple[float, float]]]
+) -> np.ndarray:
+    """Draws lines with both axes logarithmic, each with its name at its end.
+
+    Args:
+        label: What the values are; the title.
+        across: What they are over.
+        lines: Points (place, value) above 0 by name, at most one colour for each.
+
+    Returns:
+        The picture, uint8 `(H, 1000, 3)`, RGB.
+    """
+    width, height, left, right, top, floor = 1000, 760, 110, 700, 100, 670
+    points = [point for line in lines.values() for point in line]
+    x_low, x_high = (f(x for x, _ in points) for f in (min, max))
+    y_low = 10 ** math.floor(math.log10(min(y for _, y in points)))
+    y_high = 10 ** math.ceil(math.log10(max(y for _, y in points)))
+
+    def place(x: float, y: float) -> tuple[float, float]:
+        along = math.log(x / x_low) / math.log(x_high / x_low)
+        up = math.log(y / y_low) / math.log(y_high / y_low)
+        return left + along * (right - left), floor - up * (floor - top)
+
+    picture = Image.new("RGB", (width, height), _PAPER)
+    draw = ImageDraw.Draw(picture)
+    draw.text((left, 36), label, _INK, font(28))
+    for power in range(round(math.log10(y_high / y_low)) + 1):
+        mark = y_low * 10**power
+        y = place(x_low, mark)[1]
+        draw.line((left, y, right, y), _RULE, 2)
+        draw.text((left - 12, y), number(mark), _SOFT, font(18), anchor="rm")
+    for mark in sorted({x for x, _ in points}):
+        x = place(mark, y_low)[0]
+        draw.line((x, floor, x, floor + 8), _SOFT, 2)
+        draw.text((x, floor + 14), f"{mark:.2g}", _SOFT, font(18), anchor="ma")
+    draw.text(((left + right) / 2, floor + 46), across, _SOFT, font(18), anchor="ma")
+
+    taken: list[float] = []
+    for (name, line), color in zip(
+        sorted(lines.items(), key=lambda item: -item[1][-1][1]), _LINES, strict=False
+    ):
+        corners = [place(*point) for point in sorted(line)]
+        draw.line(corners, color, 4, joint="curve")
+        for x, y in corners:
+            draw.ellipse((x - 6, y - 6, x + 6, y + 6), color)
+        y = max(corners[-1][1], taken[-1] + 26 if taken else 0)
+        taken.append(y)
+        draw.text((right + 18, y), name, color, font(20), anchor="lm")
     return np.asarray(picture)
 
 

@@ -125,7 +125,7 @@ def compare(
             tqdm(total=MIN_ROUNDS, unit="round", desc="rendering", disable=None, leave=False)
         )
         source_bytes = write_source(folder, source)
-        workers: list[Worker] = []
+        workers: list[Worker[Job]] = []
         for path in paths:
             bar.set_description(f"opening {path.name}")
             job = Job(path, folder, size, threads)

@@ -63,8 +63,9 @@ def measure(
     seconds: float,
     each_round: Callable[[int, int], None] = lambda done, total: None,
     seed: int = 0,
+    least: int = MIN_ROUNDS,
 ) -> Rounds:
-    """Takes rounds until there are `MIN_ROUNDS` of them and `seconds` have passed.
+    """Takes rounds until there are `least` of them and `seconds` have passed.
 
     In each round every runner has one turn, in an order that is drawn anew: a machine that drifts
     hits all alike, and nobody always follows the same neighbour.
@@ -74,6 +75,7 @@ def measure(
         seconds: For all rounds together; those of the minimum may take longer.
         each_round: Called after each round with the rounds done and those expected in all.
         seed: Of the orders.
+        least: Fewest rounds.
 
     Returns:
         The rounds that were finished; on Ctrl-C, those that were finished before it.
@@ -82,12 +84,12 @@ def measure(
     orders = random.Random(seed)
     start = time.monotonic()
     try:
-        while len(rounds) < MIN_ROUNDS or time.monotonic() - start < seconds:
+        while len(rounds) < least or time.monotonic() - start < seconds:
             order = orders.sample(range(len(runners)), len(runners))
             turns = {index: runners[index].turn() for index in order}
             rounds.append([turns[index] for index in range(len(runners))])
             mean = (time.monotonic() - start) / len(rounds)
-            each_round(len(rounds), max(MIN_ROUNDS, len(rounds), round(seconds / mean)))
+            each_round(len(rounds), max(least, len(rounds), round(seconds / mean)))
     except KeyboardInterrupt:
         pass
     return rounds

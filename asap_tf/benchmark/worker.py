@@ -1,4 +1,4 @@
-"""Artefacts in processes of their own, told turn by turn when to run."""
+"""What is timed, in processes of its own, told turn by turn when to run."""
 
 from __future__ import annotations
 
@@ -8,12 +8,31 @@ import signal
 from collections.abc import Mapping
 from dataclasses import dataclass
 from multiprocessing.connection import Connection
-from typing import Any
+from pathlib import Path
+from typing import Any, Generic, Protocol, TypeVar
 
-from asap_tf.benchmark.artefact import Artefact, Facts, Job, peak_memory
+from asap_tf.benchmark.artefact import peak_memory
 from asap_tf.errors import AsapError, UsageError, first_line
 
 _SPAWN = multiprocessing.get_context("spawn")
+
+
+class Job(Protocol):
+    """What a process is to run; it must pickle."""
+
+    @property
+    def path(self) -> Path:
+        """What to call it in an error."""
+        ...
+
+    @property
+    def folder(self) -> Path:
+        """For what its runtime prints."""
+        ...
+
+    def open(self) -> Any:
+        """Makes, in the process, the `Runner` of it, with `facts` to tell."""
+        ...
 
 
 @dataclass(frozen=True)
@@ -22,14 +41,17 @@ class _Failure:
     usage: bool = False
 
 
-class Worker:
-    """An artefact in a process of its own; a `Runner`, and a context that ends the process.
+J = TypeVar("J", bound=Job)
+
+
+class Worker(Generic[J]):
+    """A runner in a process of its own; itself a `Runner`, and a context that ends the process.
 
     Args:
-        job: What to run, and on what. The artefact is opened at once.
+        job: What to run. It is opened at once.
 
     Attributes:
-        facts: What the artefact is.
+        facts: What it says of itself.
         peak_memory: Of its process so far, bytes.
 
     Raises:
@@ -37,12 +59,12 @@ class Worker:
         AsapError: if it cannot be opened, or its process crashes.
 
     Example:
-        >>> with Worker(Job(Path("export/asap_int8.tflite"), folder)) as worker:
+        >>> with Worker(artefact.Job(Path("export/asap_int8.tflite"), folder)) as worker:
         ...     worker.turn()["network"]
         0.0413
     """
 
-    def __init__(self, job: Job):
+    def __init__(self, job: J):
         self.job = job
         self.peak_memory = 0
         self._log = job.folder / f"{id(self)}.log"
@@ -59,7 +81,7 @@ class Worker:
             signal.signal(signal.SIGINT, before)
         childs_end.close()
         try:
-            self.facts: Facts = self._answer()
+            self.facts: Any = self._answer()
         except BaseException:
             self.close()
             raise
@@ -75,7 +97,7 @@ class Worker:
         self._process.join()
         self._pipe.close()
 
-    def __enter__(self) -> Worker:
+    def __enter__(self) -> Worker[J]:
         return self
 
     def __exit__(self, *_: object) -> None:
@@ -101,7 +123,7 @@ class Worker:
 
 
 def _serve(job: Job, pipe: Connection, log: os.PathLike) -> None:
-    """The process: opens the artefact, then takes a turn whenever it is told to."""
+    """The process: opens its job, then takes a turn whenever it is told to."""
     # What runtimes print would get between the parent's lines.
     descriptor = os.open(log, os.O_WRONLY | os.O_CREAT | os.O_APPEND)
     os.dup2(descriptor, 1)
@@ -109,10 +131,10 @@ def _serve(job: Job, pipe: Connection, log: os.PathLike) -> None:
     # Otherwise the first TensorFlow takes all memory of the GPU.
     os.environ["TF_FORCE_GPU_ALLOW_GROWTH"] = "true"
     try:
-        artefact = Artefact(job)
-        pipe.send(artefact.facts)
+        runner = job.open()
+        pipe.send(runner.facts)
         while pipe.recv():
-            pipe.send((artefact.turn(), peak_memory()))
+            pipe.send((runner.turn(), peak_memory()))
     except (EOFError, BrokenPipeError):
         pass
     except AsapError as error:

@@ -21,6 +21,7 @@ from asap_tf.export.delegation import delegation
 from asap_tf.export.frames import Frames, export_frames
 from asap_tf.export.parity import Parity, compare
 from asap_tf.export.plan import PACKAGES, Job, plan
+from asap_tf.operations import Operations, count_operations
 from asap_tf.runtime import load, model_file
 from asap_tf.runtime.metadata import artefact_bytes, artefact_files, checksums, sidecar
 from asap_tf.sizes import STRIDE
@@ -115,6 +116,7 @@ def export(
         from asap_tf.export.graph import deployed_graph
 
         graph = deployed_graph(segmenter.network.model, size, batch, output)  # type: ignore
+        operations = count_operations(graph.model, size)
         reference = _labels(segmenter, proving.images, "Keras")
         artefacts, graphs, failures = [], {}, []
         progress = tqdm(jobs, "exporting", unit="artefact", disable=None)
@@ -124,7 +126,7 @@ def export(
             # counts objects and not bytes, would let those of all artefacts pile up.
             gc.collect()
             path = workshop / job.name
-            metadata = _metadata(segmenter, graph, job)
+            metadata = _metadata(segmenter, graph, operations, job)
             try:
                 job.writer.write(graph, job.precision, path, calibrating, metadata)
                 parity = _proven(path, metadata, proving, reference, segmenter.classes)
@@ -187,7 +189,9 @@ def _labels(segmenter: Segmenter, frames: np.ndarray, name: str) -> np.ndarray:
     return labels
 
 
-def _metadata(segmenter: Segmenter, graph: DeployedGraph, job: Job) -> dict[str, Any]:
+def _metadata(
+    segmenter: Segmenter, graph: DeployedGraph, operations: Operations, job: Job
+) -> dict[str, Any]:
     known = segmenter.metadata
     packages = {module.partition(".")[0] for module, _ in PACKAGES.get(job.kind, ())}
     return {
@@ -199,7 +203,7 @@ def _metadata(segmenter: Segmenter, graph: DeployedGraph, job: Job) -> dict[str,
         "input": "RGB frames 0..255, uint8, NHWC; normalised inside",
         "classes": [asdict(c) for c in segmenter.classes],
         "parameters": graph.model.count_params(),
-        "multiply_accumulates": graph.multiply_accumulates,
+        **operations.to_dict(),
         **{entry: known[entry] for entry in ("recipe", "scores", "step") if entry in known},
         "versions": {
             package: version(package.replace("_", "-"))

@@ -1,0 +1,182 @@
+"""Tables II and III by training: every variant of the network under one budget, several seeds."""
+
+from __future__ import annotations
+
+import itertools
+import json
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from asap_tf.data import open_dataset
+from asap_tf.data.check import CheckReport
+from asap_tf.data.streets import write_streets
+from asap_tf.errors import UsageError
+from asap_tf.recipe import Recipe, load_recipe
+from asap_tf.training import check_data
+from asap_tf.training.run_folder import RunFolder
+
+RECIPES = {None: "ablation_streets", "camvid": "ablation_camvid"}
+"""The budget by kind of dataset, None being rendered Streets."""
+
+LARGE = "ablation_cityscapes"
+"""That of all other kinds."""
+
+STREETS = {"train": 800, "val": 100}
+STREETS_SIZE = (96, 192)
+
+
+@dataclass(frozen=True)
+class Variant:
+    """ASAP with one module exchanged.
+
+    Attributes:
+        name: For folders and JSON.
+        title: What the paper's tables call it.
+        options: Fields of the recipe's `model` section that differ from ASAP's.
+    """
+
+    name: str
+    title: str
+    options: tuple[tuple[str, str], ...] = ()
+
+
+ASAP = Variant("asap", "FFDN, vertical (ASAP)")
+FUSIONS = (
+    Variant("norms_none", "no norm", (("fusion", "none"),)),
+    Variant("norms_ln", "only LN", (("fusion", "ln"),)),
+    Variant("norms_in", "only IN", (("fusion", "in"),)),
+    ASAP,
+)
+MODULES = (
+    ASAP,
+    Variant("fusion_general", "General fusion", (("fusion", "general"),)),
+    Variant("attention_none", "no attention", (("attention", "none"),)),
+    Variant("attention_horizontal", "horizontal attention", (("attention", "horizontal"),)),
+    Variant("attention_full", "conventional attention", (("attention", "full"),)),
+)
+
+
+@dataclass(frozen=True)
+class Row:
+    """One training's result.
+
+    Attributes:
+        variant: Name of the variant.
+        seed: Of weights, order and augmentation.
+        miou: On the validation split, 0..1.
+        iou: By class name, 0..1; None for a class that is in no frame.
+        steps: Taken.
+        minutes: Of training.
+    """
+
+    variant: str
+    seed: int
+    miou: float
+    iou: dict[str, float | None]
+    steps: int
+    minutes: float
+
+
+def train_rows(
+    variants: Sequence[Variant],
+    seeds: int,
+    recipe: Recipe,
+    folder: Path,
+    tell: Callable[[Row], None],
+) -> None:
+    """Trains every variant with every seed; what an earlier call has trained stays.
+
+    Seeds are the outer loop: whenever it is stopped, all variants have about the same number.
+
+    Args:
+        variants: Rows of a table.
+        seeds: How many of each: 0, 1, ...
+        recipe: The one budget, with `data.root` given.
+        folder: Gets a run folder for each row; one that is unfinished is gone on with.
+        tell: Called with each row as soon as there is one.
+
+    Raises:
+        UsageError: if `folder` holds a row by another recipe.
+        AsapError: if the data is not sound, or a training fails.
+    """
+    report = None
+    for seed, variant in itertools.product(range(seeds), variants):
+        run = RunFolder(folder / f"{variant.name}-{seed}")
+        wanted = row_recipe(recipe, variant, seed)
+        if run.path.exists() and run.recipe != wanted:
+            raise UsageError(
+                f"{run.path}: trained by another recipe or on other data; give another --out"
+            )
+        if not run.metrics.exists():
+            report = report or prepare(recipe)
+            train(run, wanted, report)
+        tell(read_row(run, variant, seed))
+
+
+def finished_rows(variants: Sequence[Variant], folder: Path) -> list[Row]:
+    """What has been trained into a folder so far, of all seeds."""
+    return [
+        read_row(RunFolder(metrics.parent), variant, int(metrics.parent.name.rpartition("-")[2]))
+        for variant in variants
+        for metrics in sorted(folder.glob(f"{variant.name}-*/metrics.json"))
+    ]
+
+
+def budget(data: Path | None, overrides: Sequence[str], out: Path | None) -> tuple[Recipe, Path]:
+    """The recipe of all rows, and their folder; where no data is given, Streets will be in it.
+
+    Raises:
+        UsageError: if the data is of no known layout, or an override is wrong.
+    """
+    name = RECIPES.get(open_dataset(data).kind if data else None, LARGE)
+    folder = out or Path("runs", name)
+    root = (data or folder / "streets").resolve()
+    return load_recipe(name, [f"data.root={root}", *overrides]), folder
+
+
+def prepare(recipe: Recipe) -> CheckReport:
+    """Checks the data of all rows, having rendered Streets if those are wanted."""
+    root = Path(recipe.data.root or "")
+    if recipe.name == RECIPES[None] and not root.exists():
+        write_streets(root, **STREETS, seed=0, size=STREETS_SIZE)
+    return check_data(recipe)
+
+
+def row_recipe(recipe: Recipe, variant: Variant, seed: int) -> Recipe:
+    """The budget's recipe with a variant's options and a seed."""
+    return recipe.model_copy(
+        update={
+            "name": f"{recipe.name} {variant.name} {seed}",
+            "model": recipe.model.model_copy(update=dict(variant.options)),
+            "train": recipe.train.model_copy(update={"seed": seed}),
+        }
+    )
+
+
+def train(run_folder: RunFolder, recipe: Recipe, report: CheckReport) -> None:
+    """Trains one row and scores it."""
+    from asap_tf.runtime.tensorflow import import_keras
+
+    import_keras()
+    import keras
+
+    from asap_tf.training.results import write_results
+    from asap_tf.training.trainer import Trainer
+
+    keras.utils.clear_session()
+    Trainer(run_folder, recipe, report).train()
+    write_results(run_folder, report.dataset)
+
+
+def read_row(run_folder: RunFolder, variant: Variant, seed: int) -> Row:
+    """What a finished run has scored."""
+    metrics = json.loads(run_folder.metrics.read_text(encoding="utf-8"))
+    return Row(
+        variant.name,
+        seed,
+        metrics["miou"],
+        metrics["iou"],
+        metrics["step"],
+        metrics["training_minutes"],
+    )

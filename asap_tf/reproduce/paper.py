@@ -1,0 +1,104 @@
+"""What the paper prints, and what it claims by it."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True)
+class Network:
+    """A row of Table I: Cityscapes test, on a GTX 1080 Ti.
+
+    Attributes:
+        title: As printed.
+        size: Of the input.
+        miou: In percent; None where the row is not the paper's.
+        fps: Frames a second; None where the row is not the paper's.
+        name: In `asap_tf.models.NETWORKS`; None if it is not built here.
+    """
+
+    title: str
+    size: str
+    miou: float | None
+    fps: float | None
+    name: str | None = None
+
+
+TABLE_1 = (
+    Network("ICNet", "1024x2048", 69.5, 34.0, "icnet"),
+    Network("LDFNet", "512x1024", 71.3, 18.3),
+    Network("DFANet A", "1024x1024", 71.3, 100.0, "dfanet_a"),
+    Network("CellNet", "768x1536", 70.5, 108.0),
+    Network("DF1-Seg (TRT)", "768x1536", 73.0, 106.4),
+    Network("FasterSeg (TRT)", "1024x2048", 71.5, 163.9),
+    Network("TinyHMSeg (TRT)", "768x1536", 71.4, 172.4),
+    Network("BiSeNetV2 (TRT)", "512x1024", 72.6, 156.0, "bisenetv2"),
+    Network("STDC2-Seg50 (TRT)", "512x1024", 73.4, 188.6, "stdc2"),
+    Network("ASAP (TRT)", "512x1024", 73.1, 191.0, "asap"),
+    Network("STDC1-Seg50", "-", None, None, "stdc1"),
+    Network("DDRNet-23-slim", "-", None, None, "ddrnet_23_slim"),
+    Network("PIDNet-S", "-", None, None, "pidnet_s"),
+)
+"""Table I; the last three, which it does not have, are what people choose today."""
+
+TABLE_2 = {"norms_none": 67.4, "norms_ln": 70.0, "norms_in": 74.9, "asap": 75.1}
+"""Table II: mIoU on Cityscapes val, percent, by variant."""
+
+
+@dataclass(frozen=True)
+class Module:
+    """A row of Table III, at 1024 x 1024.
+
+    Attributes:
+        title: As printed.
+        part: `"fusion"` or `"attention"`.
+        option: Of that part in `ASAPNet`.
+        variant: The network that has it, in `ablations`.
+        gflops: As printed.
+        miou: On Cityscapes val, percent.
+    """
+
+    title: str
+    part: str
+    option: str
+    variant: str
+    gflops: float
+    miou: float
+
+
+TABLE_3 = (
+    Module("fusion: General", "fusion", "general", "fusion_general", 1.08, 74.4),
+    Module("fusion: FFDN", "fusion", "ffdn", "asap", 0.54, 75.9),
+    Module("attention: conventional", "attention", "full", "attention_full", 87.52, 76.7),
+    Module("attention: horizontal", "attention", "horizontal", "attention_horizontal", 0.22, 74.6),
+    Module("attention: vertical", "attention", "vertical", "asap", 0.22, 75.9),
+)
+
+
+@dataclass(frozen=True)
+class Claim:
+    """One variant scores above another.
+
+    Attributes:
+        better: Variant.
+        worse: Variant.
+        points: By how many points of mIoU; None where the paper prints no such row.
+    """
+
+    better: str
+    worse: str
+    points: float | None
+
+
+CLAIMS_2 = (
+    Claim("norms_ln", "norms_none", 2.6),
+    Claim("norms_in", "norms_none", 7.5),
+    Claim("norms_in", "norms_ln", 4.9),
+    Claim("asap", "norms_in", 0.2),
+)
+CLAIMS_3 = (
+    Claim("asap", "fusion_general", 1.5),
+    Claim("asap", "attention_none", None),
+    Claim("asap", "attention_horizontal", 1.3),
+    Claim("attention_full", "asap", 0.8),
+)

@@ -1,0 +1,164 @@
+"""`asap-tf reproduce`."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import click
+
+if TYPE_CHECKING:
+    from asap_tf.recipe import Recipe
+    from asap_tf.reproduce.ablations import Row, Variant
+
+json_option = click.option(
+    "--json", "json_file", type=click.Path(path_type=Path), help="Write all numbers here."
+)
+
+
+def training_options(command: Callable) -> Callable:
+    """The options of a table whose rows are trainings, but for their number."""
+    for option in (
+        json_option,
+        click.option(
+            "--out",
+            type=click.Path(path_type=Path),
+            help="Folder of the trainings; those begun in it are gone on with. [runs/RECIPE]",
+        ),
+        click.option(
+            "--set", "overrides", multiple=True, metavar="KEY=VALUE", help="Change their recipe."
+        ),
+        click.option(
+            "--data", type=click.Path(path_type=Path), help="Folder of the dataset. [Streets]"
+        ),
+    ):
+        command = option(command)
+    return command
+
+
+@click.group()
+def command() -> None:
+    """Print a table of the paper with our column beside it, and say what holds."""
+
+
+@command.command()
+@click.option("--seeds", type=click.IntRange(min=0), default=3, show_default=True)
+@training_options
+def table2(
+    seeds: int,
+    data: Path | None,
+    overrides: tuple[str, ...],
+    out: Path | None,
+    json_file: Path | None,
+) -> None:
+    """Norms in FFDN: none, one, the other, both. An hour on two cores; --seeds 0 trains nothing.
+
+    \b
+    asap-tf reproduce table2
+    asap-tf reproduce table2 --data CamVid --seeds 1
+    """
+    from asap_tf.reproduce import table2 as table
+    from asap_tf.reproduce.ablations import FUSIONS
+
+    require_writable(json_file)
+    recipe, rows = trainings(FUSIONS, seeds, data, overrides, out)
+    click.echo(table.text(rows))
+    write_json(json_file, facts(recipe, rows))
+
+
+@command.command()
+@click.option("--seeds", type=click.IntRange(min=0), default=0, show_default=True)
+@click.option(
+    "--chart",
+    type=click.Path(path_type=Path),
+    help="Time the modules as well, and draw how they grow with the frame into this .png file.",
+)
+@training_options
+def table3(
+    seeds: int,
+    chart: Path | None,
+    data: Path | None,
+    overrides: tuple[str, ...],
+    out: Path | None,
+    json_file: Path | None,
+) -> None:
+    """Fusion and attention modules: their operations, with --seeds their mIoU.
+
+    \b
+    asap-tf reproduce table3
+    asap-tf reproduce table3 --chart growth.png
+    asap-tf reproduce table3 --seeds 3
+    """
+    from asap_tf.reproduce import table3 as table
+    from asap_tf.reproduce.ablations import MODULES
+    from asap_tf.runtime.tensorflow import import_keras
+
+    require_writable(json_file)
+    require_writable(chart)
+    import_keras()
+    counted = table.counts()
+    recipe, rows = trainings(MODULES, seeds, data, overrides, out)
+    click.echo(table.text(counted, rows))
+    found = {"gflops": counted, **facts(recipe, rows)}
+    if chart is not None:
+        from asap_tf.reproduce import growth
+
+        timings = growth.grow()
+        click.echo(growth.text(timings))
+        growth.draw(timings, chart)
+        found["growth"] = growth.to_dict(timings)
+    write_json(json_file, found)
+
+
+def trainings(
+    variants: Sequence[Variant],
+    seeds: int,
+    data: Path | None,
+    overrides: tuple[str, ...],
+    out: Path | None,
+) -> tuple[Recipe, list[Row]]:
+    """Trains what is not trained yet; the recipe, and all rows there are."""
+    from asap_tf.reproduce.ablations import budget, finished_rows, train_rows
+
+    recipe, folder = budget(data, overrides, out)
+    train_rows(
+        variants,
+        seeds,
+        recipe,
+        folder,
+        lambda row: click.echo(f"{row.variant}, seed {row.seed}: {row.miou:.1%} mIoU", err=True),
+    )
+    return recipe, finished_rows(variants, folder)
+
+
+def facts(recipe: Recipe, rows: Sequence[Row]) -> dict[str, Any]:
+    """What the JSON file holds of trainings."""
+    from dataclasses import asdict
+
+    from asap_tf.benchmark.machine import this_machine
+
+    return {
+        "machine": asdict(this_machine()),
+        "recipe": recipe.model_dump(mode="json", exclude={"data": {"root"}}),
+        "rows": [asdict(row) for row in rows],
+    }
+
+
+def require_writable(file: Path | None) -> None:
+    """Refuses, before any work, a file that could not be written."""
+    from asap_tf.cli.bench import require_writable
+
+    if file is not None:
+        require_writable(file)
+
+
+def write_json(file: Path | None, content: dict[str, Any]) -> None:
+    """Writes `content` whole or not at all, if it is asked for."""
+    import json
+
+    from asap_tf.files import written_whole
+
+    if file is not None:
+        with written_whole(file) as aside:
+            aside.write_text(json.dumps(content, indent=1), encoding="utf-8")
