@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-import math
 import re
+from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -101,11 +101,8 @@ def count_operations(model: keras.Model, size: tuple[int, int] | None = None) ->
     names = sorted((layer.name for layer in model.layers), key=len, reverse=True)
     products: dict[str, int] = {}
     others: dict[str, int] = {}
-    for op in graph.get_operations():
-        if not op.outputs:
-            continue
-        scope = op.name.removeprefix(f"{model.name}_1/").removeprefix(f"{model.name}/")
-        scope = scope.split("/")[0]
+    for name, op in _operations(graph):
+        scope = re.sub(rf"^{re.escape(model.name)}(_\d+)?/", "", name).split("/")[0]
         layer = next((n for n in names if re.fullmatch(rf"{re.escape(n)}(_\d+)?", scope)), scope)
         counts = products if op.type in PRODUCTS else others
         number = _cost(op)
@@ -131,6 +128,16 @@ def operations_of(segmenter: Segmenter) -> dict[str, Any]:
     return count_operations(model, segmenter.size).to_dict()
 
 
+def _operations(graph: tf.Graph, caller: str = "") -> Iterator[tuple[str, tf.Operation]]:
+    """Operators by name; those of a function under the name of what calls it."""
+    for op in graph.get_operations():
+        if op.type.endswith("PartitionedCall"):
+            function = graph._get_function(op.get_attr("f").name)
+            yield from _operations(function.graph, caller or op.name)
+        elif op.outputs:
+            yield caller or op.name, op
+
+
 def _on_tensorflow() -> bool:
     import keras
 
@@ -147,19 +154,17 @@ def _cost(op: tf.Operation) -> int:
     if op.type in PRODUCTS:
         return output.num_elements() * op.inputs[0].shape[-1]
     if op.type in ("Mul", "AddV2") and "/batchnorm/" in op.name:
-        # TensorFlow's scale and offset; what it does to the statistics alone is a constant.
-        return output.num_elements() if output.rank > 1 else 0
+        # TensorFlow's scale and offset: of a map, by a number per channel.
+        of_map = output.rank > 1 and any(i.shape.rank == 1 for i in op.inputs)
+        return output.num_elements() if of_map else 0
     if op.type.startswith("Resize") or (op.type == "AddV2" and _enlarges(op)):
         return output.num_elements()
     return 0
 
 
 def _enlarges(op: tf.Operation) -> bool:
-    """Whether a strip or map is brought to a larger map; a number per channel is neither."""
-    output = op.outputs[0].shape
-    return any(
-        i.shape.rank == output.rank == 4
-        and 1 < math.prod(i.shape[1:3])
-        and i.shape.num_elements() < output.num_elements()
-        for i in op.inputs
-    )
+    """Whether a strip is brought to a map; a number per channel is no strip."""
+    if {i.shape.rank for i in op.inputs} != {4}:
+        return False
+    positions = op.outputs[0].shape[1:3].num_elements()
+    return any(1 < i.shape[1:3].num_elements() < positions for i in op.inputs)

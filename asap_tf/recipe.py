@@ -45,15 +45,53 @@ class Data(Section):
     cache: bool = False
 
 
-class Model(Section):
-    """The network; see `asap_tf.ASAPNet`."""
+ASAP_OPTIONS = ("backbone", "fusion", "attention", "fuse_stride")
 
-    name: Literal["asap"] = "asap"
+
+class Model(Section):
+    """The network; see `asap_tf.ASAPNet`.
+
+    Attributes:
+        name: `asap`, or one of its rivals; these have no options. A rival of which no ImageNet
+            weights can be had starts from random ones where the recipe says `imagenet`.
+    """
+
+    name: Literal[
+        "asap",
+        "bisenetv2",
+        "stdc1",
+        "stdc2",
+        "dfanet_a",
+        "icnet",
+        "ddrnet_23_slim",
+        "pidnet_s",
+    ] = "asap"
     backbone: Literal["resnet18"] = "resnet18"
     weights: str | None = None
     fusion: Literal["ffdn", "general", "ln", "in", "none"] = "ffdn"
     attention: Literal["vertical", "horizontal", "full", "none"] = "vertical"
     fuse_stride: Literal[4, 8] = 8
+
+    @pydantic.model_validator(mode="before")
+    @classmethod
+    def _rivals_start_at_random(cls, values: Any) -> Any:
+        if isinstance(values, dict) and values.get("name", "asap") != "asap":
+            if values.get("weights") == "imagenet":
+                return {**values, "weights": None}
+        return values
+
+    @pydantic.model_validator(mode="after")
+    def _rivals_have_no_options(self) -> Model:
+        options = [
+            f for f in ASAP_OPTIONS if getattr(self, f) != type(self).model_fields[f].default
+        ]
+        if self.name != "asap" and options:
+            raise ValueError(f"{self.name} has no {options[0]}: that is an option of asap")
+        return self
+
+    def options(self) -> dict[str, Any]:
+        """What the builder of the network takes beside classes, size, weights and heads."""
+        return {f: getattr(self, f) for f in ASAP_OPTIONS} if self.name == "asap" else {}
 
 
 class Augment(Section):

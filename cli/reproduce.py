@@ -43,6 +43,48 @@ def command() -> None:
 
 
 @command.command()
+@click.argument("runs", nargs=-1, type=click.Path(path_type=Path))
+@click.option("--data", type=click.Path(path_type=Path), help="Dataset to score RUNS on.")
+@click.option("--size", default="512x1024", show_default=True, help="HEIGHTxWIDTH of the frame.")
+@click.option("--threads", type=click.IntRange(min=1), help="Processor threads. [all cores]")
+@click.option("--seconds", type=click.FloatRange(min=0), default=60.0, show_default=True)
+@json_option
+def table1(
+    runs: tuple[Path, ...],
+    data: Path | None,
+    size: str,
+    threads: int | None,
+    seconds: float,
+    json_file: Path | None,
+) -> None:
+    """Speed of ASAP and seven rivals, exported alike; with RUNS, trained networks, their mIoU.
+
+    \b
+    asap-tf reproduce table1 --threads 2
+    asap-tf reproduce table1 runs/asap runs/pidnet_s --data Cityscapes
+    """
+    from asap_tf.benchmark.machine import this_machine
+    from asap_tf.cli.data import parse_size
+    from asap_tf.data import open_dataset
+    from asap_tf.errors import UsageError
+    from asap_tf.runtime.tensorflow import import_keras
+
+    if bool(runs) != (data is not None):
+        raise UsageError("RUNS are scored on --data: give both, or neither")
+    require_writable(json_file)
+    sides = parse_size(size)
+    dataset = open_dataset(data) if data else None
+    import_keras()
+    from asap_tf.reproduce import table1 as table
+
+    scores = table.score_runs(runs, dataset) if dataset else {}
+    machine = this_machine()
+    timings = table.time_networks(sides, threads, seconds)
+    click.echo(table.text(timings, machine, sides, threads, scores))
+    write_json(json_file, table.to_dict(timings, machine, scores))
+
+
+@command.command()
 @click.option("--seeds", type=click.IntRange(min=0), default=3, show_default=True)
 @training_options
 def table2(

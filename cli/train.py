@@ -54,7 +54,9 @@ def command(
     from asap_tf.training.trainer import Trainer
 
     trainer = Trainer(run, settings, report)
+    network = f"{settings.model.name}, {trainer.deployed.count_params() / 1e6:.1f} M parameters"
     click.echo(f"run folder: {run.path}")
+    click.echo(f"network: {network}, from {settings.model.weights or 'random weights'}")
     trainer.train()
     click.echo(write_results(run, report.dataset).scores.table())
     click.echo(f"model: {run.model}\nreport: {run.report}")

@@ -2,22 +2,24 @@
 
 Each rewrite finds layers of a trained model and gives a stand-in for each, by the layer's name,
 knowing the stand-ins that there are already; `graph.deployed_network` puts them into a copy. All
-are exact but for the rounding of float32.
+are exact but for the rounding of float32, whatever functional model calls its layers once each:
+what a rewrite does not know it leaves alone.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Any
+from typing import Any, TypeVar
 
 import keras
 import numpy as np
 from keras import layers, ops
 
 from asap_tf.layers import FFDN, StripAttention
-from asap_tf.layers.blocks import Tensor
+from asap_tf.layers.blocks import Tensor, Upsample
 from asap_tf.layers.ffdn import EPSILON, NORMS
 
+Convolution = TypeVar("Convolution", layers.Conv2D, layers.DepthwiseConv2D)
 StandIns = dict[str, layers.Layer]
 Rewrite = Callable[[keras.Model, StandIns], StandIns]
 
@@ -30,7 +32,7 @@ def fold_batch_norms(model: keras.Model, so_far: StandIns) -> StandIns:
             stand_ins[layer.name] = _without_batch_norm(layer)
         elif isinstance(layer, layers.BatchNormalization):
             before = _producer(layer)
-            if type(before) is layers.Conv2D and len(before._outbound_nodes) == 1:
+            if _is_linear_conv(before) and _consumers(before, model) == [layer]:
                 stand_ins[before.name] = folded_conv(before, layer)
                 stand_ins[layer.name] = layers.Identity(name=layer.name)
     return stand_ins
@@ -52,43 +54,37 @@ def two_pass_norms(model: keras.Model, so_far: StandIns) -> StandIns:
 
 
 def fold_normalization(model: keras.Model, so_far: StandIns) -> StandIns:
-    """Normalisation's scale goes into the first kernel; its mean is one subtraction.
+    """Normalisation's scale goes into the first kernels; its mean is one subtraction.
 
     Padding is zeros as before, so this is exact at the border as well.
     """
-    for rescaling in model.layers:
-        if not isinstance(rescaling, layers.Rescaling):
-            continue
-        following = [_consumer(rescaling)]
-        if isinstance(following[0], layers.ZeroPadding2D):
-            following.append(_consumer(following[0]))
-        conv = so_far.get(following[-1].name, following[-1])
-        if type(conv) is layers.Conv2D:
-            scale = np.broadcast_to(np.float32(rescaling.scale), conv.kernel.shape[2])
+    stand_ins: StandIns = {}
+    for rescaling in _normalizations(model):
+        convs = _where_scale_ends(rescaling, model)
+        if convs and all(type(conv) is layers.Conv2D and conv.groups == 1 for conv in convs):
+            scale = np.broadcast_to(np.float32(rescaling.scale), rescaling.output.shape[-1])
             mean = -np.float32(rescaling.offset) / scale
-            folded = layers.Conv2D.from_config(conv.get_config())
-            folded.build((None, None, None, len(scale)))
-            kernel, *bias = conv.get_weights()
-            folded.set_weights([kernel * scale[:, np.newaxis], *bias])
-            centred = CentredFrames(mean, name=rescaling.name)
-            return {rescaling.name: centred, following[-1].name: folded}
-    return {}
+            stand_ins[rescaling.name] = CentredFrames(mean, name=rescaling.name)
+            for conv in convs:
+                stand_ins[conv.name] = _scaled_conv(so_far.get(conv.name, conv), scale)
+    return stand_ins
 
 
 def space_to_depth_stem(model: keras.Model, so_far: StandIns) -> StandIns:
-    """The first convolution on 2 x 2 blocks of pixels: 12 channels at half the size.
+    """The first convolutions on 2 x 2 blocks of pixels: 12 channels at half the size.
 
     Processors work on many channels at once; three leave most of that idle.
     """
-    for rescaling in model.layers:
-        if not isinstance(rescaling, layers.Rescaling):
-            continue
-        padding = _consumer(rescaling)
-        conv = _consumer(padding)
-        if isinstance(padding, layers.ZeroPadding2D) and conv.strides == (2, 2):
-            stem = SpaceToDepthStem(so_far.get(conv.name, conv), padding.padding[0][0])
-            return {padding.name: layers.Identity(), conv.name: stem}
-    return {}
+    stand_ins: StandIns = {}
+    for rescaling in _normalizations(model):
+        for padding in _consumers(rescaling, model):
+            convs = _consumers(padding, model)
+            if convs and all(_halves(padding, conv) for conv in convs):
+                stand_ins[padding.name] = layers.Identity()
+                for conv in convs:
+                    known = so_far.get(conv.name, conv)
+                    stand_ins[conv.name] = SpaceToDepthStem(known, padding.padding[0][0])
+    return stand_ins
 
 
 def pad_in_pooling(model: keras.Model, so_far: StandIns) -> StandIns:
@@ -96,34 +92,37 @@ def pad_in_pooling(model: keras.Model, so_far: StandIns) -> StandIns:
     stand_ins: StandIns = {}
     for padding in model.layers:
         if isinstance(padding, layers.ZeroPadding2D) and _is_relu(_producer(padding)):
-            pooling = _consumer(padding)
-            if isinstance(pooling, layers.MaxPooling2D):
+            poolings = _consumers(padding, model)
+            if poolings and all(_pads(padding, pooling) for pooling in poolings):
                 stand_ins[padding.name] = layers.Identity(name=padding.name)
-                stand_ins[pooling.name] = PaddedMaxPooling(padding, pooling)
+                for pooling in poolings:
+                    stand_ins[pooling.name] = PaddedMaxPooling(padding, pooling)
     return stand_ins
 
 
 def depthwise_pooling(model: keras.Model, so_far: StandIns) -> StandIns:
     """Mean pooling as a depthwise convolution, which XNNPACK has in int8; it has no pooling."""
     return {
-        layer.name: DepthwiseMean(layer.pool_size[0], name=layer.name)
+        layer.name: DepthwiseMean(layer.pool_size, layer.strides, name=layer.name)
         for layer in model.layers
         if type(layer) is layers.AveragePooling2D
+        # Padding of its own is left out of means, and a depthwise convolution has one stride.
+        and layer.padding == "valid"
+        and layer.strides[0] == layer.strides[1]
     }
 
 
-def folded_conv(conv: layers.Conv2D, norm: layers.BatchNormalization) -> layers.Conv2D:
+def folded_conv(conv: Convolution, norm: layers.BatchNormalization) -> Convolution:
     """One convolution that gives what `norm(conv(x))` gives at inference."""
     scale = np.array(norm.gamma) / np.sqrt(np.array(norm.moving_variance) + norm.epsilon)
     bias = np.array(conv.bias) if conv.use_bias else 0
-    folded = layers.Conv2D.from_config({**conv.get_config(), "use_bias": True})
-    folded.build((None, None, None, conv.kernel.shape[2]))
-    folded.set_weights(
-        [
-            np.array(conv.kernel) * scale,
-            np.array(norm.beta) + (bias - np.array(norm.moving_mean)) * scale,
-        ]
-    )
+    folded = type(conv).from_config({**conv.get_config(), "use_bias": True})
+    kernel = np.array(conv.kernel)
+    folded.build((None, None, None, kernel.shape[2] * getattr(conv, "groups", 1)))
+    # A depthwise kernel's last two axes are the output's channels, another's last one is.
+    axes = kernel.shape[2:] if isinstance(conv, layers.DepthwiseConv2D) else (-1,)
+    shift = np.array(norm.beta) + (bias - np.array(norm.moving_mean)) * scale
+    folded.set_weights([kernel * scale.reshape(axes), shift])
     return folded
 
 
@@ -207,16 +206,16 @@ class PaddedMaxPooling(layers.Layer):
 class DepthwiseMean(layers.Layer):
     """See `depthwise_pooling`."""
 
-    def __init__(self, factor: int, name: str):
+    def __init__(self, pool_size: tuple[int, int], strides: tuple[int, int], name: str):
         super().__init__(name=name)
-        self.factor = factor
+        self.pool_size, self.strides = pool_size, strides
 
     def call(self, inputs: Tensor) -> Tensor:
         import tensorflow as tf
 
-        side = self.factor
-        kernel = np.full((side, side, inputs.shape[-1], 1), 1 / side**2, np.float32)
-        return tf.nn.depthwise_conv2d(inputs, kernel, (1, side, side, 1), "VALID")
+        share = 1 / np.prod(self.pool_size)
+        kernel = np.full((*self.pool_size, inputs.shape[-1], 1), share, np.float32)
+        return tf.nn.depthwise_conv2d(inputs, kernel, (1, *self.strides, 1), "VALID")
 
 
 def _without_batch_norm(layer: StripAttention) -> StripAttention:
@@ -229,15 +228,68 @@ def _without_batch_norm(layer: StripAttention) -> StripAttention:
     return twin
 
 
-def _is_relu(layer: Any) -> bool:
-    return isinstance(layer, layers.ReLU) or (
-        isinstance(layer, layers.Activation) and layer.activation is keras.activations.relu
+def _scaled_conv(conv: layers.Conv2D, scale: np.ndarray) -> layers.Conv2D:
+    """What gives `conv(scale * x)`, from x."""
+    scaled = layers.Conv2D.from_config(conv.get_config())
+    scaled.build((None, None, None, len(scale)))
+    kernel, *bias = conv.get_weights()
+    scaled.set_weights([kernel * scale[:, np.newaxis], *bias])
+    return scaled
+
+
+def _normalizations(model: keras.Model) -> list[layers.Rescaling]:
+    frames = model.inputs[0]._keras_history.operation
+    return [layer for layer in _consumers(frames, model) if isinstance(layer, layers.Rescaling)]
+
+
+def _where_scale_ends(layer: layers.Layer, model: keras.Model) -> list[Any]:
+    """The layers that see `layer`'s scale, past those that keep channels apart and zeros zero."""
+    ends = []
+    for consumer in _consumers(layer, model):
+        passes = isinstance(consumer, (layers.ZeroPadding2D, layers.AveragePooling2D, Upsample))
+        ends += _where_scale_ends(consumer, model) if passes else [consumer]
+    return ends
+
+
+def _is_linear_conv(layer: Any) -> bool:
+    return (
+        type(layer) in (layers.Conv2D, layers.DepthwiseConv2D)
+        and layer.activation is keras.activations.linear
     )
 
 
-def _consumer(layer: layers.Layer) -> Any:
-    """The layer that takes what `layer` gives."""
-    return layer._outbound_nodes[0].operation
+def _halves(padding: Any, conv: Any) -> bool:
+    """Whether the two are a convolution as `blocks.conv` builds it, at stride 2."""
+    if not isinstance(padding, layers.ZeroPadding2D) or not _is_linear_conv(conv):
+        return False
+    side = 2 * padding.padding[0][0] + 1
+    return (
+        type(conv) is layers.Conv2D
+        and (conv.kernel_size, conv.strides, conv.padding) == ((side, side), (2, 2), "valid")
+        and {*padding.padding[0], *padding.padding[1]} == {side // 2}
+        and (conv.dilation_rate, conv.groups) == ((1, 1), 1)
+    )
+
+
+def _pads(padding: layers.ZeroPadding2D, pooling: Any) -> bool:
+    """Whether pooling can do the padding, with a pixel of the map in every window."""
+    return (
+        type(pooling) is layers.MaxPooling2D
+        and pooling.padding == "valid"
+        and all(max(p) < size for p, size in zip(padding.padding, pooling.pool_size, strict=True))
+    )
+
+
+def _is_relu(layer: Any) -> bool:
+    if isinstance(layer, layers.ReLU):
+        return not layer.negative_slope
+    return isinstance(layer, layers.Activation) and layer.activation is keras.activations.relu
+
+
+def _consumers(layer: Any, model: keras.Model) -> list[Any]:
+    """The layers of `model` that take what `layer` gives; not those of a training head."""
+    consumers = [node.operation for node in layer._outbound_nodes]
+    return [consumer for consumer in consumers if consumer in model.operations]
 
 
 def _producer(layer: layers.Layer) -> Any:

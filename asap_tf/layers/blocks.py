@@ -34,12 +34,7 @@ class Upsample(layers.Layer):
 
     def call(self, inputs: Tensor) -> Tensor:
         height, width = ops.shape(inputs)[1:3]
-        size = (height * self.factor, width * self.factor)
-        if keras.backend.backend() != "tensorflow":
-            return ops.image.resize(inputs, size)
-        import tensorflow as tf
-
-        return ops.cast(tf.image.resize(inputs, size), self.compute_dtype)
+        return bilinear(inputs, (height * self.factor, width * self.factor))
 
     def compute_output_shape(self, input_shape: tuple) -> tuple:
         n, height, width, channels = input_shape
@@ -47,6 +42,58 @@ class Upsample(layers.Layer):
 
     def get_config(self) -> dict:
         return {**super().get_config(), "factor": self.factor}
+
+
+@keras.saving.register_keras_serializable("asap_tf")
+class ResizeLike(layers.Layer):
+    """Bilinear resizing of a map to the height and width of another.
+
+    For maps whose sizes are in no whole ratio, such as those at stride 64 of a frame of 96 x 160.
+
+    Input `[(N, H, W, C), (N, H', W', any)]`, output `(N, H', W', C)`, in the compute dtype.
+
+    Example:
+        >>> coarse, fine = keras.ops.ones((1, 2, 3, 128)), keras.ops.ones((1, 12, 20, 64))
+        >>> ResizeLike()([coarse, fine]).shape
+        TensorShape([1, 12, 20, 128])
+    """
+
+    def call(self, inputs: list[Tensor]) -> Tensor:
+        x, like = inputs
+        return bilinear(x, ops.shape(like)[1:3])
+
+    def compute_output_shape(self, input_shape: list[tuple]) -> tuple:
+        (n, *_, channels), like = input_shape
+        return (n, *like[1:3], channels)
+
+
+@keras.saving.register_keras_serializable("asap_tf")
+class PixelDot(layers.Layer):
+    """Scalar product of two maps at every position.
+
+    Input `[(N, H, W, C), (N, H, W, C)]`, output `(N, H, W, 1)`.
+
+    Example:
+        >>> x = keras.ops.ones((1, 2, 3, 32))
+        >>> PixelDot()([x, x])[0, 0, 0]
+        <tf.Tensor: shape=(1,), dtype=float32, numpy=array([32.], dtype=float32)>
+    """
+
+    def call(self, inputs: list[Tensor]) -> Tensor:
+        x, y = inputs
+        return ops.sum(x * y, axis=-1, keepdims=True)
+
+    def compute_output_shape(self, input_shape: list[tuple]) -> tuple:
+        return (*input_shape[0][:3], 1)
+
+
+def bilinear(x: Tensor, size: tuple) -> Tensor:
+    """`x` at `size`, sampled between pixel centres, in its dtype."""
+    if keras.backend.backend() != "tensorflow":
+        return ops.image.resize(x, size)
+    import tensorflow as tf
+
+    return ops.cast(tf.image.resize(x, size), x.dtype)
 
 
 def batch_norm(name: str, **kwargs: Any) -> layers.BatchNormalization:

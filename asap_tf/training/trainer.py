@@ -15,7 +15,7 @@ from asap_tf.data.pipeline import pair_reader, reader_error, steps_per_epoch, tr
 from asap_tf.errors import AsapError, UsageError
 from asap_tf.evaluation import Evaluation, evaluate
 from asap_tf.losses import OhemCrossEntropy
-from asap_tf.models import ASAPNet
+from asap_tf.models import NETWORKS
 from asap_tf.models.weights import copy_matching
 from asap_tf.recipe import Recipe
 from asap_tf.runtime import Segmenter, save_model
@@ -72,7 +72,8 @@ class Trainer:
         with strategy_scope(), dtype_policy(resolve_precision(recipe.train.precision)):
             self.optimizer = build_optimizer(recipe.optimizer, self.total_steps)
             self.model = compile_model(recipe, dataset, self.optimizer, class_weights, weights)
-        self.deployed = ASAPNet(len(dataset.classes), (None, None, 3), **network_options(recipe))
+        build = NETWORKS[recipe.model.name]
+        self.deployed = build(len(dataset.classes), (None, None, 3), **recipe.model.options())
         self.segmenter = Segmenter(KerasNetwork(self.deployed), dataset.classes, recipe.eval.size)
 
         self.step = 0
@@ -208,12 +209,12 @@ def compile_model(
 ) -> keras.Model:
     """The network with its auxiliary heads and total loss, L = Lpred + alpha L1 + beta L2."""
     loss = recipe.loss
-    model = ASAPNet(
+    model = NETWORKS[recipe.model.name](
         len(dataset.classes),
         (*recipe.augment.crop, 3),
         weights=weights,
         aux_heads=True,
-        **network_options(recipe),
+        **recipe.model.options(),
     )
     ohem = OhemCrossEntropy(loss.threshold, loss.min_kept, class_weights=class_weights)
     model.compile(
@@ -223,11 +224,6 @@ def compile_model(
     )
     model.optimizer.build(model.trainable_variables)
     return model
-
-
-def network_options(recipe: Recipe) -> dict[str, Any]:
-    """What `ASAPNet` is to be built with, whether for training or for use."""
-    return recipe.model.model_dump(exclude={"name", "weights"})
 
 
 def resolve_class_weights(

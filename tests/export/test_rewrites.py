@@ -3,13 +3,15 @@ from __future__ import annotations
 import keras
 import numpy as np
 import pytest
-from keras import layers
+from keras import layers, ops
 
 from asap_tf.export import litert
 from asap_tf.export.graph import deployed_network
 from asap_tf.export.rewrites import (
     CentredFrames,
+    SpaceToDepthStem,
     depthwise_pooling,
+    fold_batch_norms,
     fold_normalization,
     folded_conv,
     pad_in_pooling,
@@ -17,7 +19,7 @@ from asap_tf.export.rewrites import (
     two_pass_norms,
 )
 from asap_tf.layers import FFDN
-from asap_tf.layers.blocks import conv
+from asap_tf.layers.blocks import Upsample, batch_norm, conv
 
 
 def randomized(layer, seed=0):
@@ -28,9 +30,18 @@ def randomized(layer, seed=0):
 
 
 @pytest.mark.parametrize("use_bias", [False, True])
-def test_folded_conv(use_bias):
-    x = np.random.default_rng(1).normal(size=(2, 8, 8, 3)).astype("float32")
-    before, norm = layers.Conv2D(4, 3, use_bias=use_bias), layers.BatchNormalization()
+@pytest.mark.parametrize(
+    "kind",
+    [
+        lambda use_bias: layers.Conv2D(6, 3, use_bias=use_bias),
+        lambda use_bias: layers.Conv2D(6, 3, groups=2, use_bias=use_bias),
+        lambda use_bias: layers.DepthwiseConv2D(3, depth_multiplier=3, use_bias=use_bias),
+    ],
+    ids=["conv", "grouped", "depthwise"],
+)
+def test_folded_conv(kind, use_bias):
+    x = np.random.default_rng(1).normal(size=(2, 8, 8, 4)).astype("float32")
+    before, norm = kind(use_bias), layers.BatchNormalization()
     norm(before(x))
     randomized(before), randomized(norm, 1)
     expected = norm(before(x), training=False)
@@ -51,14 +62,18 @@ def test_space_to_depth_stem_is_the_same_function(kernel, padding):
     np.testing.assert_allclose(rewritten(pixels), expected, atol=1e-5 * abs(expected).max())
 
 
-def test_depthwise_pooling_is_the_mean():
-    inputs = keras.Input((16, 16, 6), batch_size=1)
-    x = layers.AveragePooling2D(2, name="pool")(inputs)
-    model = keras.Model(inputs, layers.Activation("linear", name="logits")(x))
-    (stand_in,) = depthwise_pooling(model, {}).values()
-    x = np.random.default_rng(0).normal(size=(1, 16, 16, 6)).astype("float32")
-    expected = x.reshape(1, 8, 2, 8, 2, 6).mean((2, 4))
-    np.testing.assert_allclose(stand_in(x), expected, atol=1e-6)
+@pytest.mark.parametrize(("pool", "strides"), [(2, 2), (3, 2), ((4, 2), 2), (3, 1)])
+def test_depthwise_pooling_is_the_mean(pool, strides):
+    plain, rewritten, twin = both(
+        network(layers.AveragePooling2D(pool, strides)), depthwise_pooling
+    )
+    np.testing.assert_allclose(rewritten, plain, rtol=1e-5)
+    assert layers.AveragePooling2D not in map(type, twin.layers)
+
+
+@pytest.mark.parametrize("options", [{"strides": (2, 1)}, {"strides": 2, "padding": "same"}])
+def test_other_mean_pooling_stays(options):
+    assert depthwise_pooling(network(layers.AveragePooling2D(3, **options)), {}) == {}
 
 
 @pytest.mark.parametrize("norms", ["both", "layer", "instance", "none"])
@@ -98,10 +113,10 @@ def network(*stack):
     return model
 
 
-def both(model, rewrite):
+def both(model, *rewrites):
     """The answers of a model and of its rewritten twin, and the twin."""
     frames = np.random.default_rng(1).integers(0, 256, (2, 32, 64, 3)).astype("float32")
-    twin = deployed_network(model, (32, 64), 2, [rewrite])
+    twin = deployed_network(model, (32, 64), 2, rewrites)
     return np.asarray(model(frames)), np.asarray(twin(frames)), twin
 
 
@@ -140,3 +155,105 @@ def test_pad_in_pooling(relu):
 def test_zeros_that_may_be_the_maximum_stay():
     model = network(layers.Rescaling(1, -300), layers.ZeroPadding2D(1), layers.MaxPooling2D(3, 2))
     assert pad_in_pooling(model, {}) == {}
+
+
+def test_pooling_and_something_else_behind_zeros_stay():
+    x = frames = keras.Input((None, None, 3))
+    x = layers.ZeroPadding2D(1)(layers.ReLU()(x))
+    x = layers.Concatenate(name="logits")([layers.MaxPooling2D(3, 1)(x), layers.Conv2D(2, 3)(x)])
+    assert pad_in_pooling(keras.Model(frames, x), {}) == {}
+
+
+@pytest.mark.parametrize(
+    "stack",
+    [
+        (layers.ReLU(negative_slope=0.1), layers.ZeroPadding2D(1), layers.MaxPooling2D(3, 2)),
+        (layers.ReLU(), layers.ZeroPadding2D(2), layers.MaxPooling2D(2)),
+        (layers.ReLU(), layers.ZeroPadding2D(1), layers.MaxPooling2D(3, 2, padding="same")),
+    ],
+    ids=["leaky", "windows of zeros alone", "padded twice"],
+)
+def test_pooling_that_cannot_pad_stays(stack):
+    assert pad_in_pooling(network(*stack), {}) == {}
+
+
+def test_a_convolution_with_an_activation_keeps_its_batch_norm():
+    model = network(layers.Conv2D(4, 3, activation="relu"), layers.BatchNormalization())
+    assert fold_batch_norms(model, {}) == {}
+
+
+def test_a_convolution_that_others_need_as_well_keeps_its_batch_norm():
+    frames = keras.Input((None, None, 3))
+    x = layers.Conv2D(4, 3)(frames)
+    model = keras.Model(frames, layers.Add(name="logits")([x, layers.BatchNormalization()(x)]))
+    assert fold_batch_norms(model, {}) == {}
+
+
+def branches(*ends):
+    """Normalised frames into a layer each, and those side by side."""
+    frames = keras.Input((None, None, 3))
+    x = layers.Rescaling([1 / 58, 1 / 57, 1 / 55], [-2.1, -2.0, -1.8])(frames)
+    x = layers.Concatenate(name="logits")([end(x) for end in ends])
+    model = keras.Model(frames, x)
+    rng = np.random.default_rng(0)
+    model.set_weights([rng.uniform(0.5, 1.5, w.shape) for w in model.get_weights()])
+    return model
+
+
+def strided(name):
+    return lambda x: batch_norm(f"{name}_bn")(conv(x, 4, 3, 2, name))
+
+
+def test_several_branches_share_the_frames():
+    def half(x):
+        return Upsample(2)(strided("half")(layers.AveragePooling2D(2)(x)))
+
+    model = branches(strided("first"), strided("second"), half)
+    rewrites = (fold_batch_norms, fold_normalization, space_to_depth_stem)
+    plain, rewritten, twin = both(model, *rewrites)
+    np.testing.assert_allclose(rewritten, plain, atol=1e-4 * abs(plain).max())
+    kinds = [type(layer) for layer in twin.layers]
+    assert kinds.count(SpaceToDepthStem) == 2 and kinds.count(CentredFrames) == 1
+    assert not {layers.Rescaling, layers.BatchNormalization} & {*kinds}
+
+
+def test_a_branch_that_needs_the_scale_keeps_it_for_all():
+    model = branches(layers.Conv2D(4, 1), layers.Activation("relu"))
+    assert fold_normalization(model, {}) == {}
+
+
+@pytest.mark.parametrize(
+    "stack",
+    [
+        (layers.ZeroPadding2D(1), layers.Conv2D(4, 3)),
+        (layers.ZeroPadding2D(1), layers.Conv2D(4, 5, 2)),
+        (layers.ZeroPadding2D(((1, 0), (1, 0))), layers.Conv2D(4, 3, 2)),
+        (layers.ZeroPadding2D(1), layers.Conv2D(4, 3, 2, activation="relu")),
+        (layers.ZeroPadding2D(1), layers.DepthwiseConv2D(3, 2)),
+        (layers.ZeroPadding2D(1), layers.MaxPooling2D(3, 2)),
+        (layers.Conv2D(4, 3, 2),),
+    ],
+)
+def test_other_stems_stay(stack):
+    assert space_to_depth_stem(network(layers.Rescaling(1 / 64, -2), *stack), {}) == {}
+
+
+def test_heads_that_only_training_needs_hold_nothing_up():
+    frames = keras.Input((None, None, 3))
+    x = layers.Rescaling(1 / 64, -2)(frames)
+    features = layers.Conv2D(4, 3, name="features")(x)
+    logits = layers.BatchNormalization(name="logits")(features)
+    training = keras.Model(frames, [logits, layers.Conv2D(2, 1)(features), layers.ReLU()(x)])
+    model = keras.Model(frames, logits)
+    assert fold_batch_norms(training, {}) == {} == fold_normalization(training, {})
+    assert {*fold_batch_norms(model, {})} == {"features", "logits"}
+    assert "features" in fold_normalization(model, {})
+
+
+def test_operations_between_layers_are_kept():
+    frames = keras.Input((None, None, 3))
+    x = layers.Conv2D(4, 3, padding="same")(frames)
+    x = ops.sigmoid(ops.mean(x, axis=(1, 2), keepdims=True)) * x + x[..., :1]
+    model = keras.Model(frames, layers.Identity(name="logits")(x))
+    plain, rewritten, _ = both(model, *litert.REWRITES)
+    np.testing.assert_allclose(rewritten, plain, rtol=1e-5)

@@ -5,7 +5,7 @@ import keras
 import numpy as np
 import pytest
 
-from asap_tf.layers.blocks import Upsample, conv, resample
+from asap_tf.layers.blocks import PixelDot, ResizeLike, Upsample, conv, resample
 
 
 def apply(function, x):
@@ -42,3 +42,39 @@ def test_upsample_of_a_size_known_only_at_run_time():
 
 def test_upsample_loads_with_keras(round_trip):
     np.testing.assert_array_equal(*round_trip(Upsample(3), (4, 5, 2)))
+
+
+def test_resize_like_equals_opencv_where_sizes_are_in_no_whole_ratio():
+    rng = np.random.default_rng(0)
+    x, like = (rng.normal(size=(2, *s)).astype("float32") for s in ((2, 3, 4), (12, 20, 1)))
+    y = np.asarray(ResizeLike()([x, like]))
+    np.testing.assert_allclose(y[1], cv2.resize(x[1], (20, 12)), atol=1e-5)
+    # Down as well: sampled, not averaged, on every backend.
+    y = np.asarray(ResizeLike()([like, x]))
+    np.testing.assert_allclose(y[1, ..., 0], cv2.resize(like[1], (3, 2)), atol=1e-5)
+
+
+def test_resize_like_keeps_the_sizes_that_are_known():
+    coarse, fine = keras.Input((2, 3, 4)), keras.Input((12, None, 7))
+    assert ResizeLike()([coarse, fine]).shape == (None, 12, None, 4)
+
+
+def test_resize_like_of_a_size_known_only_at_run_time():
+    import tensorflow as tf
+
+    rng = np.random.default_rng(0)
+    x, like = (rng.normal(size=(1, *s)).astype("float32") for s in ((2, 3, 2), (7, 9, 1)))
+    specs = [[tf.TensorSpec((None, None, None, c)) for c in (2, 1)]]
+    traced = tf.function(ResizeLike(), input_signature=specs)
+    np.testing.assert_allclose(traced([x, like])[0], cv2.resize(x[0], (9, 7)), atol=1e-5)
+
+
+def test_resize_like_loads_with_keras(round_trip):
+    np.testing.assert_array_equal(*round_trip(ResizeLike(), (2, 3, 4), (5, 8, 1)))
+
+
+def test_pixel_dot_is_the_scalar_product_at_each_position(round_trip):
+    x, y = np.random.default_rng(0).normal(size=(2, 1, 3, 4, 5)).astype("float32")
+    expected = np.einsum("nhwc,nhwc->nhw", x, y)[..., np.newaxis]
+    np.testing.assert_allclose(PixelDot()([x, y]), expected, atol=1e-5)
+    np.testing.assert_array_equal(*round_trip(PixelDot(), (3, 4, 5), (3, 4, 5)))

@@ -1,0 +1,58 @@
+"""Adaptive mean pooling, for maps of any size."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import keras
+import numpy as np
+from keras import layers, ops
+
+from asap_tf.layers.blocks import Tensor
+
+
+@keras.saving.register_keras_serializable("asap_tf")
+class AdaptiveMean(layers.Layer):
+    """Means over a grid of `bins` x `bins` windows that cover a map of any size.
+
+    Windows overlap where the map is no multiple of `bins`, and repeat where it is smaller.
+    What `keras.layers.AdaptiveAveragePooling2D` does, but that one (Keras 3.15) must know the
+    size when the model is built. Two products with small matrices also convert where windows of
+    unequal size would not.
+
+    Args:
+        bins: Windows along either axis.
+
+    Input `(N, H, W, C)`, output `(N, bins, bins, C)`.
+
+    Example:
+        >>> AdaptiveMean(3)(keras.ops.ones((1, 8, 16, 64))).shape
+        TensorShape([1, 3, 3, 64])
+    """
+
+    def __init__(self, bins: int, **kwargs: Any):
+        super().__init__(**kwargs)
+        self.bins = bins
+
+    def call(self, inputs: Tensor) -> Tensor:
+        height, width, channels = ops.shape(inputs)[1:]
+        x = ops.reshape(inputs, (-1, height, width * channels))
+        x = ops.matmul(self.windows(height), x)
+        x = ops.reshape(x, (-1, self.bins, width, channels))
+        return ops.matmul(self.windows(width), x)
+
+    def windows(self, size: Any) -> Tensor:
+        """`(bins, size)`: each row the share of every position in one mean."""
+        # Numbers where the size is known, so that exported graphs hold them and not their making.
+        lib: Any = np if isinstance(size, int) else ops
+        starts = lib.arange(self.bins)[:, None] * size
+        at = lib.arange(size)[None]
+        inside = (at >= starts // self.bins) & (at < -(-(starts + size) // self.bins))
+        ones = lib.where(inside, 1.0, 0.0)
+        return ops.cast(ones / lib.sum(ones, axis=1, keepdims=True), self.compute_dtype)
+
+    def compute_output_shape(self, input_shape: tuple) -> tuple:
+        return (input_shape[0], self.bins, self.bins, input_shape[-1])
+
+    def get_config(self) -> dict:
+        return {**super().get_config(), "bins": self.bins}

@@ -1,0 +1,167 @@
+"""BiSeNet V2: a shallow branch for detail, a deep one for meaning, each guiding the other."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import keras
+from keras import layers
+
+from asap_tf.layers.blocks import Tensor, Upsample, batch_norm, conv, conv_block
+from asap_tf.models.interface import head, input_frames, normalize, segmentation_model
+
+EXPANSION = 6
+
+
+def BiSeNetV2(
+    num_classes: int = 19,
+    input_shape: tuple[int | None, int | None, int] = (512, 1024, 3),
+    weights: str | Path | None = None,
+    aux_heads: bool = False,
+) -> keras.Model:
+    """Builds BiSeNet V2 as a functional Keras model.
+
+    Trained here like ASAP, so with two auxiliary heads (stages 4 and 5 of the semantic branch)
+    instead of the booster's four.
+
+    Args:
+        num_classes: See `ASAPNet`.
+        input_shape: See `ASAPNet`.
+        weights: See `ASAPNet`.
+        aux_heads: See `ASAPNet`.
+
+    Returns:
+        A model with the inputs and outputs of `ASAPNet`.
+
+    Example:
+        >>> BiSeNetV2(19, (512, 1024, 3)).output_shape
+        (None, 512, 1024, 19)
+
+    Source: Yu, Gao, Wang, Yu, Shen, Sang, "BiSeNet V2: Bilateral Network with Guided Aggregation
+    for Real-Time Semantic Segmentation", IJCV 2021, Table 1 and Fig. 4 to 6. It leaves open the
+    width of the head (1024 here) and some activations: as in the implementations in use, ReLU
+    follows a gather-and-expansion layer's last depthwise convolution, the context embedding and
+    the aggregation.
+
+    Size: 3.34 M parameters and, at 512 x 1024, 24.6 G multiply-accumulates, both of
+    convolutions.
+    """
+    frames = input_frames(num_classes, input_shape)
+    x = normalize(frames)
+    detail = detail_branch(x)
+    stage4, stage5 = semantic_branch(x)
+    semantic = context_embedding(stage5)
+    fused = guided_aggregation(detail, semantic)
+    logits = head(fused, num_classes, 8, "logits", filters=1024)
+    return segmentation_model("bisenetv2", frames, logits, (stage4, stage5), aux_heads, weights)
+
+
+def detail_branch(x: Tensor) -> Tensor:
+    """Wide and shallow: eight convolutions to 128 channels at stride 8."""
+    for stage, (filters, count) in enumerate(((64, 2), (64, 3), (128, 3)), 1):
+        for i in range(1, count + 1):
+            x = conv_bn_relu(x, filters, 3, 2 if i == 1 else 1, f"detail_stage{stage}_{i}")
+    return x
+
+
+def semantic_branch(x: Tensor) -> tuple[Tensor, Tensor]:
+    """Narrow and deep: 64 channels at stride 16, 128 at stride 32."""
+    x = stem(x)
+    stages = []
+    for stage, (filters, count) in enumerate(((32, 2), (64, 2), (128, 4)), 3):
+        x = gather_expand_down(x, filters, f"semantic_stage{stage}_1")
+        for i in range(2, count + 1):
+            x = gather_expand(x, f"semantic_stage{stage}_{i}")
+        stages.append(x)
+    return stages[1], stages[2]
+
+
+def stem(x: Tensor) -> Tensor:
+    """A strided convolution, then convolutions beside max pooling: 16 channels at stride 4."""
+    x = conv_bn_relu(x, 16, 3, 2, "semantic_stem")
+    left = conv_bn_relu(x, 8, 1, 1, "semantic_stem_left1")
+    left = conv_bn_relu(left, 16, 3, 2, "semantic_stem_left2")
+    right = layers.ZeroPadding2D(1, name="semantic_stem_right_pad")(x)
+    right = layers.MaxPooling2D(3, 2, name="semantic_stem_right")(right)
+    x = layers.Concatenate(name="semantic_stem_gather")([left, right])
+    return conv_bn_relu(x, 16, 3, 1, "semantic_stem_fuse")
+
+
+def gather_expand(x: Tensor, name: str) -> Tensor:
+    """Gather-and-expansion layer: 3 x 3, depthwise to six times the channels, 1 x 1 back."""
+    shortcut, filters = x, x.shape[-1]
+    x = conv_bn_relu(x, filters, 3, 1, f"{name}_gather")
+    x = depthwise_bn(x, 1, f"{name}_expand", EXPANSION)
+    x = layers.ReLU(name=f"{name}_expand_relu")(x)
+    x = conv_bn(x, filters, 1, 1, f"{name}_project")
+    x = layers.Add(name=f"{name}_add")([x, shortcut])
+    return layers.ReLU(name=f"{name}_relu")(x)
+
+
+def gather_expand_down(x: Tensor, filters: int, name: str) -> Tensor:
+    """The same at stride 2: two depthwise convolutions, and a separable one as the shortcut."""
+    shortcut = depthwise_bn(x, 2, f"{name}_shortcut_depthwise")
+    shortcut = conv_bn(shortcut, filters, 1, 1, f"{name}_shortcut")
+    x = conv_bn_relu(x, x.shape[-1], 3, 1, f"{name}_gather")
+    x = depthwise_bn(x, 2, f"{name}_expand", EXPANSION)
+    x = depthwise_bn(x, 1, f"{name}_depthwise")
+    x = layers.ReLU(name=f"{name}_depthwise_relu")(x)
+    x = conv_bn(x, filters, 1, 1, f"{name}_project")
+    x = layers.Add(name=f"{name}_add")([x, shortcut])
+    return layers.ReLU(name=f"{name}_relu")(x)
+
+
+def context_embedding(x: Tensor) -> Tensor:
+    """Adds what the whole map is about to each of its positions."""
+    filters = x.shape[-1]
+    context = layers.GlobalAveragePooling2D(keepdims=True, name="context_pool")(x)
+    context = batch_norm("context_pool_bn")(context)
+    context = conv_bn_relu(context, filters, 1, 1, "context_embed")
+    x = layers.Add(name="context_add")([x, context])
+    return conv_bn_relu(x, filters, 3, 1, "context_out")
+
+
+def guided_aggregation(detail: Tensor, semantic: Tensor) -> Tensor:
+    """Either branch, at either stride, weighed by a gate from the other."""
+    filters = detail.shape[-1]
+    fine = depthwise_bn(detail, 1, "aggregation_fine_depthwise")
+    fine = conv(fine, filters, 1, 1, "aggregation_fine")
+    gate = conv_bn(semantic, filters, 3, 1, "aggregation_fine_gate")
+    gate = Upsample(4, name="aggregation_fine_gate_up")(gate)
+    fine = gated(fine, gate, "aggregation_fine")
+
+    gate = conv_bn(detail, filters, 3, 2, "aggregation_coarse_gate")
+    gate = layers.ZeroPadding2D(1, name="aggregation_coarse_gate_pool_pad")(gate)
+    gate = layers.AveragePooling2D(3, 2, name="aggregation_coarse_gate_pool")(gate)
+    coarse = depthwise_bn(semantic, 1, "aggregation_coarse_depthwise")
+    coarse = conv(coarse, filters, 1, 1, "aggregation_coarse")
+    coarse = gated(gate, coarse, "aggregation_coarse")
+    coarse = Upsample(4, name="aggregation_coarse_up")(coarse)
+
+    x = layers.Add(name="aggregation_add")([fine, coarse])
+    return conv_block(x, filters, 3, "aggregation_out")
+
+
+def gated(x: Tensor, gate: Tensor, name: str) -> Tensor:
+    """`x` times the sigmoid of `gate`."""
+    gate = layers.Activation("sigmoid", name=f"{name}_sigmoid")(gate)
+    return layers.Multiply(name=f"{name}_gated")([x, gate])
+
+
+def conv_bn_relu(x: Tensor, filters: int, kernel: int, stride: int, name: str) -> Tensor:
+    """Convolution, BatchNorm, ReLU."""
+    return layers.ReLU(name=f"{name}_relu")(conv_bn(x, filters, kernel, stride, name))
+
+
+def conv_bn(x: Tensor, filters: int, kernel: int, stride: int, name: str) -> Tensor:
+    """Convolution and BatchNorm."""
+    return batch_norm(f"{name}_bn")(conv(x, filters, kernel, stride, name))
+
+
+def depthwise_bn(x: Tensor, stride: int, name: str, multiplier: int = 1) -> Tensor:
+    """3 x 3 of each channel on its own, `multiplier` times over, and BatchNorm."""
+    x = layers.ZeroPadding2D(1, name=f"{name}_pad")(x)
+    depthwise = layers.DepthwiseConv2D(
+        3, stride, depth_multiplier=multiplier, use_bias=False, name=name
+    )
+    return batch_norm(f"{name}_bn")(depthwise(x))

@@ -1,0 +1,146 @@
+from __future__ import annotations
+
+import math
+
+import keras
+import numpy as np
+import pytest
+from keras import layers
+
+from asap_tf.export.graph import EVERYWHERE, deployed_graph
+from asap_tf.export.litert import REWRITES
+from asap_tf.models.ddrnet import DDRNet23Slim, pyramid_pooling
+
+
+@pytest.fixture(scope="module")
+def full_size():
+    return DDRNet23Slim(19, (512, 1024, 3))
+
+
+@pytest.fixture(scope="module")
+def model():
+    """Small, and with statistics that a network has learned rather than was born with."""
+    keras.utils.set_random_seed(0)
+    model = DDRNet23Slim(5, (64, 128, 3))
+    rng = np.random.default_rng(0)
+    for variable in model.variables:
+        if any(part in variable.path for part in ("moving", "gamma", "beta")):
+            variable.assign(rng.uniform(0.5, 1.5, variable.shape))
+    return model
+
+
+def frames(*shape):
+    return np.random.default_rng(0).integers(0, 256, (*shape, 3)).astype("float32")
+
+
+def convolutions(model):
+    """Parameters and multiply-accumulates of all convolutions."""
+    convs = [layer for layer in model.layers if isinstance(layer, layers.Conv2D)]
+    parameters = sum(conv.count_params() for conv in convs)
+    products = sum(
+        math.prod(conv.output.shape[1:]) * math.prod(conv.kernel.shape[:-1]) for conv in convs
+    )
+    return parameters, products
+
+
+def test_size_is_the_published_one(full_size):
+    parameters, products = convolutions(full_size)
+    assert parameters == pytest.approx(5.68e6, rel=0.002)
+    assert products == pytest.approx(9.07e9, rel=0.001)
+
+
+@pytest.mark.parametrize(
+    ("layer", "shape"),
+    [
+        ("backbone_layer1_relu", (128, 256, 32)),
+        ("backbone_layer2_relu", (64, 128, 64)),
+        ("fusion_3_low_relu", (32, 64, 128)),
+        ("fusion_3_high_relu", (64, 128, 64)),
+        ("fusion_4_low_relu", (16, 32, 256)),
+        ("fusion_4_high_relu", (64, 128, 64)),
+        ("backbone_layer5_add", (8, 16, 512)),
+        ("detail_layer5_add", (64, 128, 128)),
+        # The pyramid halves stride 64 once, twice and three times, down to one position.
+        ("context_pool1", (4, 8, 512)),
+        ("context_pool2", (2, 4, 512)),
+        ("context_pool3", (1, 2, 512)),
+        ("context_pool4", (1, 1, 512)),
+        ("context_gather", (8, 16, 5 * 128)),
+        ("context_add", (8, 16, 128)),
+        ("logits_block_conv", (64, 128, 64)),
+    ],
+)
+def test_maps_are_the_published_ones(full_size, layer, shape):
+    assert full_size.get_layer(layer).output.shape[1:] == shape
+
+
+@pytest.mark.parametrize(
+    ("branch", "convs"),
+    [
+        # The stem; four stages of 2 basic blocks; a bottleneck.
+        ("backbone", 2 + 4 * 2 * 2 + 3),
+        # Two stages of 2 basic blocks; a bottleneck.
+        ("detail", 2 * 2 * 2 + 3),
+        # Down once, then twice; up each time.
+        ("fusion", 1 + 2 + 1 + 1),
+    ],
+)
+def test_branches_are_as_deep_as_published(full_size, branch, convs):
+    names = [layer.name for layer in full_size.layers if isinstance(layer, layers.Conv2D)]
+    assert sum(n.startswith(branch) and "shortcut" not in n for n in names) == convs
+
+
+def test_the_pyramid_is_a_cascade():
+    inputs = keras.Input((4, 4, 8))
+    depths = {}
+    for cascaded in (True, False):
+        model = keras.Model(inputs, pyramid_pooling(inputs, 4, 6, cascaded))
+        upstream = keras.Model(inputs, model.get_layer("context_process4_conv").output)
+        depths[cascaded] = sum("process" in x.name and "_conv" in x.name for x in upstream.layers)
+        # Each convolution is a layer and its padding.
+        assert model.output.shape == (None, 4, 4, 6)
+    assert depths == {True: 8, False: 2}
+
+
+def test_zeros_around_the_map_count_into_the_means():
+    inputs = keras.Input((4, 4, 8))
+    model = keras.Model(inputs, pyramid_pooling(inputs, 4, 6, cascaded=True))
+    pool = keras.Model(inputs, model.get_layer("context_pool1").output)
+    # Of the 5 x 5 around the corner, 3 x 3 are on the map.
+    assert np.asarray(pool(np.ones((1, 4, 4, 8))))[0, 0, 0, 0] == pytest.approx(9 / 25)
+
+
+def test_any_size_from_the_same_weights(model):
+    import tensorflow as tf
+
+    dynamic = DDRNet23Slim(5, (None, None, 3), aux_heads=True)
+    for layer in model.layers:
+        dynamic.get_layer(layer.name).set_weights(layer.get_weights())
+    # One graph for all sizes: none is known when it is made.
+    traced = tf.function(dynamic, [tf.TensorSpec((None, None, None, 3))], autograph=False)
+    x = frames(1, 64, 128)
+    expected = np.asarray(model(x))
+    np.testing.assert_allclose(traced(x)["logits"], expected, atol=1e-5 * abs(expected).max())
+    # At stride 64, 96 x 160 is 1.5 x 2.5.
+    outputs = traced(frames(1, 96, 160))
+    assert {name: tuple(y.shape) for name, y in outputs.items()} == dict.fromkeys(
+        ("logits", "aux3", "aux4"), (1, 96, 160, 5)
+    )
+
+
+def test_saved_model_loads_with_keras(model, tmp_path):
+    model.save(tmp_path / "model.keras")
+    x = frames(1, 64, 128)
+    loaded = keras.models.load_model(tmp_path / "model.keras")
+    np.testing.assert_array_equal(loaded(x), model(x))
+
+
+@pytest.mark.parametrize("rewrites", [EVERYWHERE, REWRITES], ids=["everywhere", "litert"])
+def test_the_deployed_graph_is_exact(model, rewrites):
+    import tensorflow as tf
+
+    graph = deployed_graph(model, (64, 128), output="logits", rewrites=rewrites)
+    x = frames(1, 64, 128)
+    expected = np.asarray(model(x))
+    actual = graph.function(tf.constant(x, tf.uint8))[0]
+    np.testing.assert_allclose(actual, expected, atol=1e-4 * abs(expected).max())
