@@ -82,10 +82,11 @@ def _converted(graph: DeployedGraph, precision: str, frames: Sequence[np.ndarray
 
     def batches() -> Iterator[list[np.ndarray]]:
         for start in range(0, len(frames) - graph.batch + 1, graph.batch):
-            yield [np.stack(frames[start : start + graph.batch]).astype(np.float32)]
-        # Both ends of the range, so that the input's scale is 1 and its zero point 0.
-        yield [np.zeros((graph.batch, *graph.size, 3), np.float32)]
-        yield [np.full((graph.batch, *graph.size, 3), 255, np.float32)]
+            batch = np.stack(frames[start : start + graph.batch]).astype(np.float32)
+            # Both ends of the range, so that the input's scale is 1 and its zero point 0: in two
+            # pixels, since a whole white frame would stretch the ranges of all maps.
+            batch[0, 0, 0], batch[0, -1, -1] = 0, 255
+            yield [batch]
 
     converter.representative_dataset = batches
     # What QuantizationDebugger does, the public door to operators that stay float, without its

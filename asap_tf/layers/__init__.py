@@ -1,7 +1,20 @@
-"""The paper's layers, in `keras.ops`: they run on every Keras backend."""
+"""The networks' own layers, in `keras.ops`: they run on every Keras backend.
 
+Importing this registers all of them with Keras, which opens saved models by it.
+"""
+
+from asap_tf.layers.adaptive_mean import AdaptiveMean
+from asap_tf.layers.blocks import PixelDot, ResizeLike, Upsample
 from asap_tf.layers.ffdn import FFDN
 from asap_tf.layers.pyramid import SimplePyramid
 from asap_tf.layers.strip_attention import StripAttention
 
-__all__ = ["FFDN", "SimplePyramid", "StripAttention"]
+__all__ = [
+    "FFDN",
+    "AdaptiveMean",
+    "PixelDot",
+    "ResizeLike",
+    "SimplePyramid",
+    "StripAttention",
+    "Upsample",
+]

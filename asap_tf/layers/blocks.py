@@ -112,9 +112,16 @@ def conv(x: Tensor, filters: int, kernel: int, stride: int, name: str) -> Tensor
     return layers.Conv2D(filters, kernel, stride, use_bias=False, name=name)(x)
 
 
-def conv_block(x: Tensor, filters: int, kernel: int, name: str, activation: str = "relu") -> Tensor:
+def conv_bn(x: Tensor, filters: int, kernel: int, stride: int, name: str) -> Tensor:
+    """Convolution and BatchNorm."""
+    return batch_norm(f"{name}_bn")(conv(x, filters, kernel, stride, f"{name}_conv"))
+
+
+def conv_block(
+    x: Tensor, filters: int, kernel: int, name: str, stride: int = 1, activation: str = "relu"
+) -> Tensor:
     """The paper's "Conv Block" (Fig. 1): convolution, BatchNorm, ReLU."""
-    x = batch_norm(f"{name}_bn")(conv(x, filters, kernel, 1, f"{name}_conv"))
+    x = conv_bn(x, filters, kernel, stride, name)
     return layers.Activation(activation, name=f"{name}_{activation}")(x)
 
 

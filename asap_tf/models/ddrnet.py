@@ -7,7 +7,7 @@ from pathlib import Path
 import keras
 from keras import layers
 
-from asap_tf.layers.blocks import ResizeLike, Tensor, Upsample, batch_norm, conv
+from asap_tf.layers.blocks import ResizeLike, Tensor, Upsample, batch_norm, conv, conv_bn
 from asap_tf.models.interface import head, input_frames, normalize, segmentation_model
 
 # Kernels and strides of the pyramid's mean poolings; the fourth is over the whole map.
@@ -152,11 +152,6 @@ def shortcut(x: Tensor, filters: int, stride: int, name: str) -> Tensor:
     if stride == 1 and x.shape[-1] == filters:
         return x
     return conv_bn(x, filters, 1, stride, f"{name}_shortcut")
-
-
-def conv_bn(x: Tensor, filters: int, kernel: int, stride: int, name: str) -> Tensor:
-    """Convolution and BatchNorm."""
-    return batch_norm(f"{name}_bn")(conv(x, filters, kernel, stride, f"{name}_conv"))
 
 
 def bn_relu(x: Tensor, name: str) -> Tensor:

@@ -45,9 +45,9 @@ def DFANetA(
     Segmentation", CVPR 2019, Table 1 and Fig. 3.
 
     Size: 3.42 G multiply-accumulates at 1024 x 1024 and 1.71 G at 512 x 1024, where the paper
-    prints 3.4 and 1.7 GFLOPs; 1.81 M parameters, both of convolutions. Its "7.8 M" parameters can
-    only be megabytes of float32, like its "26.5 M" for `ICNet`: this network has 7.2, and 7.4
-    with BatchNorm's four values to a channel.
+    prints 3.4 and 1.7 GFLOPs; 1.81 M parameters, both of convolutions. The "7.8 M" parameters that
+    are quoted for it read like megabytes of float32, as the "26.5 M" of `ICNet` do: this network
+    has 7.2, and 7.4 with BatchNorm's four values to a channel.
     """
     frames = input_frames(num_classes, input_shape)
     x = conv(normalize(frames), 8, 3, 2, "backbone1_conv1")

@@ -8,7 +8,7 @@ import keras
 from keras import layers
 
 from asap_tf.layers.adaptive_mean import AdaptiveMean
-from asap_tf.layers.blocks import ResizeLike, Tensor, Upsample, batch_norm, conv
+from asap_tf.layers.blocks import ResizeLike, Tensor, Upsample, batch_norm, conv, conv_block
 from asap_tf.models.interface import input_frames, normalize, segmentation_model
 
 
@@ -22,7 +22,8 @@ def ICNet(
 
     Trained here like ASAP: its cascade label guidance becomes the two auxiliary heads, on the
     same maps. Frames and maps are halved by 2 x 2 means, which is what bilinear sampling amounts
-    to at the even sizes here; the authors sample at 1025 x 2049.
+    to at the even sizes here; the authors sample at 1025 x 2049, and pool by fixed windows where
+    these adapt to the map.
 
     Args:
         num_classes: See `ASAPNet`.
@@ -41,8 +42,8 @@ def ICNet(
     High-Resolution Images", ECCV 2018, Fig. 2 and 3; widths from its authors' published network.
 
     Size: 6.67 M parameters and, at 1024 x 2048, 29.0 G multiply-accumulates (7.26 G at
-    512 x 1024), both of convolutions. The paper prints neither. The comparison in DFANet's paper
-    prints 28.3 G and "26.5 M", which fits this network's size in megabytes of float32 (26.7).
+    512 x 1024), both of convolutions. Comparisons in later papers quote 28.3 G and "26.5 M", which
+    fits this network's size in megabytes of float32 (26.7).
     """
     frames = input_frames(num_classes, input_shape)
     full = normalize(frames)
@@ -62,7 +63,7 @@ def ICNet(
 def full_branch(x: Tensor) -> Tensor:
     """The whole frame: three strided convolutions, 64 channels at stride 8."""
     for i, filters in enumerate((32, 32, 64), 1):
-        x = conv_bn_relu(x, filters, 3, f"full_conv{i}", stride=2)
+        x = conv_block(x, filters, 3, f"full_conv{i}", stride=2)
     return x
 
 
@@ -75,7 +76,7 @@ def half_and_quarter(x: Tensor) -> tuple[Tensor, Tensor]:
         256 channels at stride 16, and 256 at stride 32 of the frame.
     """
     for i, (filters, stride) in enumerate(((32, 2), (32, 1), (64, 1)), 1):
-        x = conv_bn_relu(x, filters, 3, f"half_conv1_{i}", stride=stride)
+        x = conv_block(x, filters, 3, f"half_conv1_{i}", stride=stride)
     x = layers.ZeroPadding2D(1, name="half_maxpool_pad")(x)
     x = layers.MaxPooling2D(3, 2, name="half_maxpool")(x)
     x = stage(x, 128, 3, "half_conv2")
@@ -87,7 +88,7 @@ def half_and_quarter(x: Tensor) -> tuple[Tensor, Tensor]:
     x = stage(x, 512, 6, "quarter_conv4", dilation=2)
     x = stage(x, 1024, 3, "quarter_conv5", dilation=4)
     x = pyramid_pooling(x, "quarter_pyramid")
-    return middle, conv_bn_relu(x, 256, 1, "quarter_conv5_4")
+    return middle, conv_block(x, 256, 1, "quarter_conv5_4")
 
 
 def stage(x: Tensor, filters: int, blocks: int, name: str, dilation: int = 1) -> Tensor:
@@ -105,7 +106,7 @@ def bottleneck(x: Tensor, filters: int, name: str, stride: int = 1, dilation: in
     shortcut = x
     if x.shape[-1] != filters:
         shortcut = batch_norm(f"{name}_proj_bn")(conv(x, filters, 1, stride, f"{name}_proj"))
-    x = conv_bn_relu(x, filters // 4, 1, f"{name}_reduce", stride=stride)
+    x = conv_block(x, filters // 4, 1, f"{name}_reduce", stride=stride)
     x = dilated(x, filters // 4, dilation, f"{name}_3x3")
     x = layers.ReLU(name=f"{name}_3x3_relu")(x)
     x = batch_norm(f"{name}_increase_bn")(conv(x, filters, 1, 1, f"{name}_increase"))
@@ -127,12 +128,6 @@ def cascade_fusion(coarse: Tensor, fine: Tensor, name: str) -> Tensor:
     coarse = dilated(Upsample(2, name=f"{name}_double")(coarse), 128, 2, f"{name}_coarse")
     fine = batch_norm(f"{name}_fine_bn")(conv(fine, 128, 1, 1, f"{name}_fine"))
     x = layers.Add(name=f"{name}_add")([coarse, fine])
-    return layers.ReLU(name=f"{name}_relu")(x)
-
-
-def conv_bn_relu(x: Tensor, filters: int, kernel: int, name: str, stride: int = 1) -> Tensor:
-    """Convolution, BatchNorm, ReLU."""
-    x = batch_norm(f"{name}_bn")(conv(x, filters, kernel, stride, name))
     return layers.ReLU(name=f"{name}_relu")(x)
 
 

@@ -7,12 +7,11 @@ from pathlib import Path
 import keras
 from keras import layers
 
-from asap_tf.layers.blocks import PixelDot, ResizeLike, Tensor, Upsample
+from asap_tf.layers.blocks import PixelDot, ResizeLike, Tensor, Upsample, conv_bn
 from asap_tf.models.ddrnet import (
     basic_block,
     bn_relu,
     bottleneck,
-    conv_bn,
     pyramid_pooling,
     relu,
     stage,

@@ -9,7 +9,7 @@ import keras
 from keras import layers
 
 from asap_tf.layers.blocks import Tensor, Upsample, batch_norm, conv, conv_block
-from asap_tf.models.bisenetv2 import conv_bn_relu, depthwise_bn, gated
+from asap_tf.models.bisenetv2 import depthwise_bn, gated
 from asap_tf.models.interface import head, input_frames, normalize, segmentation_model
 
 
@@ -41,7 +41,8 @@ def STDC1Seg(
     Segmentation", CVPR 2021, Fig. 3 and 4, Table 2; decoder widths from its authors' network.
 
     Size: 8.26 M parameters and, at 512 x 1024, 16.9 G multiply-accumulates, both of
-    convolutions.
+    convolutions. Counts of 15.35 G leave out the 1.51 G of the two 3 x 3 convolutions that follow
+    the enlargements of the context path, though not their parameters.
     """
     return _stdc_seg("stdc1_seg", (2, 2, 2), num_classes, input_shape, weights, aux_heads)
 
@@ -70,7 +71,7 @@ def STDC2Seg(
     Source: as of `STDC1Seg`.
 
     Size: 12.29 M parameters and, at 512 x 1024, 23.5 G multiply-accumulates, both of
-    convolutions.
+    convolutions; see `STDC1Seg`.
     """
     return _stdc_seg("stdc2_seg", (4, 5, 3), num_classes, input_shape, weights, aux_heads)
 
@@ -97,8 +98,8 @@ def backbone(x: Tensor, depths: Sequence[int]) -> list[Tensor]:
     Returns:
         256, 512 and 1024 channels at strides 8, 16 and 32.
     """
-    x = conv_bn_relu(x, 32, 3, 2, "backbone_stage1")
-    x = conv_bn_relu(x, 64, 3, 2, "backbone_stage2")
+    x = conv_block(x, 32, 3, "backbone_stage1", stride=2)
+    x = conv_block(x, 64, 3, "backbone_stage2", stride=2)
     stages = []
     for stage, (filters, depth) in enumerate(zip((256, 512, 1024), depths, strict=True), 3):
         x = stdc_module_down(x, filters, f"backbone_stage{stage}_1")
@@ -110,13 +111,13 @@ def backbone(x: Tensor, depths: Sequence[int]) -> list[Tensor]:
 
 def stdc_module(x: Tensor, filters: int, name: str) -> Tensor:
     """Short-term dense concatenation: four convolutions in a row, gathered; each sees further."""
-    first = conv_bn_relu(x, filters // 2, 1, 1, f"{name}_conv1")
+    first = conv_block(x, filters // 2, 1, f"{name}_part1")
     return layers.Concatenate(name=name)([first, *wider_views(first, filters, name)])
 
 
 def stdc_module_down(x: Tensor, filters: int, name: str) -> Tensor:
     """The same at stride 2, from its second convolution on."""
-    first = conv_bn_relu(x, filters // 2, 1, 1, f"{name}_conv1")
+    first = conv_block(x, filters // 2, 1, f"{name}_part1")
     halved = depthwise_bn(first, 2, f"{name}_down")
     mean = layers.ZeroPadding2D(1, name=f"{name}_pool_pad")(first)
     mean = layers.AveragePooling2D(3, 2, name=f"{name}_pool")(mean)
@@ -127,7 +128,7 @@ def wider_views(x: Tensor, filters: int, name: str) -> list[Tensor]:
     """The 3 x 3 convolutions of a module; half the channels each time, the last as before it."""
     views = []
     for i, share in enumerate((4, 8, 8), 2):
-        x = conv_bn_relu(x, filters // share, 3, 1, f"{name}_conv{i}")
+        x = conv_block(x, filters // share, 3, f"{name}_part{i}")
         views.append(x)
     return views
 
@@ -135,21 +136,21 @@ def wider_views(x: Tensor, filters: int, name: str) -> list[Tensor]:
 def context_path(stage4: Tensor, stage5: Tensor) -> Tensor:
     """From strides 16 and 32, and the mean of the latter, to 128 channels at stride 8."""
     mean = layers.GlobalAveragePooling2D(keepdims=True, name="context_pool")(stage5)
-    mean = conv_bn_relu(mean, 128, 1, 1, "context_pool_conv")
+    mean = conv_block(mean, 128, 1, "context_mean")
     x = attention_refinement(stage5, "context_refine32")
     x = layers.Add(name="context_add32")([x, mean])
     x = Upsample(2, name="context_up32")(x)
-    x = conv_bn_relu(x, 128, 3, 1, "context_conv32")
+    x = conv_block(x, 128, 3, "context_out32")
 
     refined = attention_refinement(stage4, "context_refine16")
     x = layers.Add(name="context_add16")([refined, x])
     x = Upsample(2, name="context_up16")(x)
-    return conv_bn_relu(x, 128, 3, 1, "context_conv16")
+    return conv_block(x, 128, 3, "context_out16")
 
 
 def attention_refinement(x: Tensor, name: str) -> Tensor:
     """ARM: 128 channels, each weighed by what the map is about as a whole."""
-    x = conv_bn_relu(x, 128, 3, 1, f"{name}_conv")
+    x = conv_block(x, 128, 3, f"{name}_block")
     gate = layers.GlobalAveragePooling2D(keepdims=True, name=f"{name}_pool")(x)
     gate = batch_norm(f"{name}_gate_bn")(conv(gate, 128, 1, 1, f"{name}_gate"))
     return gated(x, gate, name)

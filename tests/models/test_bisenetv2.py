@@ -77,7 +77,7 @@ def test_as_many_layers_as_published(full_size):
     names = [layer.name for layer in full_size.layers]
     detail = [n for n in names if n.startswith("detail_") and n.endswith("_relu")]
     gather = [n for n in names if n.endswith("_gather_relu") and "stage" in n]
-    shortcuts = [n for n in names if n.endswith("_shortcut")]
+    shortcuts = [n for n in names if n.endswith("_shortcut_conv")]
     assert (len(detail), len(gather), len(shortcuts)) == (8, 8, 3)
 
 

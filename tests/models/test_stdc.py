@@ -74,17 +74,17 @@ def test_backbone_has_the_size_that_the_paper_prints(depths, parameters, product
         ("backbone_stage1_relu", (256, 512, 32)),
         ("backbone_stage2_relu", (128, 256, 64)),
         # A module's four parts: a half, a quarter and two eighths of its channels.
-        ("backbone_stage3_1_conv1", (128, 256, 128)),
+        ("backbone_stage3_1_part1_relu", (128, 256, 128)),
         ("backbone_stage3_1_pool", (64, 128, 128)),
-        ("backbone_stage3_1_conv2", (64, 128, 64)),
-        ("backbone_stage3_1_conv3", (64, 128, 32)),
-        ("backbone_stage3_1_conv4", (64, 128, 32)),
+        ("backbone_stage3_1_part2_relu", (64, 128, 64)),
+        ("backbone_stage3_1_part3_relu", (64, 128, 32)),
+        ("backbone_stage3_1_part4_relu", (64, 128, 32)),
         ("backbone_stage3_1", (64, 128, 256)),
         ("backbone_stage4_2", (32, 64, 512)),
         ("backbone_stage5_2", (16, 32, 1024)),
         ("context_refine32_gated", (16, 32, 128)),
         ("context_refine16_gated", (32, 64, 128)),
-        ("context_conv16_relu", (64, 128, 128)),
+        ("context_out16_relu", (64, 128, 128)),
         ("fusion_gather", (64, 128, 384)),
         ("fusion_gate1_relu", (1, 1, 64)),
         ("fusion_add", (64, 128, 256)),
@@ -99,7 +99,7 @@ def test_maps_are_the_published_ones(full_size, layer, shape):
 @pytest.mark.parametrize(("network", "modules"), [(STDC1Seg, 6), (STDC2Seg, 12)])
 def test_as_many_modules_as_published(full_size, network, modules):
     names = [layer.name for layer in full_size[network].layers]
-    assert sum(name.endswith("_conv4") for name in names) == modules
+    assert sum(name.endswith("_part4_conv") for name in names) == modules
     assert sum(name.endswith("_down") for name in names) == 3
 
 
