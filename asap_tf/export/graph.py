@@ -40,21 +40,6 @@ class DeployedGraph:
     batch: int
     output: str
 
-    @property
-    def multiply_accumulates(self) -> int:
-        """Of convolutions and matrix products, for one frame."""
-        total = 0
-        for op in self.function.graph.get_operations():
-            if op.type not in ("Conv2D", "DepthwiseConv2dNative", "BatchMatMulV2", "MatMul"):
-                continue
-            kernel = op.inputs[1].shape
-            # Rows of a matrix, or positions and channels under a filter, that go into one output.
-            terms = kernel[:-1] if op.type == "Conv2D" else kernel[:2]
-            if "MatMul" in op.type:
-                terms = op.inputs[0].shape[-1:]
-            total += op.outputs[0].shape.num_elements() * terms.num_elements()
-        return total // self.batch
-
 
 def deployed_graph(
     model: keras.Model,

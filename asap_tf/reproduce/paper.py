@@ -95,6 +95,7 @@ CLAIMS_2 = (
     Claim("norms_in", "norms_none", 7.5),
     Claim("norms_in", "norms_ln", 4.9),
     Claim("asap", "norms_in", 0.2),
+    Claim("asap", "norms_none", 7.7),
 )
 CLAIMS_3 = (
     Claim("asap", "fusion_general", 1.5),

@@ -16,9 +16,12 @@ STEPS = 20
 ROUNDS = 8
 
 
-@pytest.mark.parametrize("name", NETWORKS)
+@pytest.mark.parametrize("name", [name for name in NETWORKS if name != "asap"])
 def test_over_fits(name, streets_root):
-    """Two frames, the loss of the recipes and both auxiliary heads: above 90 % of the pixels."""
+    """Two frames, the loss of the recipes and both auxiliary heads: above 90 % of the pixels.
+
+    ASAP does so for `trained_model`.
+    """
     dataset = open_dataset(streets_root)
     pairs = [read_pair(pair, dataset.encoding) for pair in dataset.pairs("train")[:2]]
     frames, labels = (np.stack(arrays) for arrays in zip(*pairs, strict=True))
