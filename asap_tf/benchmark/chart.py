@@ -127,9 +127,9 @@ def log_log_chart(
     draw.text(((left + right) / 2, floor + 46), across, _SOFT, font(18), anchor="ma")
 
     taken: list[float] = []
-    for (name, line), color in zip(
-        sorted(lines.items(), key=lambda item: -item[1][-1][1]), _LINES, strict=False
-    ):
+    colors = dict(zip(lines, _LINES, strict=False))
+    for name, line in sorted(lines.items(), key=lambda item: -item[1][-1][1]):
+        color = colors[name]
         corners = [place(*point) for point in sorted(line)]
         draw.line(corners, color, 4, joint="curve")
         for x, y in corners:
