@@ -1,11 +1,8 @@
 from __future__ import annotations
 
-import math
-
 import keras
 import numpy as np
 import pytest
-from keras import layers
 
 from asap_tf.export.graph import EVERYWHERE, deployed_graph
 from asap_tf.export.litert import REWRITES
@@ -18,31 +15,14 @@ def full_size():
 
 
 @pytest.fixture(scope="module")
-def model():
+def model(learn):
     """Small, and with statistics that a network has learned rather than was born with."""
     keras.utils.set_random_seed(0)
-    model = BiSeNetV2(5, (64, 128, 3))
-    rng = np.random.default_rng(0)
-    for variable in model.variables:
-        if any(part in variable.path for part in ("moving", "gamma", "beta")):
-            variable.assign(rng.uniform(0.5, 1.5, variable.shape))
-    return model
+    return learn(BiSeNetV2(5, (64, 128, 3)))
 
 
-def frames(*shape):
-    return np.random.default_rng(0).integers(0, 256, (*shape, 3)).astype("float32")
-
-
-def multiply_accumulates(conv):
-    depthwise = isinstance(conv, layers.DepthwiseConv2D)
-    terms = conv.kernel.shape[:2] if depthwise else conv.kernel.shape[:3]
-    return math.prod(conv.output.shape[1:]) * math.prod(terms)
-
-
-def test_size(full_size):
-    convs = [x for x in full_size.layers if isinstance(x, (layers.Conv2D, layers.DepthwiseConv2D))]
-    assert sum(x.count_params() for x in convs) == pytest.approx(3.34e6, rel=0.002)
-    assert sum(map(multiply_accumulates, convs)) == pytest.approx(24.6e9, rel=0.002)
+def test_size(full_size, convolutions):
+    assert convolutions(full_size) == pytest.approx((3.34e6, 24.6e9), rel=0.002)
 
 
 @pytest.mark.parametrize(
@@ -81,7 +61,7 @@ def test_as_many_layers_as_published(full_size):
     assert (len(detail), len(gather), len(shortcuts)) == (8, 8, 3)
 
 
-def test_any_size_from_the_same_weights(model):
+def test_any_size_from_the_same_weights(model, frames):
     dynamic = BiSeNetV2(5, (None, None, 3), aux_heads=True)
     for layer in model.layers:
         dynamic.get_layer(layer.name).set_weights(layer.get_weights())
@@ -95,7 +75,7 @@ def test_any_size_from_the_same_weights(model):
     )
 
 
-def test_saved_model_loads_with_keras(model, tmp_path):
+def test_saved_model_loads_with_keras(model, tmp_path, frames):
     model.save(tmp_path / "model.keras")
     x = frames(1, 64, 128)
     loaded = keras.models.load_model(tmp_path / "model.keras")
@@ -103,7 +83,7 @@ def test_saved_model_loads_with_keras(model, tmp_path):
 
 
 @pytest.mark.parametrize("rewrites", [EVERYWHERE, REWRITES], ids=["everywhere", "litert"])
-def test_the_deployed_graph_is_exact(model, rewrites):
+def test_the_deployed_graph_is_exact(model, rewrites, frames):
     import tensorflow as tf
 
     graph = deployed_graph(model, (64, 128), output="logits", rewrites=rewrites)

@@ -1,7 +1,5 @@
 from __future__ import annotations
 
-import math
-
 import keras
 import numpy as np
 import pytest
@@ -18,32 +16,13 @@ def full_size():
 
 
 @pytest.fixture(scope="module")
-def model():
+def model(learn):
     """Small, and with statistics that a network has learned rather than was born with."""
     keras.utils.set_random_seed(0)
-    model = DDRNet23Slim(5, (64, 128, 3))
-    rng = np.random.default_rng(0)
-    for variable in model.variables:
-        if any(part in variable.path for part in ("moving", "gamma", "beta")):
-            variable.assign(rng.uniform(0.5, 1.5, variable.shape))
-    return model
+    return learn(DDRNet23Slim(5, (64, 128, 3)))
 
 
-def frames(*shape):
-    return np.random.default_rng(0).integers(0, 256, (*shape, 3)).astype("float32")
-
-
-def convolutions(model):
-    """Parameters and multiply-accumulates of all convolutions."""
-    convs = [layer for layer in model.layers if isinstance(layer, layers.Conv2D)]
-    parameters = sum(conv.count_params() for conv in convs)
-    products = sum(
-        math.prod(conv.output.shape[1:]) * math.prod(conv.kernel.shape[:-1]) for conv in convs
-    )
-    return parameters, products
-
-
-def test_size_is_the_published_one(full_size):
+def test_size_is_the_published_one(full_size, convolutions):
     parameters, products = convolutions(full_size)
     assert parameters == pytest.approx(5.68e6, rel=0.002)
     assert products == pytest.approx(9.07e9, rel=0.001)
@@ -110,7 +89,7 @@ def test_zeros_around_the_map_count_into_the_means():
     assert np.asarray(pool(np.ones((1, 4, 4, 8))))[0, 0, 0, 0] == pytest.approx(9 / 25)
 
 
-def test_any_size_from_the_same_weights(model):
+def test_any_size_from_the_same_weights(model, frames):
     import tensorflow as tf
 
     dynamic = DDRNet23Slim(5, (None, None, 3), aux_heads=True)
@@ -128,7 +107,7 @@ def test_any_size_from_the_same_weights(model):
     )
 
 
-def test_saved_model_loads_with_keras(model, tmp_path):
+def test_saved_model_loads_with_keras(model, tmp_path, frames):
     model.save(tmp_path / "model.keras")
     x = frames(1, 64, 128)
     loaded = keras.models.load_model(tmp_path / "model.keras")
@@ -136,7 +115,7 @@ def test_saved_model_loads_with_keras(model, tmp_path):
 
 
 @pytest.mark.parametrize("rewrites", [EVERYWHERE, REWRITES], ids=["everywhere", "litert"])
-def test_the_deployed_graph_is_exact(model, rewrites):
+def test_the_deployed_graph_is_exact(model, rewrites, frames):
     import tensorflow as tf
 
     graph = deployed_graph(model, (64, 128), output="logits", rewrites=rewrites)

@@ -1,11 +1,8 @@
 from __future__ import annotations
 
-import math
-
 import keras
 import numpy as np
 import pytest
-from keras import layers
 
 from asap_tf.export.graph import EVERYWHERE, deployed_graph
 from asap_tf.export.litert import REWRITES
@@ -18,49 +15,28 @@ def full_size():
 
 
 @pytest.fixture(scope="module")
-def model():
+def model(learn):
     """Small, and with statistics that a network has learned rather than was born with."""
     keras.utils.set_random_seed(0)
-    model = STDC1Seg(5, (64, 128, 3))
-    rng = np.random.default_rng(0)
-    for variable in model.variables:
-        if any(part in variable.path for part in ("moving", "gamma", "beta")):
-            variable.assign(rng.uniform(0.5, 1.5, variable.shape))
-    return model
-
-
-def frames(*shape):
-    return np.random.default_rng(0).integers(0, 256, (*shape, 3)).astype("float32")
-
-
-def size(model):
-    """Parameters and multiply-accumulates of all convolutions."""
-    parameters = products = 0
-    for layer in model.layers:
-        if isinstance(layer, (layers.Conv2D, layers.DepthwiseConv2D)):
-            depthwise = isinstance(layer, layers.DepthwiseConv2D)
-            terms = layer.kernel.shape[:2] if depthwise else layer.kernel.shape[:3]
-            parameters += layer.count_params()
-            products += math.prod(layer.output.shape[1:]) * math.prod(terms)
-    return parameters, products
+    return learn(STDC1Seg(5, (64, 128, 3)))
 
 
 @pytest.mark.parametrize(
     ("network", "parameters", "products"),
     [(STDC1Seg, 8.26e6, 16.86e9), (STDC2Seg, 12.29e6, 23.46e9)],
 )
-def test_size(full_size, network, parameters, products):
-    assert size(full_size[network]) == pytest.approx((parameters, products), rel=0.001)
+def test_size(full_size, network, parameters, products, convolutions):
+    assert convolutions(full_size[network]) == pytest.approx((parameters, products), rel=0.001)
 
 
 @pytest.mark.parametrize(
     ("depths", "parameters", "products"),
     [((2, 2, 2), 8.44e6, 813e6), ((4, 5, 3), 12.47e6, 1446e6)],
 )
-def test_backbone_has_the_size_that_the_paper_prints(depths, parameters, products):
+def test_backbone_has_the_size_that_the_paper_prints(depths, parameters, products, convolutions):
     """Its Table 2: at 224 x 224, with the classifier."""
     inputs = keras.Input((224, 224, 3))
-    counted = size(keras.Model(inputs, backbone(inputs, depths)))
+    counted = convolutions(keras.Model(inputs, backbone(inputs, depths)))
     classifier = 1024 * 1024, 1024 * 1024, 1024 * 1000
     assert counted[0] + sum(classifier) == pytest.approx(parameters, rel=0.005)
     total = counted[1] + 7**2 * classifier[0] + sum(classifier[1:])
@@ -103,7 +79,7 @@ def test_as_many_modules_as_published(full_size, network, modules):
     assert sum(name.endswith("_down") for name in names) == 3
 
 
-def test_any_size_from_the_same_weights(model):
+def test_any_size_from_the_same_weights(model, frames):
     dynamic = STDC1Seg(5, (None, None, 3), aux_heads=True)
     for layer in model.layers:
         dynamic.get_layer(layer.name).set_weights(layer.get_weights())
@@ -117,7 +93,7 @@ def test_any_size_from_the_same_weights(model):
     )
 
 
-def test_saved_model_loads_with_keras(model, tmp_path):
+def test_saved_model_loads_with_keras(model, tmp_path, frames):
     model.save(tmp_path / "model.keras")
     x = frames(1, 64, 128)
     loaded = keras.models.load_model(tmp_path / "model.keras")
@@ -125,7 +101,7 @@ def test_saved_model_loads_with_keras(model, tmp_path):
 
 
 @pytest.mark.parametrize("rewrites", [EVERYWHERE, REWRITES], ids=["everywhere", "litert"])
-def test_the_deployed_graph_is_exact(model, rewrites):
+def test_the_deployed_graph_is_exact(model, rewrites, frames):
     import tensorflow as tf
 
     graph = deployed_graph(model, (64, 128), output="logits", rewrites=rewrites)

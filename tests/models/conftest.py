@@ -1,0 +1,54 @@
+from __future__ import annotations
+
+import keras
+import numpy as np
+import pytest
+from keras import layers
+
+
+@pytest.fixture(scope="session")
+def frames():
+    """Random frames, float32 0..255, of the shape `(N, H, W)` that it is called with."""
+
+    def make(*shape):
+        return np.random.default_rng(0).integers(0, 256, (*shape, 3)).astype("float32")
+
+    return make
+
+
+@pytest.fixture(scope="session")
+def learn():
+    """Gives a model statistics that it has learned rather than was born with."""
+
+    def change(model):
+        rng = np.random.default_rng(0)
+        for variable in model.variables:
+            if any(part in variable.path for part in ("moving", "gamma", "beta")):
+                variable.assign(rng.uniform(0.5, 1.5, variable.shape))
+        return model
+
+    return change
+
+
+@pytest.fixture(scope="session")
+def convolutions():
+    """Parameters and multiply-accumulates of a model's convolutions on the inference path.
+
+    Counted by layer: `asap_tf.operations` counts by operator of the graph.
+    """
+
+    def count(model, size=None):
+        found = [
+            layer
+            for layer in model.layers
+            if isinstance(layer, layers.Conv2D | layers.DepthwiseConv2D) and "aux" not in layer.name
+        ]
+        outputs = keras.Model(model.inputs[0], [layer.output for layer in found])
+        shapes = outputs.compute_output_shape((1, *(size or model.input_shape[1:3]), 3))
+        products = sum(
+            int(np.prod(layer.kernel.shape)) * shape[1] * shape[2]
+            for layer, shape in zip(found, shapes, strict=True)
+        )
+        return sum(layer.count_params() for layer in found), products
+
+    return count
