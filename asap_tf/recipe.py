@@ -45,7 +45,7 @@ class Data(Section):
     cache: bool = False
 
 
-ASAP_OPTIONS = ("backbone", "fusion", "attention", "fuse_stride")
+ASAP_OPTIONS = ("backbone", "width", "fusion", "attention", "fuse_stride")
 
 
 class Model(Section):
@@ -66,7 +66,8 @@ class Model(Section):
         "ddrnet_23_slim",
         "pidnet_s",
     ] = "asap"
-    backbone: Literal["resnet18"] = "resnet18"
+    backbone: Literal["resnet18", "resnet18_vd"] = "resnet18"
+    width: Annotated[float, Field(gt=0, multiple_of=0.125)] = 1.0
     weights: str | None = None
     fusion: Literal["ffdn", "general", "ln", "in", "none"] = "ffdn"
     attention: Literal["vertical", "horizontal", "full", "none"] = "vertical"

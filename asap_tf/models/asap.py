@@ -22,6 +22,7 @@ def ASAPNet(
     num_classes: int = 19,
     input_shape: tuple[int | None, int | None, int] = (512, 1024, 3),
     backbone: str = "resnet18",
+    width: float = 1.0,
     weights: str | Path | None = None,
     fusion: str = "ffdn",
     attention: str = "vertical",
@@ -33,7 +34,9 @@ def ASAPNet(
     Args:
         num_classes: Classes to tell apart.
         input_shape: `(H, W, 3)`, H and W multiples of 32 or None for any.
-        backbone: `"resnet18"`.
+        backbone: `"resnet18"`, or `"resnet18_vd"` with three 3 x 3 convolutions for its 7 x 7.
+        width: Channels of the backbone over ResNet18's, in steps of 1/8: 0.5 is the fast one of
+            the family. What follows the backbone keeps the paper's widths.
         weights: None, `"imagenet"` (backbone only, through keras-hub), a torchvision or timm
             ResNet18 file (`.pth`, `.safetensors`), or a run folder or `.keras` file, from which
             every layer that fits is taken.
@@ -60,9 +63,11 @@ def ASAPNet(
 
     Source: paper, sections II and III; the widths it leaves out follow from its Table III.
     """
-    check_options(backbone, fusion, attention, fuse_stride)
+    check_options(backbone, fusion, attention, fuse_stride, width)
+    if weights == "imagenet" and width != 1:
+        raise UsageError(f"there are no ImageNet weights of width={width}, only of width=1")
     frames = input_frames(num_classes, input_shape)
-    p1, p2, p3, p4 = BACKBONES[backbone](normalize(frames))
+    p1, p2, p3, p4 = BACKBONES[backbone](normalize(frames), width)
 
     levels = SimplePyramid(64, name="pyramid")([p1, p2, p3, p4])
     gathered = [
@@ -92,7 +97,9 @@ def attend(x: Tensor, attention: str) -> Tensor:
     return x if attention == "none" else StripAttention(attention, name="attention")(x)
 
 
-def check_options(backbone: str, fusion: str, attention: str, fuse_stride: int) -> None:
+def check_options(
+    backbone: str, fusion: str, attention: str, fuse_stride: int, width: float
+) -> None:
     """Refuses what the network cannot be built with; see `ASAPNet`."""
     for option, value, valid in (
         ("backbone", backbone, BACKBONES),
@@ -103,3 +110,5 @@ def check_options(backbone: str, fusion: str, attention: str, fuse_stride: int) 
             raise UsageError(f"unknown {option}={value!r}; {nearest(value, valid)}")
     if fuse_stride not in FUSE_STRIDES:
         raise UsageError(f"fuse_stride must be 8 or 4. Received: fuse_stride={fuse_stride}")
+    if width <= 0 or width * 8 % 1:
+        raise UsageError(f"width must be a multiple of 1/8. Received: width={width}")

@@ -47,7 +47,9 @@ def load_weights(model: keras.Model, source: str | Path) -> Transfer:
     """
     path = Path(source)
     if str(source) == "imagenet":
-        return load_torch_names(model, imagenet_resnet18(), "ImageNet weights")
+        names = {layer.name for layer in model.layers}
+        preset = "resnet_vd_18_imagenet" if f"{PREFIX}conv3" in names else "resnet_18_imagenet"
+        return load_torch_names(model, imagenet_tensors(preset), "ImageNet weights")
     if not path.exists():
         raise UsageError(
             f"weights={str(source)!r}: no such file or run folder; give 'imagenet', a .pth or "
@@ -152,8 +154,11 @@ def read_torch_file(path: Path) -> dict[str, np.ndarray]:
         ) from error
 
 
-def imagenet_resnet18() -> dict[str, np.ndarray]:
-    """ResNet18's ImageNet weights through keras-hub, by torchvision's names.
+def imagenet_tensors(preset: str) -> dict[str, np.ndarray]:
+    """A ResNet18's ImageNet weights through keras-hub, by torchvision's names.
+
+    Args:
+        preset: keras-hub's name of them.
 
     Raises:
         AsapError: if they can neither be found in the local cache nor downloaded.
@@ -161,10 +166,10 @@ def imagenet_resnet18() -> dict[str, np.ndarray]:
     try:
         import keras_hub
 
-        backbone = keras_hub.models.Backbone.from_preset("resnet_18_imagenet")
+        backbone = keras_hub.models.Backbone.from_preset(preset)
     except Exception as error:
         raise AsapError(
-            "weights='imagenet': keras-hub could not get 'resnet_18_imagenet' "
+            f"weights='imagenet': keras-hub could not get '{preset}' "
             f"({type(error).__name__}). Either let this machine reach the Kaggle hub once (the "
             "file stays in keras-hub's cache), or download torchvision's or timm's ResNet18 "
             "elsewhere and give its path: weights=PATH.safetensors"
@@ -188,8 +193,8 @@ def keras_hub_tensors(backbone: keras.Model) -> dict[str, np.ndarray]:
 
 def torch_name(keras_hub_name: str) -> str:
     """`stack1_block0_0_conv` (keras-hub) to `layer2.0.downsample.0` (torchvision)."""
-    if keras_hub_name.startswith("conv1_"):
-        return {"conv": "conv1", "bn": "bn1"}[keras_hub_name.removeprefix("conv1_")]
+    if stem := re.fullmatch(r"conv(\d)_(conv|bn)", keras_hub_name):
+        return stem[2] + stem[1]
     match = re.fullmatch(r"stack(\d)_block(\d)_(\d)_(conv|bn)", keras_hub_name)
     if match is None:
         raise AsapError(f"keras-hub layer '{keras_hub_name}' is not one of a ResNet18")

@@ -118,6 +118,8 @@ def test_another_process_and_backend_gives_the_same_outputs(tmp_path, backend, o
         ({"fusion": "fdn"}, "unknown fusion='fdn'; did you mean 'ffdn'?"),
         ({"attention": "diagonal"}, "unknown attention='diagonal'"),
         ({"fuse_stride": 16}, "fuse_stride must be 8 or 4. Received: fuse_stride=16"),
+        ({"width": 0.3}, "width must be a multiple of 1/8. Received: width=0.3"),
+        ({"width": 0.5, "weights": "imagenet"}, "no ImageNet weights of width=0.5"),
         ({"input_shape": (500, 1024, 3)}, "multiples of 32"),
         ({"input_shape": (512, 1024, 1)}, "must be .H, W, 3."),
         ({"num_classes": 1}, "num_classes must be at least 2"),

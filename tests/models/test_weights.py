@@ -9,22 +9,19 @@ from asap_tf import ASAPNet
 from asap_tf.data.dataset import LabelClass
 from asap_tf.errors import AsapError
 from asap_tf.models import weights
-from asap_tf.models.backbones import resnet18
+from asap_tf.models.backbones import resnet18, resnet18_vd
 from asap_tf.runtime import save_model
 
 
-@pytest.fixture(scope="module")
-def hub():
-    """keras-hub's ResNet18 with random weights and statistics: the independent twin."""
+def keras_hubs(**options):
+    """A ResNet18 of keras-hub with random weights and statistics: the independent twin."""
     import keras_hub
 
     backbone = keras_hub.models.ResNetBackbone(
-        input_conv_filters=[64],
-        input_conv_kernel_sizes=[7],
         stackwise_num_filters=[64, 128, 256, 512],
         stackwise_num_blocks=[2, 2, 2, 2],
         stackwise_num_strides=[1, 2, 2, 2],
-        block_type="basic_block",
+        **options,
     )
     rng = np.random.default_rng(0)
     for layer in backbone.layers:
@@ -33,25 +30,53 @@ def hub():
     return backbone
 
 
-def test_pyramid_equals_keras_hubs(hub):
+@pytest.fixture(scope="module")
+def hub():
+    return keras_hubs(
+        input_conv_filters=[64], input_conv_kernel_sizes=[7], block_type="basic_block"
+    )
+
+
+@pytest.fixture(scope="module")
+def hub_vd():
+    return keras_hubs(
+        input_conv_filters=[32, 32, 64],
+        input_conv_kernel_sizes=[3, 3, 3],
+        block_type="basic_block_vd",
+    )
+
+
+@pytest.mark.parametrize(
+    ("backbone", "twin", "count"), [(resnet18, "hub", 40), (resnet18_vd, "hub_vd", 46)]
+)
+def test_pyramid_equals_keras_hubs(backbone, twin, count, request):
+    hub = request.getfixturevalue(twin)
     inputs = keras.Input((64, 96, 3))
-    ours = keras.Model(inputs, resnet18(inputs))
+    ours = keras.Model(inputs, backbone(inputs))
     transfer = weights.load_torch_names(ours, weights.keras_hub_tensors(hub), "keras-hub")
-    assert len(transfer.loaded) == 40 and not transfer.fresh
+    assert len(transfer.loaded) == count and not transfer.fresh
     theirs = keras.Model(hub.inputs, [hub.pyramid_outputs[f"P{i}"] for i in range(2, 6)])
     x = np.random.default_rng(1).normal(size=(2, 64, 96, 3)).astype("float32")
     for one, other in zip(ours(x), theirs([x]), strict=True):
         np.testing.assert_allclose(one, other, rtol=1e-4, atol=1e-3)
 
 
-def test_imagenet_goes_through_keras_hub(hub, monkeypatch):
+@pytest.mark.parametrize(
+    ("backbone", "twin", "preset"),
+    [
+        ("resnet18", "hub", "resnet_18_imagenet"),
+        ("resnet18_vd", "hub_vd", "resnet_vd_18_imagenet"),
+    ],
+)
+def test_imagenet_goes_through_keras_hub(backbone, twin, preset, request, monkeypatch):
     import keras_hub
 
-    monkeypatch.setattr(keras_hub.models.Backbone, "from_preset", lambda name: hub)
-    model = ASAPNet(3, (64, 64, 3), weights="imagenet")
+    presets = {preset: request.getfixturevalue(twin)}
+    monkeypatch.setattr(keras_hub.models.Backbone, "from_preset", presets.__getitem__)
+    model = ASAPNet(3, (64, 64, 3), backbone, weights="imagenet")
     np.testing.assert_array_equal(
         model.get_layer("backbone_conv1").get_weights()[0],
-        hub.get_layer("conv1_conv").get_weights()[0],
+        presets[preset].get_layer("conv1_conv").get_weights()[0],
     )
 
 
