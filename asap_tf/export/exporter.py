@@ -60,6 +60,7 @@ def export(
     size: tuple[int, int] | None = None,
     batch: int = 1,
     output: str = "labels",
+    label_stride: int = 1,
     calibration: Path | None = None,
     calibration_frames: int = 100,
     bundle: bool = False,
@@ -76,6 +77,8 @@ def export(
         size: `(H, W)`, multiples of 32; None takes the model's own.
         batch: Frames to a call.
         output: `"labels"` or `"logits"`.
+        label_stride: See `asap_tf.export.graph.deployed_graph`; the price of more than 1 is in
+            every artefact's parity.
         calibration: A dataset or a folder of images; int8 needs it, and the proof is then made
             on frames from it (see `asap_tf.export.frames.export_frames`).
         calibration_frames: Most frames to calibrate int8 on.
@@ -98,6 +101,8 @@ def export(
     for option, value in (("--batch", batch), ("--calibration-frames", calibration_frames)):
         if value < 1:
             raise UsageError(f"{option} {value}: at least 1 is needed")
+    if output == "logits" and label_stride != 1:
+        raise UsageError(f"--label-stride {label_stride}: labels have one, logits do not")
     jobs = plan(formats, precisions) if formats or not bundle else []
     if bundle:
         jobs += plan(["tensorrt_onnx"], ["fp32", "fp16", *(["int8"] if calibration else [])])
@@ -115,9 +120,14 @@ def export(
 
         from asap_tf.export.graph import deployed_graph
 
-        graph = deployed_graph(segmenter.network.model, size, batch, output)  # type: ignore
+        keras_model = segmenter.network.model  # type: ignore[attr-defined]
+        graph = deployed_graph(keras_model, size, batch, output, label_stride)
         operations = count_operations(graph.model, size)
-        reference = _labels(segmenter, proving.images, "Keras")
+        reference, exact = _labels(segmenter, proving.images, "Keras"), None
+        if label_stride != 1:
+            trained = deployed_graph(keras_model, size, 1, output, label_stride, rewrites=())
+            exact = reference
+            reference = np.stack([trained.labels(frame[None])[0] for frame in proving.images])
         artefacts, graphs, failures = [], {}, []
         progress = tqdm(jobs, "exporting", unit="artefact", disable=None)
         for job in progress:
@@ -129,7 +139,7 @@ def export(
             metadata = _metadata(segmenter, graph, operations, job)
             try:
                 job.writer.write(graph, job.precision, path, calibrating, metadata)
-                parity = _proven(path, metadata, proving, reference, segmenter.classes)
+                parity = _proven(path, metadata, proving, reference, exact, segmenter.classes)
             except AsapError as error:
                 failures.append(f"{job.name}: {error}")
                 continue
@@ -200,6 +210,7 @@ def _metadata(
         "size": graph.size,
         "batch": graph.batch,
         "output": graph.output,
+        "label_stride": graph.label_stride,
         "input": "RGB frames 0..255, uint8, NHWC; normalised inside",
         "classes": [asdict(c) for c in segmenter.classes],
         "parameters": graph.model.count_params(),
@@ -217,12 +228,13 @@ def _proven(
     metadata: dict[str, Any],
     proving: Frames,
     reference: np.ndarray,
+    exact: np.ndarray | None,
     classes: Sequence[LabelClass],
 ) -> Parity:
     """Holds an artefact against the Keras model's labels, and notes the result beside it."""
     _describe(path, metadata)
     labels = _labels(load(path), proving.images, path.name)
-    parity = compare(labels, reference, proving, classes, metadata["precision"])
+    parity = compare(labels, reference, proving, classes, metadata["precision"], exact)
     if not parity.holds:
         raise AsapError(
             f"not written: {parity}, on {parity.source}; {parity.floor:.1%} are needed for "

@@ -2,14 +2,21 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 import keras
+import numpy as np
 from keras import layers, ops
 
-from asap_tf.export.rewrites import Rewrite, StandIns, fold_batch_norms, two_pass_norms
+from asap_tf.export.rewrites import (
+    Rewrite,
+    StandIns,
+    decided_at,
+    fold_batch_norms,
+    two_pass_norms,
+)
 from asap_tf.layers.blocks import Tensor
 from asap_tf.runtime.quiet import hushed
 
@@ -32,6 +39,7 @@ class DeployedGraph:
         size: `(H, W)`.
         batch: Frames to a call.
         output: `"labels"` or `"logits"`.
+        label_stride: Pixels along either axis that share a label.
     """
 
     function: tf.types.experimental.ConcreteFunction
@@ -39,6 +47,27 @@ class DeployedGraph:
     size: tuple[int, int]
     batch: int
     output: str
+    label_stride: int
+
+    def labels(self, frames: np.ndarray) -> np.ndarray:
+        """Its labels `(batch, H, W)` of uint8 frames `(batch, H, W, 3)`, by TensorFlow."""
+        import tensorflow as tf
+
+        return self.function(tf.constant(frames))[0].numpy()
+
+    def rewritten(self, rewrites: Sequence[Rewrite], **options: Any) -> DeployedGraph:
+        """The same network by other rewrites; for options see `deployed_graph`."""
+        return deployed_graph(
+            self.model, self.size, self.batch, self.output, self.label_stride, rewrites, **options
+        )
+
+
+def repeated(labels: Tensor, stride: int) -> Tensor:
+    """Labels `(N, H, W)` as blocks of equal ones, `(N, stride * H, stride * W)`."""
+    batch, height, width = labels.shape
+    x = ops.concatenate([ops.reshape(labels, (batch, height, width, 1))] * stride, axis=3)
+    x = ops.concatenate([ops.reshape(x, (batch, height, 1, width * stride))] * stride, axis=2)
+    return ops.reshape(x, (batch, height * stride, width * stride))
 
 
 def deployed_graph(
@@ -46,8 +75,10 @@ def deployed_graph(
     size: tuple[int, int],
     batch: int = 1,
     output: str = "labels",
+    label_stride: int = 1,
     rewrites: Sequence[Rewrite] = EVERYWHERE,
     dtype: str = "uint8",
+    repeat: Callable[[Tensor, int], Tensor] = repeated,
 ) -> DeployedGraph:
     """Rewrites a trained network for deployment; exact but for the rounding of float32.
 
@@ -56,8 +87,15 @@ def deployed_graph(
         size: `(H, W)`, multiples of 32.
         batch: Frames to a call.
         output: `"labels"` puts the argmax into the graph.
+        label_stride: Stride of the labels: 1 resizes the logits to the frame's size first, which
+            is exact; n resizes them to 1/n only and repeats each label n x n times. A divisor of
+            the stride of the network's own logits.
         rewrites: Applied in order.
         dtype: Of the frames. A converter that quantises the input itself wants `"float32"`.
+        repeat: How labels are repeated, int32 as they come from the argmax.
+
+    Raises:
+        UsageError: for a stride that the network does not have.
 
     Example:
         >>> graph = deployed_graph(ASAPNet(19), (512, 1024))
@@ -68,6 +106,8 @@ def deployed_graph(
         convert_variables_to_constants_v2,
     )
 
+    if label_stride != 1:
+        rewrites = (decided_at(label_stride), *rewrites)
     network = deployed_network(model, size, batch, rewrites)
 
     def call(frames: Tensor) -> dict[str, Tensor]:
@@ -76,13 +116,15 @@ def deployed_graph(
             return {"logits": logits}
         # TFLite and ONNX Runtime take the argmax in int32 without a detour over int64.
         labels = tf.argmax(logits, axis=-1, output_type=tf.int32)
+        if label_stride != 1:
+            labels = repeat(labels, label_stride)
         return {"labels": tf.cast(labels, tf.uint8)}
 
     frames = tf.TensorSpec((batch, *size, 3), dtype, name="frames")
     traced = tf.function(call, input_signature=[frames], autograph=False)
     with hushed():
         function = convert_variables_to_constants_v2(traced.get_concrete_function())
-    return DeployedGraph(function, model, size, batch, output)
+    return DeployedGraph(function, model, size, batch, output, label_stride)
 
 
 def deployed_network(

@@ -10,13 +10,14 @@ from typing import Any
 import numpy as np
 
 from asap_tf.errors import AsapError, first_line
-from asap_tf.export.graph import EVERYWHERE, DeployedGraph, deployed_graph
+from asap_tf.export.graph import EVERYWHERE, DeployedGraph, repeated
 from asap_tf.export.rewrites import (
     depthwise_pooling,
     fold_normalization,
     space_to_depth_stem,
 )
 from asap_tf.layers import FFDN
+from asap_tf.layers.blocks import Tensor
 from asap_tf.runtime.metadata import METADATA_NAME
 from asap_tf.runtime.quiet import hushed
 
@@ -49,20 +50,32 @@ def write(
     products and softmax of the attention, where 8 bits would cost accuracy, are float32: some
     hundred numbers, and the two passes over FFDN's map.
     """
-    rewritten = deployed_graph(
-        graph.model,
-        graph.size,
-        graph.batch,
-        graph.output,
-        REWRITES,
-        "float32" if precision == "int8" else "uint8",
-    )
+    dtype = "float32" if precision == "int8" else "uint8"
+    rewritten = graph.rewritten(REWRITES, dtype=dtype, repeat=_repeated)
     try:
         with hushed():
             content = _converted(rewritten, precision, calibration)
     except Exception as error:
         raise AsapError(f"TensorFlow cannot convert the graph: {first_line(error)}") from error
     path.write_bytes(_finished(content, graph.output, metadata))
+
+
+def _repeated(labels: Tensor, stride: int) -> Tensor:
+    """What `graph.repeated` gives, as uint8: rows by one product and a look at its bytes.
+
+    Joining single bytes took LiteRT longer than the argmax.
+    """
+    import tensorflow as tf
+
+    if stride not in (2, 4):
+        return repeated(labels, stride)
+    batch, height, width = labels.shape
+    if stride == 2:
+        rows = tf.bitcast(tf.cast(labels * 0x0101, tf.int16), tf.uint8)
+    else:
+        rows = tf.bitcast(labels * 0x01010101, tf.uint8)
+    rows = tf.reshape(rows, (batch, height, 1, width * stride))
+    return tf.reshape(tf.concat([rows] * stride, axis=2), (batch, height * stride, width * stride))
 
 
 def _converted(graph: DeployedGraph, precision: str, frames: Sequence[np.ndarray]) -> bytes:

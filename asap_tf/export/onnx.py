@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from asap_tf.errors import AsapError, first_line
-from asap_tf.export.graph import EVERYWHERE, DeployedGraph, deployed_graph
+from asap_tf.export.graph import EVERYWHERE, DeployedGraph
 from asap_tf.export.rewrites import fold_normalization, pad_in_pooling
 from asap_tf.extras import require
 from asap_tf.runtime.onnx import METADATA_KEY
@@ -137,8 +137,7 @@ def _converted(graph: DeployedGraph) -> bytes:
     import onnx
     import tf2onnx
 
-    rewritten = deployed_graph(graph.model, graph.size, graph.batch, graph.output, REWRITES)
-    function = rewritten.function
+    function = graph.rewritten(REWRITES).function
     entrance, leaving = function.inputs[0].name, function.outputs[0].name
     model, _ = tf2onnx.convert.from_graph_def(
         function.graph.as_graph_def(),
@@ -148,12 +147,11 @@ def _converted(graph: DeployedGraph) -> bytes:
         tensors_to_rename={entrance: "frames", leaving: graph.output},
     )
     model.ir_version = IR_VERSION
-    kinds = onnx.TensorProto
-    casts = {n.output[0]: n.attribute[0] for n in model.graph.node if n.op_type == "Cast"}
+    labels = {node.output[0] for node in model.graph.node if node.op_type == "ArgMax"}
     for node in model.graph.node:
-        if node.op_type == "Cast" and casts[node.output[0]].i == kinds.UINT8:
+        if node.op_type == "Cast" and node.input[0] in labels:
             # TensorRT makes uint8 of floats alone, not of integers.
-            casts[node.input[0]].i = kinds.FLOAT
+            node.attribute[0].i = onnx.TensorProto.FLOAT
     model = onnx.shape_inference.infer_shapes(model, check_type=True, strict_mode=True)
     return model.SerializeToString()
 

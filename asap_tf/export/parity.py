@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -27,6 +27,9 @@ class Parity:
         miou_difference: mIoU of the artefact less that of the Keras model on these frames, -1..1;
             None without truth.
         floor: The least agreement allowed.
+        exact_agreement: Where labels share pixels (`label_stride`), and agreement is with the Keras
+            model's of that stride: agreement with those of full size. Else None.
+        exact_miou_difference: The same of the mIoU.
     """
 
     frames: int
@@ -34,6 +37,8 @@ class Parity:
     agreement: float
     miou_difference: float | None
     floor: float
+    exact_agreement: float | None = None
+    exact_miou_difference: float | None = None
 
     @property
     def holds(self) -> bool:
@@ -44,6 +49,10 @@ class Parity:
         text = f"{self.agreement:.2%} of labels as in Keras"
         if self.miou_difference is not None:
             text += f", mIoU {100 * self.miou_difference:+.2f}"
+        if self.exact_agreement is not None:
+            text += f"; against labels of full size {self.exact_agreement:.2%}"
+        if self.exact_miou_difference is not None:
+            text += f", mIoU {100 * self.exact_miou_difference:+.2f}"
         return text
 
     def to_dict(self) -> dict[str, Any]:
@@ -57,23 +66,33 @@ def compare(
     frames: Frames,
     classes: Sequence[LabelClass],
     precision: str,
+    exact: np.ndarray | None = None,
 ) -> Parity:
     """Holds an artefact's labels against the Keras model's.
 
     Args:
         labels: The artefact's, uint8 `(N, H, W)`.
-        reference: The Keras model's, of the same frames.
+        reference: The Keras model's, of the same frames and stride.
         frames: What both were given.
         classes: In the order of their train ids.
         precision: A key of `FLOORS`.
+        exact: The Keras model's labels of full size, where `reference` is of a stride.
     """
-    difference = None
-    if frames.truths is not None:
-        difference = _miou(labels, frames.truths, classes) - _miou(
-            reference, frames.truths, classes
-        )
-    agreement = float(np.mean(labels == reference))
-    return Parity(len(labels), frames.source, agreement, difference, FLOORS[precision])
+
+    def against(others: np.ndarray) -> tuple[float, float | None]:
+        difference = None
+        if frames.truths is not None:
+            difference = _miou(labels, frames.truths, classes) - _miou(
+                others, frames.truths, classes
+            )
+        return float(np.mean(labels == others)), difference
+
+    agreement, difference = against(reference)
+    parity = Parity(len(labels), frames.source, agreement, difference, FLOORS[precision])
+    if exact is None:
+        return parity
+    agreement, difference = against(exact)
+    return replace(parity, exact_agreement=agreement, exact_miou_difference=difference)
 
 
 def _miou(labels: np.ndarray, truths: np.ndarray, classes: Sequence[LabelClass]) -> float:

@@ -2,8 +2,8 @@
 
 Each rewrite finds layers of a trained model and gives a stand-in for each, by the layer's name,
 knowing the stand-ins that there are already; `graph.deployed_network` puts them into a copy. All
-are exact but for the rounding of float32, whatever functional model calls its layers once each:
-what a rewrite does not know it leaves alone.
+but `decided_at` are exact but for the rounding of float32, whatever functional model calls its
+layers once each: what a rewrite does not know it leaves alone.
 """
 
 from __future__ import annotations
@@ -15,6 +15,7 @@ import keras
 import numpy as np
 from keras import layers, ops
 
+from asap_tf.errors import UsageError
 from asap_tf.layers import FFDN, StripAttention
 from asap_tf.layers.blocks import Tensor, Upsample
 from asap_tf.layers.ffdn import EPSILON, NORMS
@@ -36,6 +37,22 @@ def fold_batch_norms(model: keras.Model, so_far: StandIns) -> StandIns:
                 stand_ins[before.name] = folded_conv(before, layer)
                 stand_ins[layer.name] = layers.Identity(name=layer.name)
     return stand_ins
+
+
+def decided_at(stride: int) -> Rewrite:
+    """Logits at a stride of the frame instead of at its size: the one rewrite that is not exact."""
+
+    def rewrite(model: keras.Model, so_far: StandIns) -> StandIns:
+        logits = model.get_layer("logits")
+        if not isinstance(logits, Upsample) or stride < 1 or logits.factor % stride:
+            strides = [n for n in (1, 2, 4, 8, 16, 32) if getattr(logits, "factor", 1) % n == 0]
+            raise UsageError(
+                f"label stride {stride}: this network has {', '.join(map(str, strides))}"
+            )
+        factor = logits.factor // stride
+        return {"logits": Upsample(factor, name="logits") if factor > 1 else layers.Identity()}
+
+    return rewrite
 
 
 def two_pass_norms(model: keras.Model, so_far: StandIns) -> StandIns:

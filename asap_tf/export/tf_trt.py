@@ -14,7 +14,7 @@ from keras import layers
 
 from asap_tf.errors import AsapError, first_line
 from asap_tf.export import saved_model
-from asap_tf.export.graph import EVERYWHERE, DeployedGraph, deployed_graph
+from asap_tf.export.graph import EVERYWHERE, DeployedGraph
 from asap_tf.export.rewrites import StandIns
 from asap_tf.layers import SimplePyramid
 from asap_tf.layers.blocks import Tensor, Upsample
@@ -60,8 +60,7 @@ def write(
 
 def tf_trt_graph(graph: DeployedGraph) -> DeployedGraph:
     """The same network of operators that TF-TRT can put into one engine; `converters` checks it."""
-    rewrites = (*EVERYWHERE, matmul_upsampling)
-    return deployed_graph(graph.model, graph.size, graph.batch, graph.output, rewrites)
+    return graph.rewritten((*EVERYWHERE, matmul_upsampling))
 
 
 def matmul_upsampling(model: keras.Model, so_far: StandIns) -> StandIns:
@@ -72,8 +71,9 @@ def matmul_upsampling(model: keras.Model, so_far: StandIns) -> StandIns:
     """
     stand_ins: StandIns = {}
     for layer in model.layers:
-        if isinstance(layer, Upsample):
-            stand_ins[layer.name] = MatmulUpsample(layer.factor, name=layer.name)
+        known = so_far.get(layer.name, layer)
+        if isinstance(known, Upsample):
+            stand_ins[layer.name] = MatmulUpsample(known.factor, name=layer.name)
         elif isinstance(layer, SimplePyramid):
             twin = SimplePyramid.from_config(layer.get_config())
             twin.laterals, twin.double, twin.built = layer.laterals, MatmulUpsample(2), True

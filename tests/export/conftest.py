@@ -32,3 +32,18 @@ def logits_graph(model):
     from asap_tf.export.graph import deployed_graph
 
     return deployed_graph(model, (64, 128), batch=2, output="logits")
+
+
+@pytest.fixture(scope="session")
+def strided_labels(model, frames):
+    """Labels of `frames` decided at a stride, by OpenCV from the logits before resizing."""
+    import cv2
+    import keras
+
+    low = np.asarray(keras.Model(model.inputs, model.get_layer("logits").input)(frames * 1.0))
+
+    def labels(stride: int) -> np.ndarray:
+        logits = [cv2.resize(x, (128 // stride, 64 // stride)) for x in low]
+        return np.kron(np.argmax(logits, -1), np.ones((stride, stride))).astype(np.uint8)
+
+    return labels

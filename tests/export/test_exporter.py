@@ -9,6 +9,8 @@ from asap_tf import load
 from asap_tf.errors import AsapError, UsageError
 from asap_tf.export import litert
 from asap_tf.export.exporter import export
+from asap_tf.export.frames import export_frames
+from asap_tf.runtime.metadata import sidecar
 
 
 @pytest.fixture(scope="module")
@@ -60,6 +62,21 @@ def test_the_proof_is_right(exported, trained_model, streets_root):
     assert np.mean(equal) == pytest.approx(exported[1][2].parity.agreement)
 
 
+def test_the_price_of_a_label_stride(trained_model, streets_root, tmp_path):
+    options = {"calibration": streets_root, "label_stride": 8}
+    (artefact,) = export(trained_model, tmp_path / "out", ["litert"], **options)
+    keras, strided = load(trained_model), load(artefact.path)
+    _, proving = export_frames(streets_root, keras.classes, (64, 128), 0)
+    equal = np.mean(keras.predict(proving.images) == strided.predict(proving.images))
+    assert equal < 0.99
+    assert artefact.parity.exact_agreement == pytest.approx(equal)
+    assert artefact.parity.agreement >= 0.999
+    assert artefact.parity.miou_difference == pytest.approx(0, abs=0.001)
+    assert artefact.parity.exact_miou_difference != artefact.parity.miou_difference
+    assert "; against labels of full size " in str(artefact.parity)
+    assert json.loads(sidecar(artefact.path).read_text())["label_stride"] == 8
+
+
 def test_one_that_fails_its_proof_is_not_written(trained_model, tmp_path, monkeypatch):
     good = litert.write
 
@@ -88,6 +105,8 @@ def test_one_that_fails_its_proof_is_not_written(trained_model, tmp_path, monkey
     [
         ({"precisions": ["int8"]}, "int8 needs frames to calibrate on"),
         ({"size": (100, 128)}, "--size 100x128: height and width must be multiples of 32"),
+        ({"label_stride": 3}, "label stride 3: this network has 1, 2, 4, 8"),
+        ({"label_stride": 2, "output": "logits"}, "--label-stride 2: labels have one"),
         ({"batch": 0}, "--batch 0: at least 1"),
         ({"calibration_frames": 0}, "--calibration-frames 0: at least 1"),
     ],

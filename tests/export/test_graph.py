@@ -5,6 +5,7 @@ import pytest
 import tensorflow as tf
 
 from asap_tf import ASAPNet
+from asap_tf.errors import UsageError
 from asap_tf.export.graph import deployed_graph
 
 
@@ -21,6 +22,21 @@ def test_labels_are_the_argmax_in_the_graph(model, frames, logits):
     labels = run(deployed_graph(model, (64, 128)), frames[:1])
     assert labels.dtype == np.uint8
     np.testing.assert_array_equal(labels, logits[:1].argmax(-1))
+
+
+@pytest.mark.parametrize("stride", [2, 4, 8])
+def test_labels_of_a_stride(model, frames, strided_labels, stride):
+    labels = run(deployed_graph(model, (64, 128), 8, label_stride=stride), frames)
+    assert labels.dtype == np.uint8 and labels.shape == (8, 64, 128)
+    assert np.mean(labels == strided_labels(stride)) > 0.9995
+    # And it is something else than a stride of 1.
+    assert np.mean(labels == strided_labels(1)) < 0.999
+
+
+@pytest.mark.parametrize("stride", [0, 3, 16])
+def test_a_stride_that_the_network_does_not_have(model, stride):
+    with pytest.raises(UsageError, match=f"label stride {stride}: this network has 1, 2, 4, 8"):
+        deployed_graph(model, (64, 128), label_stride=stride)
 
 
 def test_nothing_is_left_of_training(model):

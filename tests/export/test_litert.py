@@ -43,6 +43,19 @@ def test_labels_are_the_models(written, frames, logits, precision, floor):
     assert np.mean(labels == logits.argmax(-1)) >= floor
 
 
+@pytest.mark.parametrize(
+    ("precision", "stride"), [("fp32", 2), ("fp32", 4), ("fp32", 8), ("int8", 2)]
+)
+def test_labels_of_a_stride(model, frames, strided_labels, tmp_path, precision, stride):
+    path = tmp_path / "labels.tflite"
+    graph = deployed_graph(model, (64, 128), label_stride=stride)
+    litert.write(graph, precision, path, list(frames), {})
+    labels = np.concatenate([run(path, frame[np.newaxis])[1] for frame in frames])
+    assert labels.dtype == np.uint8
+    agreement = np.mean(labels == strided_labels(stride))
+    assert agreement > (0.999 if precision == "fp32" else 0.97)
+
+
 @pytest.mark.parametrize("precision", ["fp32", "int8"])
 def test_logits_and_batches(model, frames, logits, tmp_path, precision):
     path = tmp_path / "logits.tflite"

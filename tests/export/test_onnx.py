@@ -51,6 +51,14 @@ def run(path, frames):
     return output.name, session.run(None, {"frames": frames})[0]
 
 
+def test_labels_of_a_stride(model, frames, strided_labels, tmp_path):
+    path = tmp_path / "labels.onnx"
+    onnx.write(deployed_graph(model, (64, 128), 8, label_stride=2), "fp32", path, [], METADATA)
+    labels = run(path, frames)[1]
+    assert labels.dtype == np.uint8
+    assert np.mean(labels == strided_labels(2)) > 0.999
+
+
 class Graph:
     """Who makes and takes which tensor, of which type and value."""
 
