@@ -56,6 +56,49 @@ def test_class_weights_scale_losses_but_not_the_choice():
     np.testing.assert_allclose(loss, naive(labels, logits, weights=weights), rtol=1e-4)
 
 
+def test_gradient_equals_softmax_minus_truth():
+    import tensorflow as tf
+
+    rng = np.random.default_rng(3)
+    labels = rng.integers(0, 4, (2, 5, 6)).astype("uint8")
+    labels[0, :2] = 255
+    logits = tf.constant(rng.normal(size=(2, 5, 6, 4)).astype("float32"))
+    weights = np.array([1.0, 2.0, 0.5, 3.0])
+    with tf.GradientTape() as tape:
+        tape.watch(logits)
+        loss = OhemCrossEntropy(min_kept=1.0, class_weights=list(weights))(labels, logits)
+    valid = labels != 255
+    truth = np.eye(4)[np.where(valid, labels, 0)]
+    exps = np.exp(logits.numpy().astype(np.float64))
+    factors = np.where(valid, weights[np.where(valid, labels, 0)], 0) / valid.sum()
+    expected = (exps / exps.sum(-1, keepdims=True) - truth) * factors[..., None]
+    np.testing.assert_allclose(tape.gradient(loss, logits), expected, atol=1e-7)
+
+
+def test_mistake_whose_probability_is_no_float_any_more():
+    import tensorflow as tf
+
+    labels = np.zeros((1, 1, 2), "uint8")
+    logits = tf.constant([[[[-4000.0, 1000.0, 0.0], [3000.0, 3000.0, 0.0]]]])
+    with tf.GradientTape() as tape:
+        tape.watch(logits)
+        loss = OhemCrossEntropy(threshold=1.0, min_kept=1.0)(labels, logits)
+    np.testing.assert_allclose(loss, (5000 + np.log(2)) / 2, rtol=1e-6)
+    expected = np.array([[-1, 1, 0], [-0.5, 0.5, 0]]) / 2
+    np.testing.assert_allclose(tape.gradient(loss, logits)[0, 0], expected, atol=1e-6)
+
+
+def test_batch_of_a_size_known_only_at_run_time():
+    import tensorflow as tf
+
+    rng = np.random.default_rng(4)
+    labels = rng.integers(0, 3, (3, 4, 8)).astype("uint8")
+    logits = (rng.normal(size=(3, 4, 8, 3)) + 9 * np.eye(3)[labels]).astype("float32")
+    specs = tf.TensorSpec((None, None, None), "uint8"), tf.TensorSpec((None, None, None, 3))
+    loss = tf.function(OhemCrossEntropy(), input_signature=specs)(labels, logits)
+    np.testing.assert_allclose(loss, naive(labels, logits), rtol=1e-4, atol=1e-6)
+
+
 def test_no_valid_pixel_gives_zero_loss_and_zero_gradient():
     import tensorflow as tf
 

@@ -5,7 +5,7 @@ import keras
 import numpy as np
 import pytest
 
-from asap_tf.layers.blocks import PixelDot, ResizeLike, Upsample, conv, resample
+from asap_tf.layers.blocks import BatchNorm, PixelDot, ResizeLike, Upsample, conv, resample
 
 
 def apply(function, x):
@@ -31,6 +31,62 @@ def test_strided_convolution_is_padded_on_both_sides():
     assert np.asarray(model(x))[0, 0, 0, 0] == 4
 
 
+@pytest.mark.parametrize("kernel", [3, 7])
+def test_convolution_at_stride_1_is_padded_on_both_sides(kernel):
+    x = np.random.default_rng(0).normal(size=(1, 9, 12, 1)).astype("float32")
+    weights = np.random.default_rng(1).normal(size=(kernel, kernel)).astype("float32")
+    inputs = keras.Input(x.shape[1:])
+    model = keras.Model(inputs, conv(inputs, 1, kernel, 1, "c"))
+    model.get_layer("c").set_weights([weights[..., None, None]])
+    expected = cv2.filter2D(x[0, ..., 0], -1, weights, borderType=cv2.BORDER_CONSTANT)
+    np.testing.assert_allclose(model(x)[0, ..., 0], expected, atol=1e-5)
+
+
+def trained_once(kind, policy, x, upstream):
+    """Output, gradients and running statistics of one step of a BatchNorm."""
+    import tensorflow as tf
+
+    layer = kind(momentum=0.9, epsilon=1e-5, dtype=policy)
+    layer.build(x.shape)
+    rng = np.random.default_rng(1)
+    layer.gamma.assign(rng.uniform(0.5, 1.5, x.shape[-1]))
+    layer.beta.assign(rng.uniform(-1, 1, x.shape[-1]))
+    x = tf.constant(x)
+    with tf.GradientTape() as tape:
+        tape.watch(x)
+        y = layer(x, training=True)
+    watched = [x, layer.gamma.value, layer.beta.value]
+    gradients = tape.gradient(y, watched, tf.cast(upstream, y.dtype))
+    tensors = [y, *gradients, layer.moving_mean, layer.moving_variance]
+    return [np.asarray(keras.ops.cast(t, "float32")) for t in tensors]
+
+
+@pytest.mark.parametrize("shape", [(2, 6, 10, 5), (3, 1, 8, 4), (1, 1, 1, 3)])
+@pytest.mark.parametrize(("policy", "tolerance"), [("float32", 1e-4), ("mixed_bfloat16", 2e-2)])
+def test_batch_norm_trains_as_keras_own(shape, policy, tolerance):
+    rng = np.random.default_rng(0)
+    x, upstream = (rng.normal(m, 2, shape).astype("float32") for m in (3, 0))
+    ours = trained_once(BatchNorm, policy, x, upstream)
+    theirs = trained_once(keras.layers.BatchNormalization, policy, x, upstream)
+    for one, other in zip(ours, theirs, strict=True):
+        np.testing.assert_allclose(one, other, rtol=tolerance, atol=tolerance)
+
+
+def test_batch_norm_uses_what_it_has_learned(round_trip):
+    np.testing.assert_array_equal(*round_trip(BatchNorm(), (4, 5, 6)))
+    x = np.random.default_rng(0).normal(3, 2, (2, 4, 5, 6)).astype("float32")
+    layer = BatchNorm(epsilon=1e-5)
+    layer.build(x.shape)
+    mean, variance = np.arange(6.0), np.arange(1.0, 7.0)
+    layer.moving_mean.assign(mean)
+    layer.moving_variance.assign(variance)
+    expected = (x - mean) / np.sqrt(variance + 1e-5)
+    np.testing.assert_allclose(layer(x, training=False), expected, atol=1e-5)
+    layer.trainable = False
+    np.testing.assert_allclose(layer(x, training=True), expected, atol=1e-5)
+    np.testing.assert_array_equal(layer.moving_mean, mean)
+
+
 def test_upsample_of_a_size_known_only_at_run_time():
     import tensorflow as tf
 
@@ -38,6 +94,24 @@ def test_upsample_of_a_size_known_only_at_run_time():
     x = np.random.default_rng(0).normal(size=(1, 3, 5, 2)).astype("float32")
     traced = tf.function(layer, input_signature=[tf.TensorSpec((None, None, None, 2))])
     np.testing.assert_allclose(traced(x)[0], cv2.resize(x[0], (20, 12)), atol=1e-5)
+
+
+@pytest.mark.parametrize("policy", ["mixed_float16", "mixed_bfloat16"])
+def test_upsample_trains_in_half_precision_under_xla(policy):
+    import tensorflow as tf
+
+    layer = Upsample(2, dtype=policy)
+
+    @tf.function(jit_compile=True)
+    def gradient(x):
+        with tf.GradientTape() as tape:
+            tape.watch(x)
+            y = layer(x)[:, ::2, ::2] + x
+        return tape.gradient(y, x)
+
+    x = tf.ones((1, 4, 6, 2), layer.compute_dtype)
+    # A pixel's weights add up to 4 over the enlarged map, and to 1 over every fourth pixel of it.
+    np.testing.assert_allclose(gradient(x)[0, 1:-1, 1:-1], 2, rtol=1e-2)
 
 
 def test_upsample_loads_with_keras(round_trip):
