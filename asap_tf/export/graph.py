@@ -77,7 +77,6 @@ def deployed_graph(
     output: str = "labels",
     label_stride: int = 1,
     rewrites: Sequence[Rewrite] = EVERYWHERE,
-    dtype: str = "uint8",
     repeat: Callable[[Tensor, int], Tensor] = repeated,
 ) -> DeployedGraph:
     """Rewrites a trained network for deployment; exact but for the rounding of float32.
@@ -91,7 +90,6 @@ def deployed_graph(
             is exact; n resizes them to 1/n only and repeats each label n x n times. A divisor of
             the stride of the network's own logits.
         rewrites: Applied in order.
-        dtype: Of the frames. A converter that quantises the input itself wants `"float32"`.
         repeat: How labels are repeated, int32 as they come from the argmax.
 
     Raises:
@@ -120,7 +118,7 @@ def deployed_graph(
             labels = repeat(labels, label_stride)
         return {"labels": tf.cast(labels, tf.uint8)}
 
-    frames = tf.TensorSpec((batch, *size, 3), dtype, name="frames")
+    frames = tf.TensorSpec((batch, *size, 3), "uint8", name="frames")
     traced = tf.function(call, input_signature=[frames], autograph=False)
     with hushed():
         function = convert_variables_to_constants_v2(traced.get_concrete_function())
