@@ -32,9 +32,10 @@ def colorize(labels: np.ndarray, palette: np.ndarray) -> np.ndarray:
         >>> colorize(np.array([[0, 255]], np.uint8), np.array([[128, 64, 128]], np.uint8)).tolist()
         [[[128, 64, 128], [0, 0, 0]]]
     """
-    table = np.zeros((256, 3), np.uint8)
-    table[: len(palette)] = palette
-    return np.take(table, labels, axis=0)
+    table = np.zeros((256, 1, 3), np.uint8)
+    table[: len(palette), 0] = palette
+    rows = labels.reshape(-1, labels.shape[-1])
+    return cv2.applyColorMap(rows, table).reshape(*labels.shape, 3)
 
 
 def overlay(
@@ -51,10 +52,9 @@ def overlay(
     Returns:
         uint8 `(H, W, 3)`, RGB.
     """
-    blended = cv2.addWeighted(frame, 1 - alpha, colorize(labels, palette), alpha, 0)
-    ignored = labels == IGNORE_LABEL
-    blended[ignored] = frame[ignored]
-    return blended
+    blended = colorize(labels, palette)
+    cv2.addWeighted(frame, 1 - alpha, blended, alpha, 0, dst=blended)
+    return cv2.copyTo(frame, (labels == IGNORE_LABEL).view(np.uint8), blended)
 
 
 def error_map(frame: np.ndarray, truth: np.ndarray, prediction: np.ndarray) -> np.ndarray:

@@ -34,6 +34,12 @@ def test_colorize_takes_batches(labels):
     assert np.array_equal(colorize(batch, PALETTE)[1], colorize(labels, PALETTE)[::-1])
 
 
+def test_colorize_takes_views(labels):
+    colors = colorize(labels, PALETTE)
+    assert np.array_equal(colorize(labels.T, PALETTE), colors.transpose(1, 0, 2))
+    assert np.array_equal(colorize(labels[::-1, ::2], PALETTE), colors[::-1, ::2])
+
+
 @pytest.mark.parametrize("alpha", [0.0, 0.3, 0.5, 1.0])
 def test_overlay_blends_classes_and_keeps_ignored_pixels(frame, labels, alpha):
     before = frame.copy()

@@ -32,7 +32,9 @@ class LiteRTNetwork(FixedNetwork):
         super().__init__(signature, runtime, metadata)
         self._interpreter = interpreter
         self._input = interpreter.get_input_details()[0]["index"]
-        self._output = interpreter.get_output_details()[0]["index"]
+        output = interpreter.get_output_details()[0]
+        self._output = output["index"]
+        self._shared = np.empty(output["shape"], output["dtype"])
 
     @classmethod
     def open(cls, path: Path, threads: int | None = None) -> LiteRTNetwork:
@@ -57,9 +59,14 @@ class LiteRTNetwork(FixedNetwork):
         return cls(interpreter, signature, runtime, _embedded(path))
 
     def run(self, frames: np.ndarray) -> np.ndarray:
+        return self.run_shared(frames).copy()
+
+    def run_shared(self, frames: np.ndarray) -> np.ndarray:
         self._interpreter.set_tensor(self._input, frames)
         self._interpreter.invoke()
-        return self._interpreter.get_tensor(self._output)
+        # A view of the tensor itself must be gone before the interpreter can run again.
+        np.copyto(self._shared, self._interpreter.tensor(self._output)())
+        return self._shared
 
 
 def _tensor(details: dict[str, Any]) -> Tensor:
@@ -70,7 +77,8 @@ def _tensor(details: dict[str, Any]) -> Tensor:
 def _embedded(path: Path) -> dict[str, Any]:
     """The metadata that lies in a buffer of the file, under its name."""
     schema = require("ai_edge_litert.schema_py_generated", "litert")
-    model = schema.Model.GetRootAs(path.read_bytes())
+    # Mapped: reading all of it would leave so much memory behind in the allocator.
+    model = schema.Model.GetRootAs(np.memmap(path, mode="r"))
     for i in range(model.MetadataLength()):
         entry = model.Metadata(i)
         if entry.Name() == METADATA_NAME.encode():

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import threading
 from abc import ABC, abstractmethod
 from collections.abc import Iterator, Sequence
 from pathlib import Path
@@ -104,6 +105,9 @@ def signature_of(path: Path, inputs: Sequence[Tensor], outputs: Sequence[Tensor]
 class FixedNetwork(ABC):
     """An exported network: fixed size and batch, labels or logits. Subclasses say how to run it.
 
+    Unlike other networks it takes frames of any size: it brings them to its own batch by batch, in
+    memory that it keeps.
+
     Args:
         signature: What it takes and gives.
         runtime: For people: `"LiteRT 2.3.0, XNNPACK, 2 threads"`.
@@ -116,6 +120,8 @@ class FixedNetwork(ABC):
         self.batch, self.size, self.num_classes = signature
         self.runtime = runtime
         self.metadata = metadata or {}
+        # Of each thread, so that runtimes which serve several at once still can.
+        self._scratch = threading.local()
 
     @property
     def output(self) -> str:
@@ -133,9 +139,25 @@ class FixedNetwork(ABC):
             Labels, uint8 `(batch, *self.size)`, or logits, float32 with one axis more.
         """
 
-    def labels(self, frames: np.ndarray, size: tuple[int, ...]) -> np.ndarray:
-        """Train ids at `size`: labels resized to the nearest, logits bilinearly."""
-        result = np.empty((len(frames), *size), np.uint8)
+    def run_shared(self, frames: np.ndarray) -> np.ndarray:
+        """As `run`, but the next call may overwrite the output: for runtimes that can save a copy.
+
+        Args:
+            frames: As of `run`.
+        """
+        return self.run(frames)
+
+    def labels(
+        self, frames: np.ndarray, size: tuple[int, ...], out: np.ndarray | None = None
+    ) -> np.ndarray:
+        """Train ids at `size`: labels resized to the nearest, logits bilinearly.
+
+        Args:
+            frames: RGB, uint8 `(N, H, W, 3)`.
+            size: `(H, W)` of the labels.
+            out: Takes the labels, contiguous uint8 `(N, *size)`; None makes a new array.
+        """
+        result = np.empty((len(frames), *size), np.uint8) if out is None else out
         for target, output in zip(result, self._outputs(frames), strict=True):
             if self.num_classes is not None:
                 target[:] = _resized(output, size).argmax(-1)
@@ -161,13 +183,27 @@ class FixedNetwork(ABC):
         return result
 
     def _outputs(self, frames: np.ndarray) -> Iterator[np.ndarray]:
-        """The output for each frame; a last batch that is short is filled with its last frame."""
+        """The output for each frame."""
         for start in range(0, len(frames), self.batch):
             part = frames[start : start + self.batch]
-            count = len(part)
-            if count < self.batch:
-                part = np.concatenate([part, part[-1:].repeat(self.batch - count, axis=0)])
-            yield from self.run(np.ascontiguousarray(part))[:count]
+            yield from self.run_shared(self._fitted(part))[: len(part)]
+
+    def _fitted(self, frames: np.ndarray) -> np.ndarray:
+        """A whole batch at the network's size: `frames` themselves, or written over the last one.
+
+        A batch that is short keeps frames of an earlier one at its end.
+        """
+        shape = (self.batch, *self.size, 3)
+        if frames.shape == shape and frames.flags.c_contiguous:
+            return frames
+        if not hasattr(self._scratch, "frames"):
+            self._scratch.frames = np.zeros(shape, np.uint8)
+        for frame, target in zip(frames, self._scratch.frames, strict=False):
+            if frame.shape == target.shape:
+                np.copyto(target, frame)
+            else:
+                cv2.resize(frame, self.size[::-1], dst=target)
+        return self._scratch.frames
 
 
 def _resized(logits: np.ndarray, size: tuple[int, ...]) -> np.ndarray:

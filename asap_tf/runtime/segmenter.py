@@ -10,7 +10,7 @@ import numpy as np
 
 from asap_tf.data.dataset import LabelClass
 from asap_tf.errors import AsapError, UsageError
-from asap_tf.runtime.network import Network
+from asap_tf.runtime.network import FixedNetwork, Network
 from asap_tf.sizes import network_side
 
 
@@ -56,24 +56,35 @@ class Segmenter:
         """`"fp32"`, `"fp16"`, `"int8"` or `"dynamic"`; `"unknown"` where the file does not say."""
         return self.metadata.get("precision", "unknown")
 
-    def predict(self, frames: np.ndarray) -> np.ndarray:
+    def predict(self, frames: np.ndarray, out: np.ndarray | None = None) -> np.ndarray:
         """Labels every pixel.
 
         Args:
             frames: RGB, uint8 `(N, H, W, 3)`, any H and W.
+            out: Takes the labels, contiguous uint8 `(N, H, W)`, so that frame after frame needs
+                no new memory. None makes a new array, which no later call overwrites.
 
         Returns:
-            Train ids, uint8 `(N, H, W)`, at the frames' own size.
+            Train ids, uint8 `(N, H, W)`, at the frames' own size; `out` where it was given.
 
         Raises:
-            UsageError: if the frames have another shape or type.
+            UsageError: if the frames or `out` have another shape or type.
             AsapError: if the network gives labels beyond its classes.
 
         Example:
             >>> labels = asap_tf.load("runs/camvid").predict(frames)
         """
         frames = _checked(frames)
-        labels = self.network.labels(_resized(frames, self.size), frames.shape[1:3])
+        size = frames.shape[1:3]
+        if out is not None:
+            _check_out(out, frames.shape[:3])
+        if isinstance(self.network, FixedNetwork):
+            labels = self.network.labels(frames, size, out)
+        else:
+            labels = self.network.labels(_resized(frames, self.size), size)
+            if out is not None:
+                np.copyto(out, labels)
+                labels = out
         if self.network.num_classes is None and labels.max() >= len(self.classes):
             raise AsapError(
                 f"the network gave label {labels.max()}, but {len(self.classes)} classes are "
@@ -101,7 +112,10 @@ class Segmenter:
                 f"this model was exported for {fixed[0]}x{fixed[1]} and cannot run at "
                 f"{size[0]}x{size[1]}: leave --scales out, or take the Keras model it came from"
             )
-        return self.network.probabilities(_resized(frames, size or self.size), frames.shape[1:3])
+        if not isinstance(self.network, FixedNetwork):
+            size = size or self.size
+            return self.network.probabilities(_resized(frames, size), frames.shape[1:3])
+        return self.network.probabilities(frames, frames.shape[1:3])
 
 
 def _checked(frames: Any) -> np.ndarray:
@@ -112,6 +126,13 @@ def _checked(frames: Any) -> np.ndarray:
             f"frames must be uint8 RGB of shape (N, H, W, 3). Received: {frames.dtype} {shape}"
         )
     return frames
+
+
+def _check_out(out: np.ndarray, shape: tuple[int, ...]) -> None:
+    if out.shape != shape or out.dtype != np.uint8 or not out.flags.c_contiguous:
+        raise UsageError(
+            f"out must be contiguous uint8 of shape {shape}. Received: {out.dtype} {out.shape}"
+        )
 
 
 def _resized(frames: np.ndarray, size: tuple[int, int] | None) -> np.ndarray:

@@ -1,5 +1,7 @@
 from __future__ import annotations
 
+import cv2
+import numpy as np
 import pytest
 
 from asap_tf.runtime import FixedNetwork, Segmenter
@@ -21,6 +23,20 @@ class StubNetwork(FixedNetwork):
         return frames[..., 0] // 16
 
 
+class AnySizeNetwork:
+    """The same at any size, as a Keras model is."""
+
+    format, runtime, metadata = "litert", "Stub 1.0, 1 thread", {}
+    size = num_classes = None
+
+    def __init__(self):
+        self.seen = []
+
+    def labels(self, frames, size):
+        self.seen.append(frames.shape)
+        return np.stack([cv2.resize(frame[..., 0] // 16, size[::-1]) for frame in frames])
+
+
 @pytest.fixture
 def segmenter():
     metadata = {"precision": "int8", "parameters": 1_500_000, "parity": {"agreement": 0.991}}
@@ -30,9 +46,7 @@ def segmenter():
 @pytest.fixture
 def any_size():
     """A segmenter that runs at any size and prefers none."""
-    network = StubNetwork()
-    network.size = None
-    return Segmenter(network, numbered_classes(16))
+    return Segmenter(AnySizeNetwork(), numbered_classes(16))
 
 
 @pytest.fixture

@@ -1,7 +1,10 @@
 from __future__ import annotations
 
+import threading
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
+import cv2
 import numpy as np
 import pytest
 
@@ -41,6 +44,39 @@ def test_any_number_of_frames_goes_through_a_fixed_batch(batch, count, calls):
     assert network.calls == calls
     # Every other column: not contiguous.
     np.testing.assert_array_equal(network.labels(x[:, :, ::-1], (32, 64)), x[:, :, ::-1, 0])
+
+
+def test_frames_are_resized_batch_by_batch():
+    network, x = ByHand(2), frames(5)
+    doubled = x.repeat(2, axis=1).repeat(2, axis=2)
+    expected = np.stack([cv2.resize(frame, (64, 32))[..., 0] for frame in doubled])
+    np.testing.assert_array_equal(network.labels(doubled, (32, 64)), expected)
+    np.testing.assert_array_equal(network.labels(x[::-1], (32, 64)), x[::-1, ..., 0])
+
+
+def test_labels_are_written_where_they_are_wanted():
+    network, x = ByHand(2), frames(3)
+    for size in ((32, 64), (48, 50)):
+        out = np.zeros((3, *size), np.uint8)
+        assert network.labels(x, size, out) is out
+        np.testing.assert_array_equal(out, network.labels(x, size))
+
+
+def test_threads_do_not_overwrite_each_other_s_frames():
+    """Each thread waits, with its frame prepared, until the other has prepared its own."""
+
+    class Slow(ByHand):
+        ready = threading.Barrier(2, timeout=10)
+
+        def run(self, frames):
+            self.ready.wait()
+            return super().run(frames)
+
+    network, x = Slow(1), frames(2).repeat(2, axis=1).repeat(2, axis=2)
+    with ThreadPoolExecutor(2) as pool:
+        found = pool.map(lambda i: network.labels(x[i : i + 1], (32, 64)), range(2))
+        for labels, frame in zip(found, x, strict=True):
+            np.testing.assert_array_equal(labels[0], cv2.resize(frame, (64, 32))[..., 0])
 
 
 @pytest.mark.parametrize("size", [(64, 128), (48, 50), (30, 100), (16, 16), (1, 1)])

@@ -91,6 +91,27 @@ def test_refuses_frames(bad):
             getattr(Segmenter(FakeNetwork(), CLASSES), method)(bad)
 
 
+def test_labels_are_written_where_they_are_wanted():
+    segmenter, x = Segmenter(FakeNetwork((32, 64)), CLASSES), frames(2, 90, 130)
+    out = np.full((2, 90, 130), 77, np.uint8)
+    assert segmenter.predict(x, out) is out
+    np.testing.assert_array_equal(out, segmenter.predict(x))
+
+
+@pytest.mark.parametrize(
+    "out",
+    [
+        np.zeros((1, 90, 129), np.uint8),
+        np.zeros((90, 130), np.uint8),
+        np.zeros((1, 90, 130), np.int64),
+        np.zeros((1, 90, 260), np.uint8)[:, :, ::2],
+    ],
+)
+def test_refuses_a_place_that_labels_do_not_fit(out):
+    with pytest.raises(UsageError, match=r"out must be contiguous uint8 of shape \(1, 90, 130\)"):
+        Segmenter(FakeNetwork(), CLASSES).predict(frames(1, 90, 130), out)
+
+
 def test_refuses_another_number_of_classes():
     with pytest.raises(UsageError, match="3 classes apart, but 2 are named"):
         Segmenter(FakeNetwork(), CLASSES[:2])

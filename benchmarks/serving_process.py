@@ -1,0 +1,105 @@
+"""What `benchmarks/serving.py` runs in processes of their own, which import no more than they use.
+
+    python benchmarks/serving_process.py resident|allocations WAY ARTEFACT THREADS FRAMES
+
+Prints JSON: resident memory in bytes after each frame and its peak, or for one frame the bytes that
+Python and NumPy take for it at most, and the pages of memory that are touched for the first time.
+"""
+
+from __future__ import annotations
+
+import json
+import resource
+import sys
+import tracemalloc
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+
+Label = Callable[[], np.ndarray]
+
+
+def bare(artefact: str, threads: int) -> Label:
+    """Labels the same frame again and again by LiteRT alone."""
+    from ai_edge_litert.interpreter import Interpreter
+
+    interpreter = Interpreter(artefact, num_threads=threads)
+    interpreter.allocate_tensors()
+    takes, gives = interpreter.get_input_details()[0], interpreter.get_output_details()[0]
+    frame = noise(takes["shape"])
+
+    def label() -> np.ndarray:
+        interpreter.set_tensor(takes["index"], frame)
+        interpreter.invoke()
+        return interpreter.get_tensor(gives["index"])
+
+    return label
+
+
+def through_asap_tf(artefact: str, threads: int, into: bool = False, taller: bool = False) -> Label:
+    """The same by `predict`.
+
+    Args:
+        artefact: The file.
+        threads: Of the network.
+        into: Whether to have the labels written into an array that is there already.
+        taller: Whether frames are twice as high as the network, so that they must be resized.
+    """
+    import asap_tf
+
+    segmenter = asap_tf.load(artefact, threads)
+    height, width = segmenter.size
+    frame = noise((1, height * (1 + taller), width, 3))
+    out = np.empty(frame.shape[:3], np.uint8) if into else None
+    return lambda: segmenter.predict(frame, out)
+
+
+WAYS: dict[str, Callable[[str, int], Label]] = {
+    "bare": bare,
+    "predict": through_asap_tf,
+    "predict_into": lambda *args: through_asap_tf(*args, into=True),
+    "predict_resized_into": lambda *args: through_asap_tf(*args, into=True, taller=True),
+}
+
+
+def noise(shape: Any) -> np.ndarray:
+    return np.random.default_rng(0).integers(0, 256, shape, np.uint8)
+
+
+def resident(label: Label, frames: int) -> dict[str, Any]:
+    after = []
+    for _ in range(frames):
+        label()
+        after.append(status("VmRSS"))
+    return {"resident": after, "peak": status("VmHWM")}
+
+
+def allocations(label: Label, frames: int) -> dict[str, float]:
+    for _ in range(20):
+        label()
+    before = resource.getrusage(resource.RUSAGE_SELF).ru_minflt
+    for _ in range(frames):
+        label()
+    pages = (resource.getrusage(resource.RUSAGE_SELF).ru_minflt - before) / frames
+    tracemalloc.start()
+    used = []
+    for _ in range(20):
+        tracemalloc.reset_peak()
+        start = tracemalloc.get_traced_memory()[0]
+        label()
+        used.append(tracemalloc.get_traced_memory()[1] - start)
+    return {"bytes": sorted(used)[len(used) // 2], "pages": pages}
+
+
+def status(field: str) -> int:
+    """A field of Linux's account of this process, bytes."""
+    with open("/proc/self/status") as lines:
+        (line,) = (line for line in lines if line.startswith(f"{field}:"))
+    return int(line.split()[1]) * 1024
+
+
+if __name__ == "__main__":
+    task, way, artefact, threads, frames = sys.argv[1:]
+    run = {"resident": resident, "allocations": allocations}[task]
+    print(json.dumps(run(WAYS[way](artefact, int(threads)), int(frames))))
