@@ -4,7 +4,7 @@ Importing this registers all of them with Keras, which opens saved models by it.
 """
 
 from asap_tf.layers.adaptive_mean import AdaptiveMean
-from asap_tf.layers.blocks import PixelDot, ResizeLike, Upsample
+from asap_tf.layers.blocks import BatchNormalization, PixelDot, ResizeLike, Upsample
 from asap_tf.layers.ffdn import FFDN
 from asap_tf.layers.pyramid import SimplePyramid
 from asap_tf.layers.strip_attention import StripAttention
@@ -12,6 +12,7 @@ from asap_tf.layers.strip_attention import StripAttention
 __all__ = [
     "FFDN",
     "AdaptiveMean",
+    "BatchNormalization",
     "PixelDot",
     "ResizeLike",
     "SimplePyramid",

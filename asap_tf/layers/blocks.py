@@ -98,17 +98,18 @@ def bilinear(x: Tensor, size: tuple) -> Tensor:
 
 
 @keras.saving.register_keras_serializable("asap_tf")
-class BatchNorm(layers.BatchNormalization):
+class BatchNormalization(layers.BatchNormalization):
     """`keras.layers.BatchNormalization` of the last axis, by one operation in training.
 
     Keras (3.15) writes it as a dozen operations on the whole map, in float32 under every
     precision; TensorFlow has both directions fused, which takes a quarter of the time. Output,
-    gradients and running statistics are the same up to rounding.
+    gradients and running statistics are the same up to rounding. So is the name, by which files
+    store the variables of layers within layers.
 
     Input and output `(N, H, W, C)`.
 
     Example:
-        >>> BatchNorm()(keras.ops.ones((1, 64, 128, 256)), training=True).shape
+        >>> BatchNormalization()(keras.ops.ones((1, 64, 128, 256)), training=True).shape
         TensorShape([1, 64, 128, 256])
     """
 
@@ -136,9 +137,9 @@ class BatchNorm(layers.BatchNormalization):
         return result.y
 
 
-def batch_norm(name: str, **kwargs: Any) -> BatchNorm:
+def batch_norm(name: str, **kwargs: Any) -> BatchNormalization:
     """BatchNorm with the constants of the ImageNet weights (torchvision's, momentum inverted)."""
-    return BatchNorm(momentum=0.9, epsilon=1e-5, name=name, **kwargs)
+    return BatchNormalization(momentum=0.9, epsilon=1e-5, name=name, **kwargs)
 
 
 def conv(x: Tensor, filters: int, kernel: int, stride: int, name: str) -> Tensor:

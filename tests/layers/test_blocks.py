@@ -5,7 +5,7 @@ import keras
 import numpy as np
 import pytest
 
-from asap_tf.layers.blocks import BatchNorm, PixelDot, ResizeLike, Upsample, conv, resample
+from asap_tf.layers.blocks import BatchNormalization, PixelDot, ResizeLike, Upsample, conv, resample
 
 
 def apply(function, x):
@@ -66,16 +66,16 @@ def trained_once(kind, policy, x, upstream):
 def test_batch_norm_trains_as_keras_own(shape, policy, tolerance):
     rng = np.random.default_rng(0)
     x, upstream = (rng.normal(m, 2, shape).astype("float32") for m in (3, 0))
-    ours = trained_once(BatchNorm, policy, x, upstream)
+    ours = trained_once(BatchNormalization, policy, x, upstream)
     theirs = trained_once(keras.layers.BatchNormalization, policy, x, upstream)
     for one, other in zip(ours, theirs, strict=True):
         np.testing.assert_allclose(one, other, rtol=tolerance, atol=tolerance)
 
 
 def test_batch_norm_uses_what_it_has_learned(round_trip):
-    np.testing.assert_array_equal(*round_trip(BatchNorm(), (4, 5, 6)))
+    np.testing.assert_array_equal(*round_trip(BatchNormalization(), (4, 5, 6)))
     x = np.random.default_rng(0).normal(3, 2, (2, 4, 5, 6)).astype("float32")
-    layer = BatchNorm(epsilon=1e-5)
+    layer = BatchNormalization(epsilon=1e-5)
     layer.build(x.shape)
     mean, variance = np.arange(6.0), np.arange(1.0, 7.0)
     layer.moving_mean.assign(mean)

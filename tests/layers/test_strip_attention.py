@@ -1,9 +1,10 @@
 from __future__ import annotations
 
+import keras
 import numpy as np
 import pytest
 
-from asap_tf.layers import StripAttention
+from asap_tf.layers import StripAttention, strip_attention
 
 
 def naive(x: np.ndarray, layer: StripAttention) -> np.ndarray:
@@ -58,6 +59,19 @@ def test_columns_beyond_any_convolution_are_seen():
 @pytest.mark.parametrize("axis", ["vertical", "full"])
 def test_loads_with_keras(round_trip, axis):
     np.testing.assert_array_equal(*round_trip(StripAttention(axis, 2), (4, 6, 3)))
+
+
+def test_files_from_before_batch_norm_was_our_own_open(tmp_path, monkeypatch):
+    old = keras.layers.BatchNormalization
+    monkeypatch.setattr(strip_attention, "batch_norm", lambda name, **kw: old(name=name, **kw))
+    inputs = keras.Input((4, 6, 3))
+    before = keras.Model(inputs, StripAttention(key_filters=2)(inputs))
+    before.set_weights([np.random.default_rng(0).uniform(size=w.shape) for w in before.weights])
+    before.save(tmp_path / "model.keras")
+    monkeypatch.undo()
+    after = keras.models.load_model(tmp_path / "model.keras")
+    for one, other in zip(before.get_weights(), after.get_weights(), strict=True):
+        np.testing.assert_array_equal(one, other)
 
 
 def test_float16_softmax_does_not_overflow():
