@@ -13,7 +13,6 @@ thread, and the network's on all of its own: shares of it say what is left to ga
 from __future__ import annotations
 
 import json
-import os
 import random
 import subprocess
 import sys
@@ -33,7 +32,7 @@ from asap_tf.benchmark.machine import this_machine
 from asap_tf.benchmark.markdown import machine_lines, table, warning_lines
 from asap_tf.benchmark.statistics import speedup
 from asap_tf.data.streets import render, write_streets
-from asap_tf.errors import UsageError
+from asap_tf.errors import AsapError
 from asap_tf.prediction import predict_inputs
 from asap_tf.runtime import Segmenter, load
 from asap_tf.video import open_video, video_file
@@ -49,11 +48,17 @@ HELD = 40
 """Frames of a clip that are kept to time the network alone, and the parts of the way."""
 
 
-def in_a_process(task: str, way: str, artefact: Path, threads: int, frames: int) -> Any:
-    """What `serving_process.py` finds."""
+def in_a_process(task: str, *arguments: object) -> Any:
+    """What `serving_process.py` finds.
+
+    Raises:
+        AsapError: if it fails, with its last line.
+    """
     script = Path(__file__).with_name("serving_process.py")
-    command = [sys.executable, script, task, way, artefact, str(threads), str(frames)]
-    done = subprocess.run(command, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, check=True)
+    command = [sys.executable, str(script), task, *map(str, arguments)]
+    done = subprocess.run(command, capture_output=True, text=True)
+    if done.returncode:
+        raise AsapError(f"{' '.join(command)}: {done.stderr.strip().rpartition(chr(10))[2]}")
     return json.loads(done.stdout)
 
 
@@ -196,12 +201,8 @@ def scoring_rows(artefact: Path, data: Path | None, folder: Path) -> list[Row]:
         cases.append((f"eval, {artefact.name}, {data.name}", artefact, data, []))
     rows = []
     for name, path, root, options in tqdm(cases, "scoring", leave=False, disable=None):
-        command = [sys.executable, "-m", "asap_tf.cli", "eval", path, "--data", root, *options]
-        process = subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
-        _, status, usage = os.wait4(process.pid, 0)
-        if status:
-            raise UsageError(f"{' '.join(map(str, command))}: ended with an error")
-        rows.append(row(f"{name}: peak, MB", usage.ru_maxrss * 1024 / 1e6, "4000", 0))
+        peak = in_a_process("command", "eval", path, "--data", root, *options)
+        rows.append(row(f"{name}: peak, MB", peak / 1e6, "at most 4000", 0))
     return rows
 
 

@@ -1,18 +1,21 @@
 """What `benchmarks/serving.py` runs in processes of their own, which import no more than they use.
 
     python benchmarks/serving_process.py resident|allocations WAY ARTEFACT THREADS FRAMES
+    python benchmarks/serving_process.py command VERB ARGUMENT...
 
-Prints JSON: resident memory in bytes after each frame and its peak, or for one frame the bytes that
-Python and NumPy take for it at most, and the pages of memory that are touched for the first time.
+Prints JSON: resident memory in bytes after each frame and its peak; or for one frame the bytes that
+Python and NumPy take for it at most, and the pages of memory that are touched for the first time;
+or the peak of `asap-tf VERB ARGUMENT...`.
 """
 
 from __future__ import annotations
 
+import contextlib
 import json
 import resource
 import sys
 import tracemalloc
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import numpy as np
@@ -99,7 +102,22 @@ def status(field: str) -> int:
     return int(line.split()[1]) * 1024
 
 
-if __name__ == "__main__":
-    task, way, artefact, threads, frames = sys.argv[1:]
+def peak_of_command(arguments: Sequence[str]) -> int:
+    """Runs `asap-tf` here: what `wait4` tells of a child counts its parent's memory as well."""
+    from asap_tf.cli import group
+
+    with contextlib.redirect_stdout(sys.stderr):
+        group.main(list(arguments), standalone_mode=False)
+    return status("VmHWM")
+
+
+def main(task: str, *arguments: str) -> Any:
+    if task == "command":
+        return peak_of_command(arguments)
+    way, artefact, threads, frames = arguments
     run = {"resident": resident, "allocations": allocations}[task]
-    print(json.dumps(run(WAYS[way](artefact, int(threads)), int(frames))))
+    return run(WAYS[way](artefact, int(threads)), int(frames))
+
+
+if __name__ == "__main__":
+    print(json.dumps(main(*sys.argv[1:])))
