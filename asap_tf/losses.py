@@ -11,6 +11,9 @@ from keras import ops
 
 from asap_tf.layers.blocks import Tensor
 
+SMALLEST = 1e-30
+"""Probability below which float32 soon has none left, and a loss is found without it."""
+
 
 @keras.saving.register_keras_serializable("asap_tf")
 class OhemCrossEntropy(keras.losses.Loss):
@@ -30,7 +33,7 @@ class OhemCrossEntropy(keras.losses.Loss):
 
     `y_true`: train ids `(N, H, W)`, any integer type. `y_pred`: logits `(N, H, W, C)`, any float
     type. The result is one float32 scalar, computed in float32; 0 for a batch without a valid
-    pixel.
+    pixel, nan for one with a label that is no class.
 
     Raises:
         ValueError: if `threshold` or `min_kept` is out of its range.
@@ -63,8 +66,10 @@ class OhemCrossEntropy(keras.losses.Loss):
         labels = ops.reshape(ops.cast(y_true, "int32"), (-1,))
         logits = ops.reshape(ops.cast(y_pred, "float32"), (-1, y_pred.shape[-1]))
         valid = ops.not_equal(labels, self.ignore_label)
-        labels = ops.where(valid, labels, 0)
-        losses = cross_entropy(labels, logits, valid)
+        is_class = ops.logical_and(labels >= 0, labels < y_pred.shape[-1])
+        wrong = ops.logical_and(valid, ops.logical_not(is_class))
+        labels = ops.where(is_class, labels, 0)
+        losses = ops.where(wrong, math.nan, cross_entropy(labels, logits, valid))
 
         share = ops.stop_gradient(self.pixel_share(losses, valid))
         if self.class_weights is not None:
@@ -109,8 +114,7 @@ class OhemCrossEntropy(keras.losses.Loss):
 def cross_entropy(labels: Tensor, logits: Tensor, valid: Tensor) -> Tensor:
     """Cross entropy of each pixel with its label, 0 where it is not valid.
 
-    The framework's own takes twice the time: here one softmax serves the losses and, as it is,
-    their gradient.
+    Keras's own takes twice the time: here one softmax serves both the losses and their gradient.
 
     Args:
         labels: int32 `(P,)`, 0..C - 1.
@@ -125,18 +129,32 @@ def cross_entropy(labels: Tensor, logits: Tensor, valid: Tensor) -> Tensor:
 
     @ops.custom_gradient
     def losses_of(logits: Tensor) -> tuple[Tensor, Callable]:
-        logits = ops.where(valid[:, None], logits, 0.0)
         probabilities = ops.softmax(logits)
-        true = ops.take(ops.reshape(logits, (-1,)), ops.arange(pixels) * num_classes + labels)
-        # Minus the logarithm of the true class's probability, by way of the likeliest class:
-        # that one's is at least 1 / C, where the true one's may have become 0.
-        likeliest = ops.max(probabilities, axis=-1)
-        losses = ops.max(logits, axis=-1) - true - ops.log(likeliest)
+        places = ops.arange(pixels) * num_classes + labels
+        true = ops.take(ops.reshape(probabilities, (-1,)), places)
+
+        def by_the_likeliest() -> Tensor:
+            distance = ops.max(logits, axis=-1) - ops.take(ops.reshape(logits, (-1,)), places)
+            return distance - ops.log(ops.max(probabilities, axis=-1))
+
+        # Nearly every batch is spared two more passes over all classes.
+        lost = ops.any(ops.logical_and(valid, true < SMALLEST))
+        losses = ops.cond(lost, by_the_likeliest, lambda: -ops.log(true))
 
         def gradient(*arguments: Tensor, upstream: Tensor | None = None) -> Tensor:
             upstream = arguments[0] if upstream is None else upstream
-            return (probabilities - ops.one_hot(labels, num_classes)) * upstream[:, None]
+            slopes = probabilities - ops.one_hot(labels, num_classes)
+            return times_or_zero(slopes, upstream[:, None])
 
         return losses, gradient
 
     return ops.where(valid, losses_of(logits), 0.0)
+
+
+def times_or_zero(x: Tensor, factor: Tensor) -> Tensor:
+    """`x * factor`, and 0 where `factor` is, whatever x."""
+    if keras.backend.backend() != "tensorflow":
+        return ops.where(ops.equal(factor, 0), 0.0, x * factor)
+    import tensorflow as tf
+
+    return tf.math.multiply_no_nan(x, factor)

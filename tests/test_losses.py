@@ -119,6 +119,13 @@ def test_ignored_infinity_does_not_spread():
     np.testing.assert_allclose(OhemCrossEntropy()(labels, logits), expected, rtol=1e-6)
 
 
+@pytest.mark.parametrize("label", [3, 254, -1])
+def test_label_that_is_no_class_makes_the_loss_nan(label):
+    labels = np.zeros((1, 4, 4), "int32")
+    labels[0, 1, 2] = label
+    assert np.isnan(OhemCrossEntropy()(labels, np.zeros((1, 4, 4, 3), "float32")))
+
+
 @pytest.mark.parametrize("dtype", ["float16", "bfloat16"])
 def test_float32_inside(dtype):
     labels = np.zeros((1, 64, 64), "uint8")
