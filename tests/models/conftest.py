@@ -7,30 +7,6 @@ from keras import layers
 
 
 @pytest.fixture(scope="session")
-def frames():
-    """Random frames, float32 0..255, of the shape `(N, H, W)` that it is called with."""
-
-    def make(*shape):
-        return np.random.default_rng(0).integers(0, 256, (*shape, 3)).astype("float32")
-
-    return make
-
-
-@pytest.fixture(scope="session")
-def learn():
-    """Gives a model statistics that it has learned rather than was born with."""
-
-    def change(model):
-        rng = np.random.default_rng(0)
-        for variable in model.variables:
-            if any(part in variable.path for part in ("moving", "gamma", "beta")):
-                variable.assign(rng.uniform(0.5, 1.5, variable.shape))
-        return model
-
-    return change
-
-
-@pytest.fixture(scope="session")
 def convolutions():
     """Parameters and multiply-accumulates of a model's convolutions on the inference path.
 

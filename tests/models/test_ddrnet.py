@@ -5,21 +5,12 @@ import numpy as np
 import pytest
 from keras import layers
 
-from asap_tf.export.graph import EVERYWHERE, deployed_graph
-from asap_tf.export.litert import REWRITES
 from asap_tf.models.ddrnet import DDRNet23Slim, pyramid_pooling
 
 
 @pytest.fixture(scope="module")
 def full_size():
     return DDRNet23Slim(19, (512, 1024, 3))
-
-
-@pytest.fixture(scope="module")
-def model(learn):
-    """Small, and with statistics that a network has learned rather than was born with."""
-    keras.utils.set_random_seed(0)
-    return learn(DDRNet23Slim(5, (64, 128, 3)))
 
 
 def test_size_is_the_published_one(full_size, convolutions):
@@ -75,10 +66,10 @@ def test_the_pyramid_is_a_cascade():
     for cascaded in (True, False):
         model = keras.Model(inputs, pyramid_pooling(inputs, 4, 6, cascaded))
         upstream = keras.Model(inputs, model.get_layer("context_process4_conv").output)
-        depths[cascaded] = sum("process" in x.name and "_conv" in x.name for x in upstream.layers)
-        # Each convolution is a layer and its padding.
+        convs = [x.name for x in upstream.layers if isinstance(x, layers.Conv2D)]
+        depths[cascaded] = sum("process" in name for name in convs)
         assert model.output.shape == (None, 4, 4, 6)
-    assert depths == {True: 8, False: 2}
+    assert depths == {True: 4, False: 1}
 
 
 def test_zeros_around_the_map_count_into_the_means():
@@ -87,39 +78,3 @@ def test_zeros_around_the_map_count_into_the_means():
     pool = keras.Model(inputs, model.get_layer("context_pool1").output)
     # Of the 5 x 5 around the corner, 3 x 3 are on the map.
     assert np.asarray(pool(np.ones((1, 4, 4, 8))))[0, 0, 0, 0] == pytest.approx(9 / 25)
-
-
-def test_any_size_from_the_same_weights(model, frames):
-    import tensorflow as tf
-
-    dynamic = DDRNet23Slim(5, (None, None, 3), aux_heads=True)
-    for layer in model.layers:
-        dynamic.get_layer(layer.name).set_weights(layer.get_weights())
-    # One graph for all sizes: none is known when it is made.
-    traced = tf.function(dynamic, [tf.TensorSpec((None, None, None, 3))], autograph=False)
-    x = frames(1, 64, 128)
-    expected = np.asarray(model(x))
-    np.testing.assert_allclose(traced(x)["logits"], expected, atol=1e-5 * abs(expected).max())
-    # At stride 64, 96 x 160 is 1.5 x 2.5.
-    outputs = traced(frames(1, 96, 160))
-    assert {name: tuple(y.shape) for name, y in outputs.items()} == dict.fromkeys(
-        ("logits", "aux3", "aux4"), (1, 96, 160, 5)
-    )
-
-
-def test_saved_model_loads_with_keras(model, tmp_path, frames):
-    model.save(tmp_path / "model.keras")
-    x = frames(1, 64, 128)
-    loaded = keras.models.load_model(tmp_path / "model.keras")
-    np.testing.assert_array_equal(loaded(x), model(x))
-
-
-@pytest.mark.parametrize("rewrites", [EVERYWHERE, REWRITES], ids=["everywhere", "litert"])
-def test_the_deployed_graph_is_exact(model, rewrites, frames):
-    import tensorflow as tf
-
-    graph = deployed_graph(model, (64, 128), output="logits", rewrites=rewrites)
-    x = frames(1, 64, 128)
-    expected = np.asarray(model(x))
-    actual = graph.function(tf.constant(x, tf.uint8))[0]
-    np.testing.assert_allclose(actual, expected, atol=1e-4 * abs(expected).max())

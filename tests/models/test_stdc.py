@@ -1,24 +1,14 @@
 from __future__ import annotations
 
 import keras
-import numpy as np
 import pytest
 
-from asap_tf.export.graph import EVERYWHERE, deployed_graph
-from asap_tf.export.litert import REWRITES
 from asap_tf.models.stdc import STDC1Seg, STDC2Seg, backbone
 
 
 @pytest.fixture(scope="module")
 def full_size():
     return {network: network(19, (512, 1024, 3)) for network in (STDC1Seg, STDC2Seg)}
-
-
-@pytest.fixture(scope="module")
-def model(learn):
-    """Small, and with statistics that a network has learned rather than was born with."""
-    keras.utils.set_random_seed(0)
-    return learn(STDC1Seg(5, (64, 128, 3)))
 
 
 @pytest.mark.parametrize(
@@ -77,39 +67,3 @@ def test_as_many_modules_as_published(full_size, network, modules):
     names = [layer.name for layer in full_size[network].layers]
     assert sum(name.endswith("_part4_conv") for name in names) == modules
     assert sum(name.endswith("_down") for name in names) == 3
-
-
-def test_any_size_from_the_same_weights(model, frames):
-    dynamic = STDC1Seg(5, (None, None, 3), aux_heads=True)
-    for layer in model.layers:
-        dynamic.get_layer(layer.name).set_weights(layer.get_weights())
-    x = frames(1, 64, 128)
-    expected = np.asarray(model(x))
-    atol = 1e-5 * abs(expected).max()
-    np.testing.assert_allclose(dynamic.predict(x, verbose=0)["logits"], expected, atol=atol)
-    outputs = dynamic.predict(frames(1, 96, 160), verbose=0)
-    assert {name: y.shape for name, y in outputs.items()} == dict.fromkeys(
-        ("logits", "aux3", "aux4"), (1, 96, 160, 5)
-    )
-
-
-def test_saved_model_loads_with_keras(model, tmp_path, frames):
-    model.save(tmp_path / "model.keras")
-    x = frames(1, 64, 128)
-    loaded = keras.models.load_model(tmp_path / "model.keras")
-    np.testing.assert_array_equal(loaded(x), model(x))
-
-
-@pytest.mark.parametrize("rewrites", [EVERYWHERE, REWRITES], ids=["everywhere", "litert"])
-def test_the_deployed_graph_is_exact(model, rewrites, frames):
-    import tensorflow as tf
-
-    graph = deployed_graph(model, (64, 128), output="logits", rewrites=rewrites)
-    x = frames(1, 64, 128)
-    expected = np.asarray(model(x))
-    actual = graph.function(tf.constant(x, tf.uint8))[0]
-    np.testing.assert_allclose(actual, expected, atol=1e-4 * abs(expected).max())
-    operations = graph.function.graph.get_operations()
-    assert not any("_bn" in op.name for op in operations)
-    pooling = {op.type for op in operations} & {"AvgPool", "SpaceToDepth"}
-    assert pooling == ({"SpaceToDepth"} if rewrites is REWRITES else {"AvgPool"})
