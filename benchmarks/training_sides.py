@@ -1,0 +1,195 @@
+"""The two sides of `benchmarks/training.py`, each a `Runner` in a process of its own."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import time
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from asap_tf.data.check import CheckReport
+from asap_tf.errors import AsapError
+from asap_tf.recipe import Recipe
+
+SCRIPT = Path(__file__).with_name("asap_in_pytorch.py")
+
+PROOF = (2, 96, 128)
+"""Frames, height and width, at most, on which the networks are shown to be the same."""
+
+THRESHOLDS = (0.7, 0.001)
+"""Of the loss, to show that it is the same: with enough hard pixels, and with too few."""
+
+KERAS = {
+    "Keras, float32": ("float32", False),
+    "Keras, bfloat16": ("mixed_bfloat16", False),
+    "Keras, float32, XLA": ("float32", True),
+}
+"""Precision by row, and whether XLA compiles the step."""
+
+PYTORCH = {
+    "float32": ("PyTorch, float32, contiguous", "PyTorch, float32, channels last"),
+    "bfloat16": ("PyTorch, bfloat16, contiguous", "PyTorch, bfloat16, channels last"),
+}
+"""Rows by precision, as `asap_in_pytorch.py` calls them."""
+
+PIPELINE = "input pipeline alone"
+PIPELINE_SECONDS = 1.0
+
+
+@dataclass(frozen=True)
+class Job:
+    """Keras's side; see `asap_tf.benchmark.worker.Job`."""
+
+    folder: Path
+    recipe: Recipe
+    report: CheckReport
+    threads: int
+    path: Path = Path("Keras")
+
+    def open(self) -> KerasSide:
+        return KerasSide(self)
+
+
+class KerasSide:
+    """A `Runner` of Keras's rows and the pipeline; puts into the folder what PyTorch is to read."""
+
+    def __init__(self, job: Job):
+        from asap_tf.runtime.tensorflow import import_keras, set_threads
+
+        import_keras()
+        self.facts = set_threads(job.threads)
+        import tensorflow as tf
+
+        from asap_tf.training.run_folder import RunFolder
+        from asap_tf.training.trainer import Trainer
+
+        self.models = {}
+        for row, (precision, xla) in KERAS.items():
+            train = job.recipe.train.model_copy(update={"precision": precision})
+            recipe = job.recipe.model_copy(update={"train": train})
+            self.trainer = Trainer(RunFolder(job.folder / "run"), recipe, job.report)
+            self.models[row] = self.trainer.model
+            self.models[row].jit_compile = xla
+        if job.recipe.data.cache:
+            for pair in self.trainer.pairs:
+                self.trainer.read(pair)
+        batch = next(iter(self.trainer.batches(1)))
+        self.resident = tf.data.Dataset.from_tensors(batch).cache().repeat()
+        weights = random_weights(self.trainer.model)
+        for model in self.models.values():
+            model.set_weights([*weights.values()])
+        write_inputs(job, weights, batch[0].numpy(), batch[1]["logits"].numpy())
+
+    def turn(self) -> dict[str, float]:
+        """Seconds of a step of every row, and of a batch of the pipeline."""
+        from asap_tf.benchmark.training import time_pipeline
+
+        seconds = {row: self.step(model) for row, model in self.models.items()}
+        batches = time_pipeline(self.trainer.batches(10**9), PIPELINE_SECONDS)
+        return {**seconds, PIPELINE: sum(batches) / len(batches)}
+
+    def step(self, model: Any) -> float:
+        """Seconds of the second of two steps; the first brings threads and caches back to it."""
+        import keras
+
+        ends = []
+
+        def note(batch: int, logs: dict[str, Any]) -> None:
+            # Reading the loss waits for the step to be done.
+            float(logs["loss"])
+            ends.append(time.perf_counter())
+
+        tick = keras.callbacks.LambdaCallback(on_train_batch_end=note)
+        model.fit(self.resident.take(2), shuffle=False, verbose=0, callbacks=[tick])
+        return ends[1] - ends[0]
+
+
+def random_weights(model: Any) -> dict[str, np.ndarray]:
+    """By path; norms get statistics and factors that an untrained one has not."""
+    rng = np.random.default_rng(0)
+    weights = {}
+    for variable in model.weights:
+        value = np.array(variable)
+        if variable.name in ("gamma", "moving_variance"):
+            value = rng.uniform(0.5, 1.5, value.shape).astype("float32")
+        elif value.ndim == 1:
+            value = rng.normal(0, 0.1, value.shape).astype("float32")
+        weights[variable.path] = value
+    return weights
+
+
+def write_inputs(
+    job: Job, weights: dict[str, np.ndarray], frames: np.ndarray, labels: np.ndarray
+) -> None:
+    """What `asap_in_pytorch.py` reads; see there."""
+    from asap_tf import ASAPNet, OhemCrossEntropy
+
+    few = tuple(map(slice, PROOF))
+    proof = {"frames": frames[few], "labels": labels[few]}
+    model = ASAPNet(len(job.report.dataset.classes), proof["frames"].shape[1:], aux_heads=True)
+    model.set_weights([*weights.values()])
+    proof |= {f"{head} output": np.array(x) for head, x in model(proof["frames"]).items()}
+    loss, optimizer = job.recipe.loss, job.recipe.optimizer
+    for threshold in THRESHOLDS:
+        own = OhemCrossEntropy(threshold, loss.min_kept)(proof["labels"], proof["logits output"])
+        proof[f"loss at threshold {threshold:g}"] = np.array(own)
+    settings = {
+        "classes": len(job.report.dataset.classes),
+        "threads": job.threads,
+        "rows": PYTORCH,
+        "threshold": loss.threshold,
+        "min_kept": loss.min_kept,
+        "proof_thresholds": THRESHOLDS,
+        "loss_weights": {"logits": 1.0, "aux3": loss.aux3, "aux4": loss.aux4},
+        **optimizer.model_dump(include={"learning_rate", "momentum", "weight_decay"}),
+    }
+    (job.folder / "settings.json").write_text(json.dumps(settings), encoding="utf-8")
+    np.savez(job.folder / "weights.npz", **weights)
+    np.savez(job.folder / "batch.npz", frames=frames, labels=labels)
+    np.savez(job.folder / "proof.npz", **proof)
+
+
+class PyTorchSide:
+    """A `Runner` of PyTorch's rows, by `asap_in_pytorch.py`.
+
+    Attributes:
+        facts: Its version, and the differences of its outputs and losses from Keras's.
+
+    Raises:
+        AsapError: if the script does not run.
+    """
+
+    def __init__(self, python: str, folder: Path):
+        self._log = folder / "pytorch.log"
+        with self._log.open("w") as log:
+            self._process = subprocess.Popen(
+                [python, SCRIPT, folder],
+                stdin=subprocess.PIPE,
+                stdout=subprocess.PIPE,
+                stderr=log,
+                text=True,
+                # What Ctrl-C means is for this process to say.
+                start_new_session=True,
+            )
+        self.facts = self._answer()
+
+    def turn(self) -> dict[str, float]:
+        """Seconds of a step of every row."""
+        print("turn", file=self._process.stdin, flush=True)
+        return self._answer()
+
+    def close(self) -> None:
+        self._process.kill()
+        self._process.wait()
+
+    def _answer(self) -> Any:
+        line = self._process.stdout.readline()
+        if not line:
+            words = self._log.read_text(encoding="utf-8", errors="replace").split("\n")
+            last = next(filter(None, reversed(words)), "it said nothing")
+            raise AsapError(f"{SCRIPT.name}: its process ended; {last}")
+        return json.loads(line)
