@@ -6,6 +6,9 @@ import numpy as np
 import pytest
 from PIL import Image
 
+from asap_tf.layers.blocks import conv_block
+from asap_tf.models import NETWORKS
+from asap_tf.models.interface import head, input_frames, normalize, segmentation_model
 from asap_tf.recipe import Recipe, validate
 from asap_tf.training import check_data
 from asap_tf.training.run_folder import RunFolder
@@ -51,3 +54,23 @@ def trainer():
         return Trainer(RunFolder(run), recipe, check_data(recipe))
 
     return make
+
+
+@pytest.fixture
+def small_network(monkeypatch):
+    """Puts five strided Conv Blocks in ASAP's place; returns their builder.
+
+    Most tests are about what is around a network, and ASAP takes ten seconds to its first step.
+    """
+
+    def build(num_classes, input_shape, weights=None, aux_heads=False, **options):
+        frames = input_frames(num_classes, input_shape)
+        x, maps = normalize(frames), []
+        for i in range(5):
+            x = conv_block(x, 8, 3, f"backbone{i + 1}", stride=2)
+            maps.append(x)
+        logits = head(maps[2], num_classes, 8, "logits")
+        return segmentation_model("small", frames, logits, maps[3:], aux_heads, weights)
+
+    monkeypatch.setitem(NETWORKS, "asap", build)
+    return build

@@ -47,10 +47,10 @@ def at_step(monkeypatch, step: int, action) -> None:
 
 
 def test_stopped_within_an_epoch_and_resumed_equals_uninterrupted(
-    trainer, tiny_recipe, tmp_path, monkeypatch
+    trainer, tiny_recipe, small_network, tmp_path, monkeypatch
 ):
     start = tmp_path / "start.keras"
-    asap_tf.ASAPNet(11, (32, 64, 3)).save(start)
+    small_network(11, (32, 64, 3)).save(start)
     recipe = tiny_recipe(
         model={"weights": str(start)},
         optimizer={"name": "adamw", "learning_rate": 1e-3, "warmup_steps": 3, "clip_norm": 1.0},
@@ -107,24 +107,26 @@ def test_killed_within_an_epoch_and_resumed_equals_uninterrupted(trainer, tiny_r
     assert asap_tf.load(run).classes[0].name == "sky"
 
 
-def test_validation_and_model_file_use_the_averages(trainer, tiny_recipe, tmp_path, monkeypatch):
+def test_validation_and_model_file_use_the_averages(
+    trainer, tiny_recipe, small_network, tmp_path, monkeypatch
+):
     t = trainer(tmp_path / "run", tiny_recipe(optimizer={"ema": 0.5}, train={"epochs": 1}))
-    kernel = t.model.get_layer("backbone_conv1").kernel
+    kernel = t.model.get_layer("backbone1_conv").kernel
     seen = []
     for step in (1, 2):
         # Called within a step: what is seen are the weights that the step before left.
         at_step(monkeypatch, step, lambda: seen.append(np.array(kernel)))
     t.train()
     first, last = seen[0], np.array(kernel)
-    deployed = np.array(t.deployed.get_layer("backbone_conv1").kernel)
+    deployed = np.array(t.deployed.get_layer("backbone1_conv").kernel)
     np.testing.assert_allclose(deployed, (first + last) / 2, atol=1e-6)
     assert np.abs(deployed - last).max() > 1e-5
-    saved = asap_tf.load(t.run.path).network.model.get_layer("backbone_conv1").kernel
+    saved = asap_tf.load(t.run.path).network.model.get_layer("backbone1_conv").kernel
     np.testing.assert_array_equal(saved, deployed)
 
 
 def test_total_loss_is_that_of_the_output_plus_alpha_and_beta_times_the_heads(
-    trainer, tiny_recipe, tmp_path
+    trainer, tiny_recipe, small_network, tmp_path
 ):
     t = trainer(tmp_path / "run", tiny_recipe(loss={"aux3": 0.5, "aux4": 2.0}))
     rng = np.random.default_rng(0)
@@ -137,13 +139,13 @@ def test_total_loss_is_that_of_the_output_plus_alpha_and_beta_times_the_heads(
     np.testing.assert_allclose(total, sum(expected), rtol=1e-4)
 
 
-def test_loss_gone_bad_names_step_rate_and_remedies(trainer, tiny_recipe, tmp_path):
+def test_loss_gone_bad_names_step_rate_and_remedies(trainer, tiny_recipe, small_network, tmp_path):
     recipe = tiny_recipe(optimizer={"learning_rate": 1e30, "ema": None})
     with pytest.raises(AsapError, match=r"loss is (nan|inf) at step \d, learning rate .*Try a low"):
         trainer(tmp_path / "run", recipe).train()
 
 
-def test_file_that_goes_bad_during_training_is_named(trainer, tiny_recipe, tmp_path, monkeypatch):
+def test_file_that_goes_bad_during_training_is_named(trainer, tiny_recipe, small_network, tmp_path):
     t = trainer(tmp_path / "run", tiny_recipe())
 
     def gone(pair):
