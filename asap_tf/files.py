@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import contextlib
+import json
 import os
 import shutil
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 from asap_tf.errors import AsapError
 
@@ -41,3 +43,16 @@ def written_whole(path: Path) -> Iterator[Path]:
             # There may be nothing to remove, or even no folder: what went wrong has been said.
             with contextlib.suppress(OSError):
                 aside.unlink()
+
+
+def write_json(path: Path, content: Any) -> None:
+    """Writes a JSON file whole or not at all.
+
+    Raises:
+        AsapError: if it cannot be written.
+
+    Example:
+        >>> write_json(Path("scores.json"), {"miou": 0.6})
+    """
+    with written_whole(path) as aside:
+        aside.write_text(json.dumps(content, indent=1), encoding="utf-8")

@@ -59,12 +59,11 @@ def command(
     asap-tf bench runs/camvid export/*.onnx --data CamVid --json times.json --chart times.png
     asap-tf bench --training camvid_resnet18 --data CamVid
     """
-    import json
     import math
 
     from asap_tf.data.images import write_png
     from asap_tf.errors import UsageError
-    from asap_tf.files import written_whole
+    from asap_tf.files import write_json
 
     if bool(artefacts) == bool(training):
         raise UsageError("give ARTEFACTS to time, or --training RECIPE")
@@ -87,8 +86,7 @@ def command(
         )
     click.echo(report)
     if json_file is not None:
-        with written_whole(json_file) as aside:
-            aside.write_text(json.dumps(content, indent=1), encoding="utf-8")
+        write_json(json_file, content)
     if chart is not None:
         write_png(chart, picture)
     if not complete:

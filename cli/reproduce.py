@@ -67,6 +67,7 @@ def table1(
     from asap_tf.cli.data import parse_size
     from asap_tf.data import open_dataset
     from asap_tf.errors import UsageError
+    from asap_tf.files import write_json
     from asap_tf.runtime.tensorflow import import_keras
 
     if bool(runs) != (data is not None):
@@ -81,7 +82,8 @@ def table1(
     machine = this_machine()
     timings = table.time_networks(sides, threads, seconds)
     click.echo(table.text(timings, machine, sides, threads, scores))
-    write_json(json_file, table.to_dict(timings, machine, scores))
+    if json_file is not None:
+        write_json(json_file, table.to_dict(timings, machine, scores))
 
 
 @command.command()
@@ -100,13 +102,15 @@ def table2(
     asap-tf reproduce table2
     asap-tf reproduce table2 --data CamVid --seeds 1
     """
+    from asap_tf.files import write_json
     from asap_tf.reproduce import table2 as table
     from asap_tf.reproduce.ablations import FUSIONS
 
     require_writable(json_file)
     recipe, rows = trainings(FUSIONS, seeds, data, overrides, out)
     click.echo(table.text(rows))
-    write_json(json_file, facts(recipe, rows))
+    if json_file is not None:
+        write_json(json_file, facts(recipe, rows))
 
 
 @command.command()
@@ -132,6 +136,7 @@ def table3(
     asap-tf reproduce table3 --chart growth.png
     asap-tf reproduce table3 --seeds 3
     """
+    from asap_tf.files import write_json
     from asap_tf.reproduce import table3 as table
     from asap_tf.reproduce.ablations import MODULES
     from asap_tf.runtime.tensorflow import import_keras
@@ -150,7 +155,8 @@ def table3(
         click.echo(growth.text(timings))
         growth.draw(timings, chart)
         found["growth"] = growth.to_dict(timings)
-    write_json(json_file, found)
+    if json_file is not None:
+        write_json(json_file, found)
 
 
 def trainings(
@@ -193,14 +199,3 @@ def require_writable(file: Path | None) -> None:
 
     if file is not None:
         require_writable(file)
-
-
-def write_json(file: Path | None, content: dict[str, Any]) -> None:
-    """Writes `content` whole or not at all, if it is asked for."""
-    import json
-
-    from asap_tf.files import written_whole
-
-    if file is not None:
-        with written_whole(file) as aside:
-            aside.write_text(json.dumps(content, indent=1), encoding="utf-8")

@@ -1,8 +1,11 @@
 from __future__ import annotations
 
+import json
+
 import pytest
 
-from asap_tf.files import written_whole
+from asap_tf.errors import AsapError
+from asap_tf.files import write_json, written_whole
 
 
 def test_appears_whole_under_its_name(tmp_path):
@@ -21,3 +24,13 @@ def test_failure_leaves_nothing(tmp_path, folder):
         aside.mkdir() if folder else aside.write_text("half")
         raise RuntimeError
     assert not list(tmp_path.iterdir())
+
+
+def test_json_appears_whole_or_not_at_all(tmp_path):
+    target = tmp_path / "a.json"
+    write_json(target, {"miou": 0.5})
+    with pytest.raises(TypeError):
+        write_json(target, {"miou": object()})
+    assert json.loads(target.read_text()) == {"miou": 0.5} and list(tmp_path.iterdir()) == [target]
+    with pytest.raises(AsapError, match=r"b.json: cannot be written"):
+        write_json(tmp_path / "no" / "b.json", {})

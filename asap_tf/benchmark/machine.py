@@ -73,13 +73,13 @@ class Machine:
 
 def this_machine() -> Machine:
     """The machine this runs on, as it is now."""
-    fields = cpu_fields()
+    fields = proc_fields("cpuinfo")
     flags = f"{fields.get('flags', '')} {fields.get('Features', '')}".split()
     return Machine(
         cpu=fields.get("model name") or platform.processor() or platform.machine(),
         cores=available_cores(),
         instructions=tuple(name for flag, name in _INSTRUCTIONS.items() if flag in flags),
-        memory=os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES"),
+        memory=total_memory(),
         gpus=gpus(),
         system=platform.platform(),
         software=f"asap-tf {__version__}, Python {platform.python_version()}",
@@ -88,9 +88,22 @@ def this_machine() -> Machine:
     )
 
 
-def cpu_fields() -> dict[str, str]:
-    """What Linux says of the first core; empty elsewhere."""
-    path = Path("/proc/cpuinfo")
+def available_memory() -> int:
+    """Bytes that a process can still get; where Linux does not say, half of all there are."""
+    fields = proc_fields("meminfo")
+    if "MemAvailable" in fields:
+        return int(fields["MemAvailable"].removesuffix(" kB")) * 1024
+    return total_memory() // 2
+
+
+def total_memory() -> int:
+    """Bytes of memory."""
+    return os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
+
+
+def proc_fields(name: str) -> dict[str, str]:
+    """What Linux says in a file of /proc, of the first core where of several; empty elsewhere."""
+    path = Path("/proc", name)
     if not path.exists():
         return {}
     lines = path.read_text(encoding="utf-8").partition("\n\n")[0].splitlines()

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import contextlib
 import math
-import os
 import statistics
 import tempfile
 from collections.abc import Sequence
@@ -17,7 +16,7 @@ from tqdm import tqdm
 
 from asap_tf.benchmark.artefact import lead_in, peak_memory, size_text, timed
 from asap_tf.benchmark.chart import log_log_chart
-from asap_tf.benchmark.machine import this_machine
+from asap_tf.benchmark.machine import available_memory, this_machine
 from asap_tf.benchmark.markdown import figure, table
 from asap_tf.benchmark.rounds import measure
 from asap_tf.benchmark.worker import Worker
@@ -121,15 +120,6 @@ def grow() -> list[Timing]:
             why = f"needs {needed / 1e9:.0f} GB"
             timings.append(Timing(title, size, None, None, why))
     return timings
-
-
-def available_memory() -> int:
-    """Bytes that a process can still get; where Linux does not say, half of all there are."""
-    meminfo = Path("/proc/meminfo")
-    if meminfo.exists():
-        (line,) = (x for x in meminfo.read_text().splitlines() if x.startswith("MemAvailable:"))
-        return int(line.split()[1]) * 1024
-    return os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE") // 2
 
 
 def exponent(timings: Sequence[Timing], title: str, of: str) -> float:

@@ -39,11 +39,15 @@ def test_picture(timings, tmp_path):
 
 
 def test_modules_are_timed_and_what_does_not_fit_is_left_out(monkeypatch):
+    # Every module that is run is a process of its own, and takes seconds to start.
+    titles = {"fusion: FFDN", "attention: conventional", "attention: vertical"}
+    modules = [m for m in TABLE_3 if m.title in titles]
+    monkeypatch.setattr(growth, "TABLE_3", modules)
     monkeypatch.setattr(growth, "SIZES", ((32, 64),))
     monkeypatch.setattr(growth, "ROUNDS", 1)
     monkeypatch.setattr(growth, "available_memory", lambda: 0)
     found = {t.title: t for t in grow()}
-    assert set(found) == {m.title for m in TABLE_3}
+    assert set(found) == titles
     full = found.pop("attention: conventional")
     assert full.seconds is None and full.why == "needs 0 GB"
     assert all(t.seconds > 0 and t.memory >= 0 for t in found.values())
