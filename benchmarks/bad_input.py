@@ -28,6 +28,7 @@ import bad_input_artefacts as artefacts
 import bad_input_cases as cases
 import numpy as np
 from bad_input_cases import SIZE, Case, halve
+from bad_input_reproduce import reproduce_cases
 from PIL import Image
 
 import asap_tf.cli.demo
@@ -209,6 +210,7 @@ def main() -> int:
             artefacts.artefact_cases,
             artefacts.export_cases,
             artefacts.bench_cases,
+            reproduce_cases,
         ):
             for case in several():
                 before = files()

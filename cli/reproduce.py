@@ -47,7 +47,7 @@ def command() -> None:
 @click.option("--data", type=click.Path(path_type=Path), help="Dataset to score RUNS on.")
 @click.option("--size", default="512x1024", show_default=True, help="HEIGHTxWIDTH of the frame.")
 @click.option("--threads", type=click.IntRange(min=1), help="Processor threads. [all cores]")
-@click.option("--seconds", type=click.FloatRange(min=0), default=60.0, show_default=True)
+@click.option("--seconds", type=float, default=60.0, show_default=True)
 @json_option
 def table1(
     runs: tuple[Path, ...],
@@ -64,16 +64,21 @@ def table1(
     asap-tf reproduce table1 runs/asap runs/pidnet_s --data Cityscapes
     """
     from asap_tf.benchmark.machine import this_machine
+    from asap_tf.cli.bench import require_duration, require_outputs
     from asap_tf.cli.data import parse_size
     from asap_tf.data import open_dataset
     from asap_tf.errors import UsageError
     from asap_tf.files import write_json
     from asap_tf.runtime.tensorflow import import_keras
+    from asap_tf.sizes import STRIDE
 
     if bool(runs) != (data is not None):
         raise UsageError("RUNS are scored on --data: give both, or neither")
-    require_writable(json_file)
+    require_duration(seconds)
+    require_outputs(json_file)
     sides = parse_size(size)
+    if any(side % STRIDE for side in sides):
+        raise UsageError(f"--size {size}: height and width must be multiples of {STRIDE}")
     dataset = open_dataset(data) if data else None
     import_keras()
     from asap_tf.reproduce import table1 as table
@@ -102,11 +107,12 @@ def table2(
     asap-tf reproduce table2
     asap-tf reproduce table2 --data CamVid --seeds 1
     """
+    from asap_tf.cli.bench import require_outputs
     from asap_tf.files import write_json
     from asap_tf.reproduce import table2 as table
     from asap_tf.reproduce.ablations import FUSIONS
 
-    require_writable(json_file)
+    require_outputs(json_file)
     recipe, rows = trainings(FUSIONS, seeds, data, overrides, out)
     click.echo(table.text(rows))
     if json_file is not None:
@@ -136,13 +142,13 @@ def table3(
     asap-tf reproduce table3 --chart growth.png
     asap-tf reproduce table3 --seeds 3
     """
+    from asap_tf.cli.bench import require_outputs
     from asap_tf.files import write_json
     from asap_tf.reproduce import table3 as table
     from asap_tf.reproduce.ablations import MODULES
     from asap_tf.runtime.tensorflow import import_keras
 
-    require_writable(json_file)
-    require_writable(chart)
+    require_outputs(json_file, chart)
     import_keras()
     counted = table.counts()
     recipe, rows = trainings(MODULES, seeds, data, overrides, out)
@@ -191,11 +197,3 @@ def facts(recipe: Recipe, rows: Sequence[Row]) -> dict[str, Any]:
         "recipe": recipe.model_dump(mode="json", exclude={"data": {"root"}}),
         "rows": [asdict(row) for row in rows],
     }
-
-
-def require_writable(file: Path | None) -> None:
-    """Refuses, before any work, a file that could not be written."""
-    from asap_tf.cli.bench import require_writable
-
-    if file is not None:
-        require_writable(file)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import itertools
 import json
+import re
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -11,7 +12,7 @@ from pathlib import Path
 from asap_tf.data import open_dataset
 from asap_tf.data.check import CheckReport
 from asap_tf.data.streets import write_streets
-from asap_tf.errors import UsageError
+from asap_tf.errors import AsapError, UsageError
 from asap_tf.recipe import Recipe, load_recipe
 from asap_tf.training import check_data
 from asap_tf.training.run_folder import RunFolder
@@ -104,7 +105,7 @@ def train_rows(
     for seed, variant in itertools.product(range(seeds), variants):
         run = RunFolder(folder / f"{variant.name}-{seed}")
         wanted = row_recipe(recipe, variant, seed)
-        if run.path.exists() and run.recipe != wanted:
+        if not run.is_free and run.recipe != wanted:
             raise UsageError(
                 f"{run.path}: trained by another recipe or on other data; give another --out"
             )
@@ -115,22 +116,30 @@ def train_rows(
 
 
 def finished_rows(variants: Sequence[Variant], folder: Path) -> list[Row]:
-    """What has been trained into a folder so far, of all seeds."""
-    return [
-        read_row(RunFolder(metrics.parent), variant, int(metrics.parent.name.rpartition("-")[2]))
-        for variant in variants
-        for metrics in sorted(folder.glob(f"{variant.name}-*/metrics.json"))
-    ]
+    """What has been trained into a folder so far, of all seeds.
+
+    Raises:
+        AsapError: if the metrics of a row are damaged.
+    """
+    rows = []
+    for variant in variants:
+        for run in sorted(folder.glob(f"{variant.name}-*")):
+            seed = re.fullmatch(rf"{variant.name}-(\d+)", run.name)
+            if seed and RunFolder(run).metrics.exists():
+                rows.append(read_row(RunFolder(run), variant, int(seed[1])))
+    return rows
 
 
 def budget(data: Path | None, overrides: Sequence[str], out: Path | None) -> tuple[Recipe, Path]:
     """The recipe of all rows, and their folder; where no data is given, Streets will be in it.
 
     Raises:
-        UsageError: if the data is of no known layout, or an override is wrong.
+        UsageError: if the data is of no known layout, an override is wrong, or `out` is a file.
     """
     name = RECIPES.get(open_dataset(data).kind if data else None, LARGE)
     folder = out or Path("runs", name)
+    if folder.is_file():
+        raise UsageError(f"{folder}: a file; --out is the folder of the trainings")
     root = (data or folder / "streets").resolve()
     return load_recipe(name, [f"data.root={root}", *overrides]), folder
 
@@ -170,13 +179,21 @@ def train(run_folder: RunFolder, recipe: Recipe, report: CheckReport) -> None:
 
 
 def read_row(run_folder: RunFolder, variant: Variant, seed: int) -> Row:
-    """What a finished run has scored."""
-    metrics = json.loads(run_folder.metrics.read_text(encoding="utf-8"))
-    return Row(
-        variant.name,
-        seed,
-        metrics["miou"],
-        metrics["iou"],
-        metrics["step"],
-        metrics["training_minutes"],
-    )
+    """What a finished run has scored.
+
+    Raises:
+        AsapError: if its metrics are damaged.
+    """
+    file = run_folder.metrics
+    try:
+        metrics = json.loads(file.read_text(encoding="utf-8"))
+        return Row(
+            variant.name,
+            seed,
+            float(metrics["miou"]),
+            {name: None if x is None else float(x) for name, x in metrics["iou"].items()},
+            int(metrics["step"]),
+            float(metrics["training_minutes"]),
+        )
+    except (ValueError, KeyError, TypeError, AttributeError) as error:
+        raise AsapError(f"{file}: damaged; remove it, and --seeds scores the row again") from error

@@ -51,13 +51,18 @@ class RunFolder:
         self._checkpoints = path / "checkpoints"
         self._events: Any = None
 
+    @property
+    def is_free(self) -> bool:
+        """Whether there is nothing there, or an empty folder, as a start on a full disk leaves."""
+        return not self.path.exists() or (self.path.is_dir() and not any(self.path.iterdir()))
+
     def require_free(self) -> None:
         """Refuses a folder that holds anything already.
 
         Raises:
             UsageError: if it does, or is a file.
         """
-        if self.path.exists() and (not self.path.is_dir() or any(self.path.iterdir())):
+        if not self.is_free:
             raise UsageError(
                 f"{self.path}: exists already; give another --out, or go on with "
                 f"--resume {self.path}"

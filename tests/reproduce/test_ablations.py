@@ -1,10 +1,11 @@
 from __future__ import annotations
 
 import json
+import shutil
 
 import pytest
 
-from asap_tf.errors import UsageError
+from asap_tf.errors import AsapError, UsageError
 from asap_tf.reproduce import ablations
 from asap_tf.reproduce.ablations import FUSIONS, MODULES, budget, finished_rows, train_rows
 
@@ -60,6 +61,45 @@ def test_another_budget_is_refused(trained, streets_root):
     recipe, _ = budget(streets_root, [*SMALL, "train.epochs=2"], folder)
     with pytest.raises(UsageError, match="norms_none-0: trained by another recipe"):
         train_rows([NONE], 1, recipe, folder, print)
+
+
+@pytest.mark.parametrize(
+    "damage",
+    [
+        lambda metrics: json.dumps(metrics)[:40],
+        lambda metrics: "[]",
+        lambda metrics: json.dumps({**metrics, "miou": "good"}),
+        lambda metrics: json.dumps({"miou": metrics["miou"]}),
+    ],
+    ids=["truncated", "list", "text", "short"],
+)
+def test_a_damaged_row_is_named_and_a_copy_of_one_is_none(trained, tmp_path, damage):
+    _, folder, told = trained
+    for name in ("norms_none-0", "norms_none-copy", "norms_none-0-1"):
+        (tmp_path / name).mkdir()
+        shutil.copy(folder / "norms_none-0" / "metrics.json", tmp_path / name)
+    assert finished_rows(FUSIONS, tmp_path) == told
+    file = tmp_path / "norms_none-0" / "metrics.json"
+    file.write_text(damage(json.loads(file.read_text())))
+    with pytest.raises(AsapError, match=r"norms_none-0.metrics.json: damaged; remove it"):
+        finished_rows(FUSIONS, tmp_path)
+
+
+def test_an_empty_folder_is_trained_into_and_a_file_is_not(streets_root, tmp_path, monkeypatch):
+    monkeypatch.setattr(ablations, "train", lambda *_: None)
+    monkeypatch.setattr(ablations, "read_row", lambda *_: "scored")
+    recipe, _ = budget(streets_root, SMALL, tmp_path)
+    row = tmp_path / "norms_none-0"
+    row.mkdir()
+    told = []
+    train_rows([NONE], 1, recipe, tmp_path, told.append)
+    assert told == ["scored"]
+    row.rmdir()
+    row.write_text("")
+    with pytest.raises(UsageError, match="norms_none-0: not a run folder"):
+        train_rows([NONE], 1, recipe, tmp_path, told.append)
+    with pytest.raises(UsageError, match="norms_none-0: a file; --out is the folder"):
+        budget(streets_root, SMALL, row)
 
 
 def test_seeds_are_the_outer_loop(streets_root, tmp_path, monkeypatch):
