@@ -137,9 +137,9 @@ class BatchNormalization(layers.BatchNormalization):
         return result.y
 
 
-def batch_norm(name: str, **kwargs: Any) -> BatchNormalization:
+def batch_norm(name: str, epsilon: float = 1e-5, **kwargs: Any) -> BatchNormalization:
     """BatchNorm with the constants of the ImageNet weights (torchvision's, momentum inverted)."""
-    return BatchNormalization(momentum=0.9, epsilon=1e-5, name=name, **kwargs)
+    return BatchNormalization(momentum=0.9, epsilon=epsilon, name=name, **kwargs)
 
 
 def conv(x: Tensor, filters: int, kernel: int, stride: int, name: str) -> Tensor:

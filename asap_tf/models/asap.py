@@ -34,12 +34,14 @@ def ASAPNet(
     Args:
         num_classes: Classes to tell apart.
         input_shape: `(H, W, 3)`, H and W multiples of 32 or None for any.
-        backbone: `"resnet18"`, or `"resnet18_vd"` with three 3 x 3 convolutions for its 7 x 7.
-        width: Channels of the backbone over ResNet18's, in steps of 1/8: 0.5 is the fast one of
-            the family. What follows the backbone keeps the paper's widths.
-        weights: None, `"imagenet"` (backbone only, through keras-hub), a torchvision or timm
-            ResNet18 file (`.pth`, `.safetensors`), or a run folder or `.keras` file, from which
-            every layer that fits is taken.
+        backbone: `"resnet18"`, `"resnet18_vd"` with three 3 x 3 convolutions for its 7 x 7, or
+            `"efficientnet_lite0"`, the light one, for phones.
+        width: Channels of the backbone over its published ones, in steps of 1/8: ResNet18 at 0.5
+            is the fast one of the family. What follows the backbone keeps the paper's widths.
+        weights: None, `"imagenet"` (backbone only: ResNet18's through keras-hub,
+            EfficientNet-Lite0's from the extra `lite0`), a file of the backbone in PyTorch's
+            layout (`.pth`, `.safetensors`; torchvision's or timm's ResNet18), or a run folder or
+            `.keras` file, from which every layer that fits is taken.
         fusion: `"ffdn"` (the paper's), or the rows it is compared with: `"general"` (Table III),
             `"ln"`, `"in"`, `"none"` (Table II).
         attention: `"vertical"` (the paper's), or `"horizontal"`, `"full"`, `"none"` (Table III).
@@ -66,8 +68,9 @@ def ASAPNet(
     check_options(backbone, fusion, attention, fuse_stride, width)
     if weights == "imagenet" and width != 1:
         raise UsageError(f"there are no ImageNet weights of width={width}, only of width=1")
+    chosen = BACKBONES[backbone]
     frames = input_frames(num_classes, input_shape)
-    p1, p2, p3, p4 = BACKBONES[backbone](normalize(frames), width)
+    p1, p2, p3, p4 = chosen.pyramid(normalize(frames, chosen.mean, chosen.deviation), width)
 
     levels = SimplePyramid(64, name="pyramid")([p1, p2, p3, p4])
     gathered = [
@@ -78,7 +81,7 @@ def ASAPNet(
     x = fuse(x, fusion)
     x = attend(x, attention)
     logits = head(x, num_classes, fuse_stride, "logits")
-    return segmentation_model("asap", frames, logits, (p3, p4), aux_heads, weights)
+    return segmentation_model("asap", frames, logits, (p3, p4), aux_heads, weights, chosen.imagenet)
 
 
 def fuse(x: Tensor, fusion: str) -> Tensor:

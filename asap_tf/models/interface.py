@@ -2,16 +2,20 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from pathlib import Path
 
 import keras
+import numpy as np
 from keras import layers
 
 from asap_tf.errors import UsageError
 from asap_tf.layers.blocks import Tensor, Upsample, conv_block
 from asap_tf.models.weights import load_weights
 
-# ImageNet's statistics for RGB in 0..1, which every published backbone was trained with.
+Color = tuple[float, float, float]
+
+# ImageNet's statistics for RGB in 0..1, which nearly every published backbone was trained with.
 MEAN = (0.485, 0.456, 0.406)
 DEVIATION = (0.229, 0.224, 0.225)
 
@@ -33,10 +37,16 @@ def input_frames(num_classes: int, input_shape: tuple[int | None, int | None, in
     return keras.Input(input_shape, name="frames")
 
 
-def normalize(frames: Tensor) -> Tensor:
-    """RGB 0..255 to ImageNet's zero mean and unit deviation, in float32 under every precision."""
-    scale = [1 / (255 * d) for d in DEVIATION]
-    offset = [-m / d for m, d in zip(MEAN, DEVIATION, strict=True)]
+def normalize(frames: Tensor, mean: Color = MEAN, deviation: Color = DEVIATION) -> Tensor:
+    """RGB 0..255 to zero mean and unit deviation, in float32 under every precision.
+
+    Args:
+        frames: `(N, H, W, 3)`.
+        mean: RGB in 0..1.
+        deviation: RGB in 0..1.
+    """
+    scale = [1 / (255 * d) for d in deviation]
+    offset = [-m / d for m, d in zip(mean, deviation, strict=True)]
     return layers.Rescaling(scale, offset, dtype="float32", name="normalize")(frames)
 
 
@@ -54,6 +64,7 @@ def segmentation_model(
     auxiliary: tuple[Tensor, Tensor],
     aux_heads: bool,
     weights: str | Path | None,
+    imagenet: Callable[[], dict[str, np.ndarray]] | None = None,
 ) -> keras.Model:
     """The model from frames to logits, or to those and two auxiliary heads' for training.
 
@@ -64,6 +75,7 @@ def segmentation_model(
         auxiliary: Maps at strides 16 and 32 for the heads `"aux3"` and `"aux4"`.
         aux_heads: Whether to add these; the output is then a dict of three.
         weights: What `load_weights` takes, or None.
+        imagenet: As of `load_weights`.
     """
     outputs = logits
     if aux_heads:
@@ -75,5 +87,5 @@ def segmentation_model(
         }
     model = keras.Model(frames, outputs, name=name)
     if weights is not None:
-        load_weights(model, weights)
+        load_weights(model, weights, imagenet)
     return model

@@ -1,21 +1,19 @@
-"""Weights from elsewhere: ImageNet's ResNet18 in three guises, and earlier runs."""
+"""Weights from elsewhere: a backbone's of ImageNet, and whole networks of earlier runs."""
 
 from __future__ import annotations
 
-import re
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
 import keras
 import numpy as np
+from keras import layers
 
-from asap_tf.errors import AsapError, UsageError, first_line
+from asap_tf.errors import AsapError, UsageError
+from asap_tf.models.torch_file import CONV_VARIABLES, NORM_VARIABLES, read_torch_file
 
 PREFIX = "backbone_"
-
-# What torch calls the variables that Keras keeps in this order.
-CONV_VARIABLES = ("weight",)
-NORM_VARIABLES = ("weight", "bias", "running_mean", "running_var")
 
 
 @dataclass(frozen=True)
@@ -30,13 +28,18 @@ class Transfer:
         return f"{len(self.loaded)} layers loaded{fresh}"
 
 
-def load_weights(model: keras.Model, source: str | Path) -> Transfer:
+def load_weights(
+    model: keras.Model,
+    source: str | Path,
+    imagenet: Callable[[], dict[str, np.ndarray]] | None = None,
+) -> Transfer:
     """Loads what fits of `source` into a freshly built model.
 
     Args:
         model: A network of this package.
-        source: `"imagenet"`; a torchvision or timm ResNet18 file (`.pth`, `.safetensors`); a run
-            folder or a `.keras` file.
+        source: `"imagenet"`; a file of the backbone in PyTorch's layout (`.pth`, `.safetensors`);
+            a run folder or a `.keras` file.
+        imagenet: Where the backbone has its ImageNet weights, see `Backbone`; None if nowhere.
 
     Returns:
         The layers that were loaded and those that were not.
@@ -47,13 +50,13 @@ def load_weights(model: keras.Model, source: str | Path) -> Transfer:
     """
     path = Path(source)
     if str(source) == "imagenet":
-        names = {layer.name for layer in model.layers}
-        preset = "resnet_vd_18_imagenet" if f"{PREFIX}conv3" in names else "resnet_18_imagenet"
-        return load_torch_names(model, imagenet_tensors(preset), "ImageNet weights")
+        if imagenet is None:
+            raise UsageError(f"weights='imagenet': there are none of {model.name}")
+        return load_torch_names(model, imagenet(), "ImageNet weights")
     if not path.exists():
         raise UsageError(
             f"weights={str(source)!r}: no such file or run folder; give 'imagenet', a .pth or "
-            ".safetensors file of ResNet18, a .keras file or a run folder"
+            ".safetensors file of the backbone, a .keras file or a run folder"
         )
     if path.suffix in (".pth", ".safetensors"):
         return load_torch_names(model, read_torch_file(path), str(path))
@@ -91,10 +94,11 @@ def copy_matching(source: keras.Model, target: keras.Model) -> Transfer:
 
 
 def load_torch_names(model: keras.Model, tensors: dict[str, np.ndarray], origin: str) -> Transfer:
-    """Fills the backbone from tensors named and laid out as in torchvision.
+    """Fills the backbone from tensors named and laid out as PyTorch's networks have them.
 
     Args:
-        model: A network whose backbone layers carry torchvision's names behind `backbone_`.
+        model: A network whose backbone layers carry these names behind `backbone_`, with `_` for
+            each dot and without the `_` that an attribute may begin with.
         tensors: Arrays by torch name, convolutions as `(out, in, h, w)`.
         origin: What to call the tensors in an error.
 
@@ -105,16 +109,19 @@ def load_torch_names(model: keras.Model, tensors: dict[str, np.ndarray], origin:
     by_layer_name: dict[str, dict[str, np.ndarray]] = {}
     for key, value in tensors.items():
         module, _, variable = key.rpartition(".")
-        by_layer_name.setdefault(PREFIX + module.replace(".", "_"), {})[variable] = value
+        name = PREFIX + "_".join(part.lstrip("_") for part in module.split("."))
+        by_layer_name.setdefault(name, {})[variable] = value
     for layer in backbone:
         found = by_layer_name.get(layer.name, {})
         variables = CONV_VARIABLES if len(layer.weights) == 1 else NORM_VARIABLES
         values = [found[v] for v in variables if v in found]
-        values = [v.transpose(2, 3, 1, 0) if v.ndim == 4 else v for v in values]
+        # A depthwise kernel's channels are its input's, in Keras as in PyTorch's first axis.
+        axes = (2, 3, 0, 1) if isinstance(layer, layers.DepthwiseConv2D) else (2, 3, 1, 0)
+        values = [v.transpose(axes) if v.ndim == 4 else v for v in values]
         wanted = [tuple(w.shape) for w in layer.weights]
         if [v.shape for v in values] != wanted:
             raise AsapError(
-                f"{origin}: not a ResNet18 as torchvision or timm store it: "
+                f"{origin}: not weights of this backbone: "
                 f"{layer.name.removeprefix(PREFIX)} wants shapes {wanted}, "
                 f"has {[v.shape for v in values]}"
             )
@@ -122,85 +129,3 @@ def load_torch_names(model: keras.Model, tensors: dict[str, np.ndarray], origin:
     names = {layer.name for layer in backbone}
     rest = [layer.name for layer in model.layers if layer.weights and layer.name not in names]
     return Transfer(tuple(sorted(names)), tuple(rest))
-
-
-def read_torch_file(path: Path) -> dict[str, np.ndarray]:
-    """Arrays by torch name of a `.safetensors` (no torch needed) or `.pth` file.
-
-    A `.pth` file is read with `weights_only=True`: nothing in it is ever run.
-
-    Raises:
-        AsapError: if the file is damaged, or is a `.pth` and torch is not installed.
-    """
-    try:
-        if path.suffix == ".safetensors":
-            from safetensors.numpy import load_file
-
-            return load_file(path)
-        try:
-            import torch
-        except ImportError:
-            raise AsapError(
-                f"{path}: reading .pth needs PyTorch (pip install torch), or give the same "
-                "weights as .safetensors"
-            ) from None
-        state = torch.load(path, map_location="cpu", weights_only=True)
-        return {name: tensor.numpy() for name, tensor in state.items()}
-    except AsapError:
-        raise
-    except Exception as error:
-        raise AsapError(
-            f"{path}: cannot be read as {path.suffix} weights: {first_line(error)}"
-        ) from error
-
-
-def imagenet_tensors(preset: str) -> dict[str, np.ndarray]:
-    """A ResNet18's ImageNet weights through keras-hub, by torchvision's names.
-
-    Args:
-        preset: keras-hub's name of them.
-
-    Raises:
-        AsapError: if they can neither be found in the local cache nor downloaded.
-    """
-    try:
-        import keras_hub
-
-        backbone = keras_hub.models.Backbone.from_preset(preset)
-    except Exception as error:
-        raise AsapError(
-            f"weights='imagenet': keras-hub could not get '{preset}' "
-            f"({type(error).__name__}). Either let this machine reach the Kaggle hub once (the "
-            "file stays in keras-hub's cache), or download torchvision's or timm's ResNet18 "
-            "elsewhere and give its path: weights=PATH.safetensors"
-        ) from error
-    return keras_hub_tensors(backbone)
-
-
-def keras_hub_tensors(backbone: keras.Model) -> dict[str, np.ndarray]:
-    """The weights of a keras-hub ResNet18 backbone, by torchvision's names and layout."""
-    tensors = {}
-    for layer in backbone.layers:
-        if not layer.weights:
-            continue
-        module = torch_name(layer.name)
-        variables = CONV_VARIABLES if len(layer.weights) == 1 else NORM_VARIABLES
-        for variable, value in zip(variables, layer.get_weights(), strict=True):
-            value = value.transpose(3, 2, 0, 1) if value.ndim == 4 else value
-            tensors[f"{module}.{variable}"] = value
-    return tensors
-
-
-def torch_name(keras_hub_name: str) -> str:
-    """`stack1_block0_0_conv` (keras-hub) to `layer2.0.downsample.0` (torchvision)."""
-    if stem := re.fullmatch(r"conv(\d)_(conv|bn)", keras_hub_name):
-        return stem[2] + stem[1]
-    match = re.fullmatch(r"stack(\d)_block(\d)_(\d)_(conv|bn)", keras_hub_name)
-    if match is None:
-        raise AsapError(f"keras-hub layer '{keras_hub_name}' is not one of a ResNet18")
-    stack, block, index, kind = match.groups()
-    if index == "0":
-        part = "downsample." + ("0" if kind == "conv" else "1")
-    else:
-        part = kind + index
-    return f"layer{int(stack) + 1}.{block}.{part}"

@@ -1,4 +1,4 @@
-"""Backbones: functions from a normalised frame to four feature maps at strides 4, 8, 16, 32."""
+"""ResNet18, the paper's backbone, and its variant vd."""
 
 from __future__ import annotations
 
@@ -82,6 +82,3 @@ def basic_block(x: Tensor, shortcut: Tensor, filters: int, stride: int, name: st
     x = batch_norm(f"{name}_bn2")(conv(x, filters, 3, 1, f"{name}_conv2"))
     x = layers.Add(name=f"{name}_add")([x, shortcut])
     return layers.ReLU(name=f"{name}_relu2")(x)
-
-
-BACKBONES = {"resnet18": resnet18, "resnet18_vd": resnet18_vd}
