@@ -92,7 +92,7 @@ def evaluate(
     if not scales or not all(math.isfinite(s) and s > 0 for s in scales):
         raise UsageError(f"scales={list(scales)}: one or more numbers above 0 are needed")
     require_same_classes(segmenter.classes, dataset)
-    _require_masks(dataset, split)
+    require_masks(dataset, split)
     pairs = dataset.pairs(split)
     num_classes = len(dataset.classes)
     total = np.zeros((num_classes, num_classes), np.int64)
@@ -129,7 +129,7 @@ def location_prior(dataset: Dataset, split_train: str = "train", split_val: str 
         UsageError: if a split has no masks.
         AsapError: if a mask cannot be read.
     """
-    train, val = _require_masks(dataset, split_train), _require_masks(dataset, split_val)
+    train, val = require_masks(dataset, split_train), require_masks(dataset, split_val)
     num_classes = len(dataset.classes)
     size = read_mask(train[0], dataset.encoding).shape
     counts = np.zeros((*size, num_classes), np.uint32)
@@ -170,14 +170,19 @@ def require_same_classes(classes: Sequence[LabelClass], dataset: Dataset) -> Non
     )
 
 
-def _require_masks(dataset: Dataset, split: str) -> list[Path]:
-    """The masks of a split; refuses one where some are missing."""
+def require_masks(dataset: Dataset, split: str) -> list[Path]:
+    """The masks of a split.
+
+    Raises:
+        UsageError: if some are missing, or there is no such split.
+    """
     pairs = dataset.pairs(split)
     masks = [pair.mask for pair in pairs if pair.mask is not None]
     if len(masks) < len(pairs):
         raise UsageError(
             f"{dataset.root}: {len(pairs) - len(masks)} of {len(pairs)} frames of split '{split}' "
-            "have no mask, so it cannot be scored; choose a labelled split such as 'val'"
+            "have no mask, so it can be neither learnt nor scored; choose a labelled split such as "
+            "'val'"
         )
     return masks
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from importlib import resources
 from pathlib import Path
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any, Literal, get_args
 
 import pydantic
 import yaml
@@ -34,6 +34,9 @@ class Data(Section):
         annotations: Cityscapes only: fine or coarse masks.
         train_split: Split to learn from.
         val_split: Split to validate on.
+        leave_out: How the names of frames begin that no training step sees, and that validation
+            scores in place of `val_split`: a drive, to learn how the next one will be. Their
+            masks are both splits'.
         cache: Keep decoded frames in memory; for datasets that fit.
     """
 
@@ -42,6 +45,7 @@ class Data(Section):
     annotations: Literal["fine", "coarse"] = "fine"
     train_split: str = "train"
     val_split: str = "val"
+    leave_out: str | None = None
     cache: bool = False
 
 
@@ -66,7 +70,7 @@ class Model(Section):
         "ddrnet_23_slim",
         "pidnet_s",
     ] = "asap"
-    backbone: Literal["resnet18", "resnet18_vd"] = "resnet18"
+    backbone: Literal["resnet18", "resnet18_vd", "efficientnet_lite0"] = "resnet18"
     width: Annotated[float, Field(gt=0, multiple_of=0.125)] = 1.0
     weights: str | None = None
     fusion: Literal["ffdn", "general", "ln", "in", "none"] = "ffdn"
@@ -152,6 +156,20 @@ class Optimizer(Section):
     ema: Annotated[float, Field(gt=0, lt=1)] | None = None
 
 
+class Distill(Section):
+    """Learning from a teacher's answers on the same augmented frames, void pixels included.
+
+    Attributes:
+        teacher: Run folder or `.keras` file of a model of the same classes.
+        weight: Of the divergence from it, beside 1 for the loss of the masks.
+        frames: Folders of frames without masks, that are learnt from by its answers alone.
+    """
+
+    teacher: str
+    weight: Positive = 1.0
+    frames: tuple[str, ...] = ()
+
+
 class Train(Section):
     """How long, how much at a time, and how exactly.
 
@@ -190,6 +208,7 @@ class Recipe(Section):
     augment: Augment
     loss: Loss = Loss()
     optimizer: Optimizer = Optimizer()
+    distill: Distill | None = None
     train: Train = Train()
     eval: Eval = Eval()
 
@@ -259,7 +278,9 @@ def fields_of(location: list[str]) -> list[str]:
     """Names of the fields of the section at `location`."""
     section: Any = Recipe
     for name in location:
-        section = section.model_fields[name].annotation
+        annotation = section.model_fields[name].annotation
+        # A section that may be left out is a union with None.
+        section = next(iter(get_args(annotation)), annotation)
     return list(section.model_fields)
 
 

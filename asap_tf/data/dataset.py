@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Literal, Protocol
 
@@ -94,3 +94,24 @@ class Dataset:
         if not self.splits[split]:
             raise UsageError(f"{self.root}: split '{split}' holds no frames")
         return self.splits[split]
+
+    def leave_out(self, start: str, train: str, val: str) -> Dataset:
+        """The dataset with some of its drives kept from training, for scoring.
+
+        Args:
+            start: How the names of their frames begin.
+            train: Split that loses them.
+            val: Split that holds them alone, both splits' ones.
+
+        Raises:
+            UsageError: if no frame of `train` begins so, or all do.
+        """
+        both = (*self.pairs(train), *self.pairs(val))
+        left = tuple(pair for pair in both if pair.image.name.startswith(start))
+        kept = tuple(pair for pair in self.pairs(train) if pair not in left)
+        if not kept or len(kept) == len(self.pairs(train)):
+            raise UsageError(
+                f"data.leave_out={start!r}: {'no' if kept else 'every'} name of a frame of split "
+                f"'{train}' in {self.root} begins so; give how some of them begin"
+            )
+        return replace(self, splits={**self.splits, train: kept, val: left})

@@ -14,8 +14,8 @@ import cv2
 import numpy as np
 
 from asap_tf.data.augment import Augmentation
-from asap_tf.data.dataset import MaskEncoding, Pair
-from asap_tf.data.images import BadFile, read_pair
+from asap_tf.data.dataset import IGNORE_LABEL, MaskEncoding, Pair
+from asap_tf.data.images import BadFile, read_image, read_pair
 from asap_tf.errors import UsageError
 
 if TYPE_CHECKING:
@@ -43,11 +43,19 @@ def steps_per_epoch(num_pairs: int, batch_size: int) -> int:
 def pair_reader(encoding: MaskEncoding, cache: bool = False) -> Reader:
     """A function from a pair to its frame, uint8 `(H, W, 3)`, and train ids, uint8 `(H, W)`.
 
+    A frame without a mask is ignored everywhere.
+
     Args:
         encoding: The dataset's.
         cache: Whether it keeps what it has read in memory, 4 bytes a pixel.
     """
-    read = functools.partial(read_pair, encoding=encoding)
+
+    def read(pair: Pair) -> tuple[np.ndarray, np.ndarray]:
+        if pair.mask is not None:
+            return read_pair(pair, encoding)
+        image = read_image(pair.image)
+        return image, np.full(image.shape[:2], IGNORE_LABEL, np.uint8)
+
     return functools.cache(read) if cache else read
 
 

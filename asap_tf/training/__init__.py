@@ -2,10 +2,19 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+from pathlib import Path
+
 from asap_tf.data import open_dataset
 from asap_tf.data.check import CheckReport, check_dataset
+from asap_tf.data.dataset import Pair
+from asap_tf.data.pairing import FRAME_ENDINGS, find_files, match
 from asap_tf.errors import UsageError
+from asap_tf.evaluation import require_masks
 from asap_tf.recipe import Recipe
+
+UNLABELLED = "frames without masks"
+"""The split of `distill.frames`."""
 
 
 def check_data(recipe: Recipe) -> CheckReport:
@@ -25,9 +34,27 @@ def check_data(recipe: Recipe) -> CheckReport:
     if data.root is None:
         raise UsageError("no dataset: give --data ROOT (or set data.root in the recipe)")
     dataset = open_dataset(data.root, data.kind, data.annotations)
-    splits = (data.train_split, data.val_split)
+    splits = [data.train_split, data.val_split]
     for split in splits:
-        dataset.pairs(split)
+        require_masks(dataset, split)
+    if data.leave_out is not None:
+        dataset = dataset.leave_out(data.leave_out, *splits)
+    if recipe.distill is not None and recipe.distill.frames:
+        pairs = tuple(p for folder in recipe.distill.frames for p in frames_alone(Path(folder)))
+        dataset = replace(dataset, splits={**dataset.splits, UNLABELLED: pairs})
+        splits.append(UNLABELLED)
     report = check_dataset(dataset, splits)
     report.require_sound()
     return report
+
+
+def frames_alone(folder: Path) -> tuple[Pair, ...]:
+    """The frames below a folder, of which no masks are wanted.
+
+    Raises:
+        UsageError: if there are none.
+    """
+    frames, _ = match(find_files(folder, FRAME_ENDINGS), None)
+    if not frames:
+        raise UsageError(f"distill.frames: no images in {folder}")
+    return frames

@@ -20,6 +20,8 @@ from asap_tf.models.weights import copy_matching
 from asap_tf.recipe import Recipe
 from asap_tf.runtime import Segmenter, save_model
 from asap_tf.runtime.keras_network import KerasNetwork
+from asap_tf.training import UNLABELLED
+from asap_tf.training.distillation import load_teacher, mean_divergence, with_teacher
 from asap_tf.training.monitor import Monitor, stop_on_signals
 from asap_tf.training.optimizers import build_optimizer
 from asap_tf.training.precision import dtype_policy, resolve_precision
@@ -58,7 +60,7 @@ class Trainer:
         self.run = run
         self.recipe = recipe
         self.dataset = dataset = report.dataset
-        self.pairs = dataset.pairs(recipe.data.train_split)
+        self.pairs = dataset.pairs(recipe.data.train_split) + dataset.splits.get(UNLABELLED, ())
         self.read = pair_reader(dataset.encoding, recipe.data.cache)
         self.steps_per_epoch = steps_per_epoch(len(self.pairs), recipe.train.batch_size)
         self.total_steps = self.steps_per_epoch * recipe.train.epochs
@@ -71,7 +73,8 @@ class Trainer:
         weights = None if checkpoint else recipe.model.weights
         with strategy_scope(), dtype_policy(resolve_precision(recipe.train.precision)):
             self.optimizer = build_optimizer(recipe.optimizer, self.total_steps)
-            self.model = compile_model(recipe, dataset, self.optimizer, class_weights, weights)
+            self.network = build_network(recipe, dataset, weights)
+            self.model = compile_model(self.network, recipe, dataset, self.optimizer, class_weights)
         build = NETWORKS[recipe.model.name]
         self.deployed = build(len(dataset.classes), (None, None, 3), **recipe.model.options())
         self.segmenter = Segmenter(KerasNetwork(self.deployed), dataset.classes, recipe.eval.size)
@@ -106,7 +109,7 @@ class Trainer:
 
     def variables(self) -> dict[str, keras.Variable]:
         """All that steps change: weights, running statistics, optimiser state, averages."""
-        groups = {"model": self.model.variables, "optimizer": self.model.optimizer.variables}
+        groups = {"model": self.network.variables, "optimizer": self.model.optimizer.variables}
         return {f"{group}/{i:04d}": v for group, vs in groups.items() for i, v in enumerate(vs)}
 
     def train(self) -> None:
@@ -193,37 +196,43 @@ class Trainer:
 
     def deploy(self) -> None:
         """Brings the weights, averaged if the recipe says so, into the float32 network."""
-        trained = [np.array(v) for v in self.model.trainable_variables]
-        self.optimizer.apply_averages(self.model.trainable_variables)
-        copy_matching(self.model, self.deployed)
-        for variable, value in zip(self.model.trainable_variables, trained, strict=True):
+        trained = [np.array(v) for v in self.network.trainable_variables]
+        self.optimizer.apply_averages(self.network.trainable_variables)
+        copy_matching(self.network, self.deployed)
+        for variable, value in zip(self.network.trainable_variables, trained, strict=True):
             variable.assign(value)
 
 
-def compile_model(
-    recipe: Recipe,
-    dataset: Dataset,
-    optimizer: keras.optimizers.Optimizer,
-    class_weights: list[float] | None,
-    weights: str | None,
-) -> keras.Model:
-    """The network with its auxiliary heads and total loss, L = Lpred + alpha L1 + beta L2."""
-    loss = recipe.loss
-    model = NETWORKS[recipe.model.name](
+def build_network(recipe: Recipe, dataset: Dataset, weights: str | None) -> keras.Model:
+    """The network with its auxiliary heads, for crops of the recipe's size."""
+    return NETWORKS[recipe.model.name](
         len(dataset.classes),
         (*recipe.augment.crop, 3),
         weights=weights,
         aux_heads=True,
         **recipe.model.options(),
     )
-    ohem = OhemCrossEntropy(loss.threshold, loss.min_kept, class_weights=class_weights)
-    model.compile(
-        optimizer,
-        loss=dict.fromkeys(model.output, ohem),
-        loss_weights={"logits": 1.0, "aux3": loss.aux3, "aux4": loss.aux4},
-    )
-    model.optimizer.build(model.trainable_variables)
-    return model
+
+
+def compile_model(
+    network: keras.Model,
+    recipe: Recipe,
+    dataset: Dataset,
+    optimizer: keras.optimizers.Optimizer,
+    class_weights: list[float] | None,
+) -> keras.Model:
+    """The network with its total loss, L = Lpred + alpha L1 + beta L2, and its teacher if any."""
+    settings = recipe.loss
+    ohem = OhemCrossEntropy(settings.threshold, settings.min_kept, class_weights=class_weights)
+    losses: dict[str, Any] = dict.fromkeys(network.output, ohem)
+    loss_weights = {"logits": 1.0, "aux3": settings.aux3, "aux4": settings.aux4}
+    if recipe.distill is not None:
+        network = with_teacher(network, load_teacher(recipe.distill.teacher, dataset))
+        losses["distilled"] = mean_divergence
+        loss_weights["distilled"] = recipe.distill.weight
+    network.compile(optimizer, loss=losses, loss_weights=loss_weights)
+    network.optimizer.build(network.trainable_variables)
+    return network
 
 
 def resolve_class_weights(

@@ -1,0 +1,100 @@
+from __future__ import annotations
+
+import keras
+import numpy as np
+import pytest
+
+import asap_tf
+from asap_tf.data.dataset import LabelClass
+from asap_tf.errors import AsapError, UsageError
+from asap_tf.runtime import save_model
+from asap_tf.training import UNLABELLED, check_data
+from asap_tf.training.distillation import Divergence
+
+
+@pytest.fixture
+def teacher(small_network, tiny_root, tmp_path):
+    """A `.keras` file of the classes of `tiny_root`, with random weights."""
+    keras.utils.set_random_seed(7)
+    classes = asap_tf.open_dataset(tiny_root).classes
+    model = small_network(11, (None, None, 3))
+    sure = model.get_layer("logits_classes")
+    sure.set_weights([30 * w for w in sure.get_weights()])
+    save_model(model, tmp_path / "teacher.keras", classes, None)
+    return str(tmp_path / "teacher.keras")
+
+
+def test_divergence_by_a_naive_sum():
+    rng = np.random.default_rng(0)
+    student, teacher = rng.normal(0, 3, (2, 2, 4, 5, 7))
+    naive = np.zeros((2, 4, 5))
+    for at in np.ndindex(naive.shape):
+        p, q = (np.exp(x[at]) / np.exp(x[at]).sum() for x in (teacher, student))
+        naive[at] = (p * np.log(p / q)).sum()
+    np.testing.assert_allclose(Divergence()([student, teacher]), naive, rtol=1e-4)
+    np.testing.assert_allclose(Divergence()([teacher, teacher]), np.zeros_like(naive), atol=1e-6)
+
+
+def test_a_student_comes_near_its_teacher_without_a_mask(
+    trainer, tiny_recipe, tiny_root, teacher, tmp_path
+):
+    recipe = tiny_recipe(
+        distill={"teacher": teacher, "weight": 1e3},
+        loss={"threshold": 1e-6, "min_kept": 1e-6},
+        optimizer={"name": "adamw", "learning_rate": 0.01, "ema": None},
+        train={"epochs": 30, "validate_every": 30},
+    )
+    run = trainer(tmp_path / "run", recipe)
+    frames = np.stack([run.read(pair)[0] for pair in run.pairs])[:, :32, :64]
+    wanted = keras.saving.load_model(teacher)(frames)
+
+    def distance() -> float:
+        run.deploy()
+        return float(np.mean(Divergence()([run.deployed(frames), wanted])))
+
+    before = distance()
+    run.train()
+    assert distance() < before / 4
+
+
+def test_a_teacher_never_changes_and_is_in_no_checkpoint(trainer, tiny_recipe, teacher, tmp_path):
+    recipe = tiny_recipe(distill={"teacher": teacher})
+    run = trainer(tmp_path / "run", recipe)
+    frozen = [v for v in run.model.variables if all(v is not w for w in run.network.variables)]
+    before = [np.array(v) for v in frozen]
+    run.train()
+    assert frozen
+    for variable, value in zip(frozen, before, strict=True):
+        np.testing.assert_array_equal(variable, value)
+    alone = trainer(tmp_path / "alone", tiny_recipe())
+    stored = {name: array.shape for name, array in run.run.latest().arrays.items()}
+    assert stored == {name: tuple(v.shape) for name, v in alone.variables().items()}
+    assert asap_tf.load(tmp_path / "run").metadata["recipe"]["distill"]["teacher"] == teacher
+
+
+def test_frames_without_masks_are_learnt_from(trainer, tiny_recipe, tiny_root, teacher, tmp_path):
+    recipe = tiny_recipe(
+        distill={"teacher": teacher, "frames": [str(tiny_root / "val")]}, train={"epochs": 1}
+    )
+    run = trainer(tmp_path / "run", recipe)
+    assert [p.mask for p in run.pairs].count(None) == 2 and len(run.pairs) == 7
+    frame, mask = run.read(run.pairs[-1])
+    assert frame.shape == (48, 64, 3) and mask.shape == (48, 64) and (mask == 255).all()
+    assert run.steps_per_epoch == 3
+    run.train()
+    assert check_data(recipe).counts[UNLABELLED] == 2
+
+
+def test_what_cannot_teach(trainer, tiny_recipe, small_network, tmp_path):
+    def fails(teacher, error, **fields):
+        recipe = tiny_recipe(distill={"teacher": str(teacher), **fields})
+        with pytest.raises(error[0], match=error[1]):
+            trainer(tmp_path / "run", recipe)
+
+    fails(tmp_path / "none.keras", (UsageError, "no such model"))
+    (tmp_path / "none.keras").write_bytes(b"none")
+    fails(tmp_path / "none.keras", (AsapError, "cannot be opened as a Keras model"))
+    classes = [LabelClass(f"c{i}", (i, 0, 0), "x", i) for i in range(3)]
+    save_model(small_network(3, (None, None, 3)), tmp_path / "three.keras", classes, None)
+    fails(tmp_path / "three.keras", (UsageError, "3 classes"))
+    fails(tmp_path / "three.keras", (UsageError, "no images in .*nowhere"), frames=["nowhere"])
