@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     from asap_tf.layers import FFDN, SimplePyramid, StripAttention
     from asap_tf.losses import OhemCrossEntropy
     from asap_tf.models import ASAPNet
+    from asap_tf.presets import from_preset
     from asap_tf.runtime import Segmenter, load
 
 try:
@@ -33,6 +34,7 @@ _HOMES = {
     "OhemCrossEntropy": "asap_tf.losses",
     "Segmenter": "asap_tf.runtime",
     "load": "asap_tf.runtime",
+    "from_preset": "asap_tf.presets",
     "open_dataset": "asap_tf.data",
 }
 
@@ -43,6 +45,7 @@ __all__ = [
     "Segmenter",
     "SimplePyramid",
     "StripAttention",
+    "from_preset",
     "load",
     "open_dataset",
 ]

@@ -59,6 +59,7 @@ def command(
     asap-tf bench runs/camvid export/*.onnx --data CamVid --json times.json --chart times.png
     asap-tf bench --training camvid_resnet18 --data CamVid
     """
+    from asap_tf.cli.checks import require_duration, require_outputs
     from asap_tf.data.images import write_png
     from asap_tf.errors import UsageError
     from asap_tf.files import write_json
@@ -153,43 +154,3 @@ def bench_training(
         training_report.training_dict(speed),
         speed.complete,
     )
-
-
-def require_duration(seconds: float) -> None:
-    """Refuses a `--seconds` that would never end, or never begin.
-
-    Raises:
-        UsageError: for what is no finite number above 0.
-    """
-    import math
-
-    from asap_tf.errors import UsageError
-
-    if not (seconds > 0 and math.isfinite(seconds)):
-        raise UsageError(f"--seconds {seconds:g}: want a number above 0")
-
-
-def require_outputs(json_file: Path | None, chart: Path | None = None) -> None:
-    """Finds out that a file cannot be written before anything is measured for it.
-
-    Args:
-        json_file: Of `--json`.
-        chart: Of `--chart`, a PNG.
-
-    Raises:
-        UsageError: if one is a folder, or the chart is another kind of file.
-        AsapError: if a folder is missing or read-only.
-    """
-    import tempfile
-
-    from asap_tf.errors import AsapError, UsageError
-
-    if chart is not None and chart.suffix.lower() != ".png":
-        raise UsageError(f"--chart {chart}: want a file that ends in .png")
-    for file in filter(None, (json_file, chart)):
-        if file.is_dir():
-            raise UsageError(f"{file}: a folder; give the name of a file")
-        try:
-            tempfile.TemporaryFile(dir=file.parent).close()
-        except OSError as error:
-            raise AsapError(f"{file}: cannot be written ({error.strerror})") from error

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from pathlib import Path
 
 import click
@@ -56,8 +55,7 @@ def command(
     evaluation = evaluate(segmenter, dataset, split, scales, flip)
     click.echo(evaluation.scores.table())
     if json_file is not None:
-        from asap_tf.files import written_whole
+        from asap_tf.files import write_json
 
-        scores = {**evaluation.scores.to_dict(), "split": split, "frames": evaluation.num_frames}
-        with written_whole(json_file) as aside:
-            aside.write_text(json.dumps(scores, indent=1), encoding="utf-8")
+        scores = evaluation.scores.to_dict()
+        write_json(json_file, {**scores, "split": split, "frames": evaluation.num_frames})

@@ -10,7 +10,13 @@ import click
 @click.command()
 @click.argument("model", type=click.Path(path_type=Path))
 @click.argument("inputs", nargs=-1, required=True, type=click.Path(path_type=Path))
-@click.option("--out", type=click.Path(path_type=Path), required=True, help="Folder for results.")
+@click.option(
+    "--out",
+    type=click.Path(path_type=Path),
+    default=Path("predictions"),
+    show_default=True,
+    help="Folder for results.",
+)
 @click.option(
     "--mode",
     type=click.Choice(["overlay", "color", "ids"]),
@@ -19,9 +25,10 @@ import click
     help="Frame under its labels, colours alone, or raw train ids.",
 )
 def command(model: Path, inputs: tuple[Path, ...], out: Path, mode: str) -> None:
-    """Label INPUTS (images, folders of images, videos) with MODEL, trained or exported.
+    """Label INPUTS (images, folders of images, videos) with MODEL: trained, exported or a preset.
 
     \b
+    asap-tf predict asap_lite0_camvid photo.jpg
     asap-tf predict runs/camvid street.jpg drive.mp4 --out predictions
     asap-tf predict export/asap_int8.tflite street.jpg --out predictions
     """

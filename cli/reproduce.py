@@ -64,7 +64,7 @@ def table1(
     asap-tf reproduce table1 runs/asap runs/pidnet_s --data Cityscapes
     """
     from asap_tf.benchmark.machine import this_machine
-    from asap_tf.cli.bench import require_duration, require_outputs
+    from asap_tf.cli.checks import require_duration, require_outputs
     from asap_tf.cli.data import parse_size
     from asap_tf.data import open_dataset
     from asap_tf.errors import UsageError
@@ -107,7 +107,7 @@ def table2(
     asap-tf reproduce table2
     asap-tf reproduce table2 --data CamVid --seeds 1
     """
-    from asap_tf.cli.bench import require_outputs
+    from asap_tf.cli.checks import require_outputs
     from asap_tf.files import write_json
     from asap_tf.reproduce import table2 as table
     from asap_tf.reproduce.ablations import FUSIONS
@@ -142,7 +142,7 @@ def table3(
     asap-tf reproduce table3 --chart growth.png
     asap-tf reproduce table3 --seeds 3
     """
-    from asap_tf.cli.bench import require_outputs
+    from asap_tf.cli.checks import require_outputs
     from asap_tf.files import write_json
     from asap_tf.reproduce import table3 as table
     from asap_tf.reproduce.ablations import MODULES

@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import contextlib
+import logging
 import time
+from collections.abc import Iterator
 from pathlib import Path
 
 import click
@@ -53,10 +56,24 @@ def command(
     from asap_tf.training.results import write_results
     from asap_tf.training.trainer import Trainer
 
-    trainer = Trainer(run, settings, report)
+    with told("asap_tf"):
+        trainer = Trainer(run, settings, report)
     network = f"{settings.model.name}, {trainer.deployed.count_params() / 1e6:.1f} M parameters"
     click.echo(f"run folder: {run.path}")
     click.echo(f"network: {network}, from {settings.model.weights or 'random weights'}")
     trainer.train()
     click.echo(write_results(run, report.dataset).scores.table())
     click.echo(f"model: {run.model}\nreport: {run.report}")
+
+
+@contextlib.contextmanager
+def told(name: str) -> Iterator[None]:
+    """Prints what a logger has to say, such as which layers got their weights from a file."""
+    logger, handler = logging.getLogger(name), logging.Handler(logging.INFO)
+    handler.emit = lambda record: click.echo(record.getMessage())  # type: ignore[method-assign]
+    logger.setLevel(logging.INFO)
+    logger.addHandler(handler)
+    try:
+        yield
+    finally:
+        logger.removeHandler(handler)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Callable
 from pathlib import Path
 
@@ -12,6 +13,8 @@ from keras import layers
 from asap_tf.errors import UsageError
 from asap_tf.layers.blocks import Tensor, Upsample, conv_block
 from asap_tf.models.weights import load_weights
+
+LOGGER = logging.getLogger("asap_tf")
 
 Color = tuple[float, float, float]
 
@@ -87,5 +90,5 @@ def segmentation_model(
         }
     model = keras.Model(frames, outputs, name=name)
     if weights is not None:
-        load_weights(model, weights, imagenet)
+        LOGGER.info("%s: %s", weights, load_weights(model, weights, imagenet))
     return model

@@ -12,6 +12,7 @@ from keras import layers
 
 from asap_tf.errors import AsapError, UsageError
 from asap_tf.models.torch_file import CONV_VARIABLES, NORM_VARIABLES, read_torch_file
+from asap_tf.presets import preset_file, presets
 
 PREFIX = "backbone_"
 
@@ -38,7 +39,7 @@ def load_weights(
     Args:
         model: A network of this package.
         source: `"imagenet"`; a file of the backbone in PyTorch's layout (`.pth`, `.safetensors`);
-            a run folder or a `.keras` file.
+            a preset's name, a run folder or a `.keras` file.
         imagenet: Where the backbone has its ImageNet weights, see `Backbone`; None if nowhere.
 
     Returns:
@@ -48,15 +49,16 @@ def load_weights(
         UsageError: if `source` is none of these.
         AsapError: if it cannot be read or does not fit.
     """
-    path = Path(source)
     if str(source) == "imagenet":
         if imagenet is None:
             raise UsageError(f"weights='imagenet': there are none of {model.name}")
         return load_torch_names(model, imagenet(), "ImageNet weights")
+    path = preset_file(source) or Path(source)
     if not path.exists():
         raise UsageError(
             f"weights={str(source)!r}: no such file or run folder; give 'imagenet', a .pth or "
-            ".safetensors file of the backbone, a .keras file or a run folder"
+            ".safetensors file of the backbone, a .keras file, a run folder or a preset "
+            f"({', '.join(presets())})"
         )
     if path.suffix in (".pth", ".safetensors"):
         return load_torch_names(model, read_torch_file(path), str(path))

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any
 from asap_tf.data.dataset import LabelClass
 from asap_tf.errors import AsapError, UsageError, first_line
 from asap_tf.files import written_whole
+from asap_tf.presets import preset_file, presets
 from asap_tf.runtime.metadata import METADATA_NAME
 from asap_tf.runtime.tensorflow import import_keras
 
@@ -20,13 +21,16 @@ if TYPE_CHECKING:
     import keras
 
 
+WANTED = f"give a run folder, a .keras file or a preset ({', '.join(presets())})"
+
+
 def model_file(path: str | Path) -> Path:
-    """The `.keras` file that a run folder or a file's path stands for.
+    """The `.keras` file that a run folder, a file's path or a preset's name stands for.
 
     Raises:
         UsageError: if there is none.
     """
-    path = Path(path)
+    path = preset_file(path) or Path(path)
     if path.is_dir():
         file = path / "model.keras"
         if not file.exists():
@@ -35,9 +39,9 @@ def model_file(path: str | Path) -> Path:
             )
         return file
     if not path.exists():
-        raise UsageError(f"{path}: no such model; give a run folder or a .keras file")
+        raise UsageError(f"{path}: no such model; {WANTED}")
     if path.suffix != ".keras":
-        raise UsageError(f"{path}: not a model; give a run folder or a .keras file")
+        raise UsageError(f"{path}: not a model; {WANTED}")
     return path
 
 

@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from asap_tf.errors import AsapError, UsageError, first_line
+from asap_tf.presets import preset_file, presets
 from asap_tf.runtime.keras_file import model_file
 from asap_tf.runtime.metadata import classes_of, numbered_classes, read_sidecar
 from asap_tf.runtime.network import Network
@@ -39,8 +40,8 @@ def load(path: str | Path, threads: int | None = None) -> Segmenter:
     process of its own first, so that a damaged file cannot take this process down.
 
     Args:
-        path: A run folder, a `.keras` file, a SavedModel's folder (of TF-TRT too), or a
-            `.tflite`, `.onnx`, `.xml` (OpenVINO) or `.engine` (TensorRT) file.
+        path: A preset's name, a run folder, a `.keras` file, a SavedModel's folder (of TF-TRT
+            too), or a `.tflite`, `.onnx`, `.xml` (OpenVINO) or `.engine` (TensorRT) file.
         threads: Processor threads to run it with, at least 1; None for all cores. TensorFlow,
             for Keras models and SavedModels, takes them for the whole process and only before
             it has run anything.
@@ -89,10 +90,13 @@ def format_of(path: str | Path) -> str:
         >>> format_of("export/asap_int8.tflite")
         'litert'
     """
-    path = Path(path)
+    path = preset_file(path) or Path(path)
     if path.is_dir():
         return "saved_model" if (path / "saved_model.pb").exists() else "keras"
-    wanted = f"a run folder, a SavedModel's folder, or a {', '.join(_SUFFIXES)} file"
+    wanted = (
+        f"a run folder, a SavedModel's folder, a {', '.join(_SUFFIXES)} file, or a preset "
+        f"({', '.join(presets())})"
+    )
     if not path.exists():
         raise UsageError(f"{path}: no such model; give {wanted}")
     if path.suffix not in _SUFFIXES:

@@ -2,7 +2,9 @@ from __future__ import annotations
 
 import json
 
+import numpy as np
 import pytest
+from PIL import Image
 
 import asap_tf
 
@@ -93,3 +95,33 @@ def test_a_defect_in_the_data_is_named_before_any_work(asap, recipe, camvid, tmp
     assert result.code == 1
     assert "1.png: an empty file" in result.err and "asap-tf data check" in result.err
     assert not (tmp_path / "run").exists()
+
+
+def test_weights_of_a_model_of_other_classes_are_told_layer_by_layer(
+    asap, recipe, model, camvid, tmp_path
+):
+    folder = tmp_path / "own"
+    for part, mask in (("frames", "train"), ("masks", "trainannot")):
+        (folder / part).mkdir(parents=True)
+        for file in (camvid / mask).iterdir():
+            labels = np.minimum(np.asarray(Image.open(file)), 2 if part == "masks" else 255)
+            Image.fromarray(labels).save(folder / part / file.name)
+    (folder / "dataset.yaml").write_text(
+        "masks: index\n"
+        "classes: [{name: a, color: [1, 0, 0]}, {name: b, color: [2, 0, 0]},"
+        " {name: c, color: [3, 0, 0]}]\n"
+        "splits: {train: {images: frames, masks: masks}, val: {images: frames, masks: masks}}\n"
+    )
+    run = tmp_path / "run"
+    result = asap(
+        "train", recipe, "--data", folder, "--set", f"model.weights={model}", "--out", run
+    )
+    assert result.code == 0, result.err
+    told = next(line for line in result.out.splitlines() if line.startswith(f"{model}: "))
+    assert "layers loaded; left as initialised: " in told
+    fresh = told.rpartition(": ")[2].split(", ")
+    assert {"logits_classes", "aux3_classes", "aux4_classes"} <= set(fresh)
+    assert not any(
+        name.startswith(("backbone", "pyramid", "fusion", "attention")) for name in fresh
+    )
+    assert [c.name for c in asap_tf.load(run).classes] == ["a", "b", "c"]

@@ -1,0 +1,36 @@
+"""`asap-tf gallery`."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import click
+
+
+@click.command()
+@click.argument("models", nargs=-1, required=True, type=click.Path(path_type=Path))
+@click.option("--data", type=click.Path(path_type=Path), required=True, help="Dataset's folder.")
+@click.option("--split", default="val", show_default=True, help="Split to choose from.")
+@click.option("--count", type=click.IntRange(min=1), default=3, show_default=True, help="Of each.")
+@click.option(
+    "--out", type=click.Path(path_type=Path), default=Path("gallery.png"), show_default=True
+)
+def command(models: tuple[Path, ...], data: Path, split: str, count: int, out: Path) -> None:
+    """Show the frames that MODELS label best and worst, beside the truth.
+
+    \b
+    asap-tf gallery asap_lite0_camvid runs/camvid --data CamVid
+    """
+    from asap_tf.cli.checks import require_outputs
+    from asap_tf.data import open_dataset
+    from asap_tf.data.check import check_dataset
+    from asap_tf.data.images import write_png
+    from asap_tf.gallery import gallery
+    from asap_tf.runtime import load
+
+    require_outputs(None, out)
+    dataset = open_dataset(data)
+    dataset.pairs(split)
+    check_dataset(dataset, [split]).require_sound()
+    write_png(out, gallery({str(model): load(model) for model in models}, dataset, split, count))
+    click.echo(out)
