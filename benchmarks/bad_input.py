@@ -154,8 +154,8 @@ def prepare() -> str:
     arrays = {"model/0000": np.zeros(3, np.float32)}
     for name in ("damaged-run", "other-run"):
         folder = RunFolder(Path(name))
-        folder.start(load_recipe("tiny.yaml", ["data.root=camvid"]))
-        folder.save(Checkpoint(1, None, arrays))
+        with folder.started(load_recipe("tiny.yaml", ["data.root=camvid"])):
+            folder.save(Checkpoint(1, None, arrays))
     halve(Path("damaged-run/checkpoints/00000001.npz"))
 
     network = ASAPNet(19, (None, None, 3), aux_heads=True)

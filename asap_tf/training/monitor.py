@@ -22,6 +22,12 @@ if TYPE_CHECKING:
 
 LOG_SECONDS = 5.0
 
+GONE_BAD = (
+    "the run is kept as it was at its last checkpoint. Try a lower optimizer.learning_rate, "
+    "optimizer.clip_norm=1, optimizer.warmup_steps=500 or train.precision=float32"
+)
+"""What became of a run whose numbers are none any more, and what to do."""
+
 
 @dataclass
 class Stop:
@@ -81,9 +87,7 @@ class Monitor(keras.callbacks.Callback):
         self.total_loss = mean * self.batches
         if not math.isfinite(mean):
             raise AsapError(
-                f"loss is {mean} at step {trainer.step}, learning rate {self.rate:.3g}; the run "
-                f"is kept as it was at its last checkpoint. Try a lower optimizer.learning_rate, "
-                "optimizer.clip_norm=1, optimizer.warmup_steps=500 or train.precision=float32"
+                f"loss is {mean} at step {trainer.step}, learning rate {self.rate:.3g}; {GONE_BAD}"
             )
         trainer.step += 1
         self.bar.update()

@@ -2,8 +2,13 @@
 
 from __future__ import annotations
 
+import contextlib
+import fcntl
 import json
 import os
+import socket
+import sys
+from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -16,6 +21,7 @@ from asap_tf.recipe import Recipe, load_recipe
 
 KEPT_CHECKPOINTS = 2
 STATE = "state"
+LOCK = "lock"
 
 
 @dataclass(frozen=True)
@@ -38,7 +44,8 @@ class RunFolder:
 
     Attributes:
         path: The folder. Holds `recipe.yaml`, `log.jsonl`, `checkpoints/`, `model.keras`,
-            `metrics.json`, `report.html` and `tensorboard/`.
+            `metrics.json`, `report.html`, `tensorboard/`, and `lock`, locked while a process
+            trains into it.
     """
 
     def __init__(self, path: Path):
@@ -53,8 +60,10 @@ class RunFolder:
 
     @property
     def is_free(self) -> bool:
-        """Whether there is nothing there, or an empty folder, as a start on a full disk leaves."""
-        return not self.path.exists() or (self.path.is_dir() and not any(self.path.iterdir()))
+        """Whether nothing is there, or no more than a start on a full disk leaves."""
+        if not self.path.exists():
+            return True
+        return self.path.is_dir() and {file.name for file in self.path.iterdir()} <= {LOCK}
 
     def require_free(self) -> None:
         """Refuses a folder that holds anything already.
@@ -68,19 +77,36 @@ class RunFolder:
                 f"--resume {self.path}"
             )
 
-    def start(self, recipe: Recipe) -> None:
-        """Makes the folder, if it is new, and puts the resolved recipe into it.
+    @contextlib.contextmanager
+    def started(self, recipe: Recipe) -> Iterator[None]:
+        """Makes the folder, if it is new, puts the resolved recipe into it, and keeps others out.
+
+        The system takes the lock from a process that ends, however it ends.
 
         Raises:
+            UsageError: if another process is training into the folder.
             AsapError: if it cannot be written to.
         """
-        try:
-            self.path.mkdir(parents=True, exist_ok=True)
-            # Before all else: without a recipe the folder could neither be used again nor resumed.
-            write_text(self._recipe, recipe.to_yaml())
-            self._checkpoints.mkdir(exist_ok=True)
-        except OSError as error:
-            raise AsapError(f"{self.path}: cannot be written to ({error.strerror})") from error
+        with contextlib.ExitStack() as stack:
+            try:
+                self.path.mkdir(parents=True, exist_ok=True)
+                lock = stack.enter_context((self.path / LOCK).open("a+", encoding="utf-8"))
+                fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+                lock.truncate(0)
+                lock.write(f"process {os.getpid()} on {socket.gethostname()}")
+                lock.flush()
+                # Early: without a recipe the folder could neither be used again nor resumed.
+                write_text(self._recipe, recipe.to_yaml())
+                self._checkpoints.mkdir(exist_ok=True)
+            except BlockingIOError:
+                lock.seek(0)
+                raise UsageError(
+                    f"{self.path}: {lock.read() or 'another process'} is training into it; stop "
+                    "that one first, or give another --out"
+                ) from None
+            except OSError as error:
+                raise AsapError(f"{self.path}: cannot be written to ({error.strerror})") from error
+            yield
 
     @property
     def recipe(self) -> Recipe:
@@ -116,23 +142,31 @@ class RunFolder:
             old.unlink()
 
     def latest(self) -> Checkpoint | None:
-        """The last checkpoint, or None if the run has not got that far.
+        """The last checkpoint that is whole, or None if the run has not got that far.
+
+        Damaged ones after it are told of, and set aside under another name.
 
         Raises:
-            AsapError: if it is damaged.
+            AsapError: if there are checkpoints, and all are damaged.
         """
-        saved = self._saved()
-        if not saved:
-            return None
-        try:
-            with np.load(saved[-1], allow_pickle=False) as archive:
-                arrays = {name: archive[name] for name in archive.files}
-            state = json.loads(str(arrays.pop(STATE)))
-        except Exception as error:
+        damaged: list[Path] = []
+        for file in reversed(self._saved()):
+            try:
+                checkpoint = read_checkpoint(file)
+            except Exception:
+                damaged.append(file)
+                continue
+            for file in damaged:
+                print(f"{file}: damaged, going on from step {checkpoint.step}", file=sys.stderr)
+                with contextlib.suppress(OSError):
+                    file.rename(file.with_suffix(".damaged"))
+            return checkpoint
+        if damaged:
             raise AsapError(
-                f"{saved[-1]}: damaged checkpoint; remove it to go on from the one before"
-            ) from error
-        return Checkpoint(state["step"], state["best_miou"], arrays)
+                f"{damaged[0]}: damaged checkpoint, and none before it is whole; start again "
+                "with another --out"
+            )
+        return None
 
     def _saved(self) -> list[Path]:
         return sorted(self._checkpoints.glob("[0-9]*.npz"))
@@ -190,6 +224,18 @@ class RunFolder:
         """Drops entries after `step`: the steps they tell of will be taken again."""
         entries = [e for e in self.read_log() if e["step"] <= step]
         write_text(self._log, "".join(json.dumps(e) + "\n" for e in entries))
+
+
+def read_checkpoint(file: Path) -> Checkpoint:
+    """Reads a checkpoint; each of its arrays is held against the checksum that it was stored with.
+
+    Raises:
+        Exception: of some kind, if it is damaged.
+    """
+    with np.load(file, allow_pickle=False) as archive:
+        arrays = {name: archive[name] for name in archive.files}
+    state = json.loads(str(arrays.pop(STATE)))
+    return Checkpoint(state["step"], state["best_miou"], arrays)
 
 
 def write_text(path: Path, text: str) -> None:

@@ -22,7 +22,7 @@ from asap_tf.runtime import Segmenter, save_model
 from asap_tf.runtime.keras_network import KerasNetwork
 from asap_tf.training import UNLABELLED
 from asap_tf.training.distillation import load_teacher, mean_divergence, with_teacher
-from asap_tf.training.monitor import Monitor, stop_on_signals
+from asap_tf.training.monitor import GONE_BAD, Monitor, stop_on_signals
 from asap_tf.training.optimizers import build_optimizer
 from asap_tf.training.precision import dtype_policy, resolve_precision
 from asap_tf.training.run_folder import Checkpoint, RunFolder
@@ -119,14 +119,14 @@ class Trainer:
             Interrupted: after saving, on SIGINT or SIGTERM.
             AsapError: if the loss is no number any more, or a file went bad under the training.
         """
-        self.run.start(self.recipe)
-        self.run.rewind_log(self.step)
         every = self.recipe.train.validate_every
-        with stop_on_signals() as stop:
+        with self.run.started(self.recipe), stop_on_signals() as stop:
+            self.run.rewind_log(self.step)
             monitor = Monitor(self, stop)
             while self.step < self.total_steps:
                 epoch = self.step // self.steps_per_epoch + 1
                 self.fit(epoch, monitor)
+                self.require_finite()
                 finished = self.step == self.total_steps
                 if self.step == epoch * self.steps_per_epoch and (finished or epoch % every == 0):
                     monitor.validated(self.validate())
@@ -156,6 +156,20 @@ class Trainer:
             raise AsapError(
                 f"{problem}; mend it, then go on with: asap-tf train --resume {self.run.path}"
             ) from error
+
+    def require_finite(self) -> None:
+        """Refuses to save or validate weights that are no numbers any more.
+
+        The loss tells of them one step later, which for the last step of an epoch is too late.
+
+        Raises:
+            AsapError: naming the first of them.
+        """
+        for name, variable in self.variables().items():
+            if not np.isfinite(np.asarray(variable, "float32")).all():
+                raise AsapError(
+                    f"{variable.path} ({name}) is no number after step {self.step}; {GONE_BAD}"
+                )
 
     def batches(self, stop_step: int) -> tf.data.Dataset:
         """Batches of the steps from the next up to, not including, `stop_step`.

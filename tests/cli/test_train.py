@@ -31,6 +31,7 @@ def test_trains_scores_and_leaves_a_run_folder(asap, recipe, camvid, tmp_path):
     assert names == {
         "recipe.yaml",
         "log.jsonl",
+        "lock",
         "checkpoints",
         "model.keras",
         "metrics.json",

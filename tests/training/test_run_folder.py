@@ -1,5 +1,9 @@
 from __future__ import annotations
 
+import socket
+import subprocess
+import sys
+
 import numpy as np
 import pytest
 
@@ -10,8 +14,8 @@ from asap_tf.training.run_folder import Checkpoint, RunFolder
 @pytest.fixture
 def run(tmp_path, tiny_recipe):
     folder = RunFolder(tmp_path / "run")
-    folder.start(tiny_recipe())
-    return folder
+    with folder.started(tiny_recipe()):
+        yield folder
 
 
 def checkpoint(step):
@@ -28,12 +32,64 @@ def test_the_last_of_the_checkpoints_comes_back(run):
     assert len(list((run.path / "checkpoints").iterdir())) == 2
 
 
-def test_damaged_checkpoint_is_named(run):
+def damage(file, rng):
+    """Cuts a file short, or flips one bit of what it stores."""
+    content = bytearray(file.read_bytes())
+    at = rng.integers(len(content))
+    if rng.random() < 0.5:
+        content = content[:at]
+    else:
+        # The arrays' own bytes, which every archive's checksums are about.
+        at = content.index(np.full(3, 100, "float32").tobytes()) + rng.integers(12)
+        content[at] ^= 1 << rng.integers(8)
+    file.write_bytes(content)
+
+
+def test_a_damaged_checkpoint_is_named_and_the_one_before_goes_on(run, capsys):
+    rng = np.random.default_rng(0)
+    for _ in range(20):
+        for step in (5, 100):
+            run.save(checkpoint(step))
+        file = run.path / "checkpoints" / "00000100.npz"
+        damage(file, rng)
+        assert run.latest().step == 5
+        assert capsys.readouterr().err == f"{file}: damaged, going on from step 5\n"
+        assert not file.exists() and file.with_suffix(".damaged").exists()
+
+
+def test_damaged_checkpoints_only(run):
     run.save(checkpoint(5))
     file = run.path / "checkpoints" / "00000005.npz"
     file.write_bytes(file.read_bytes()[:100])
-    with pytest.raises(AsapError, match=r"00000005.npz: damaged checkpoint; remove it"):
-        run.latest()
+    for _ in range(2):
+        with pytest.raises(AsapError, match=r"00000005.npz: damaged checkpoint, and none before"):
+            run.latest()
+
+
+HOLDER = """
+import sys, time
+from pathlib import Path
+from asap_tf.recipe import load_recipe
+from asap_tf.training.run_folder import RunFolder
+folder = Path(sys.argv[1])
+with RunFolder(folder).started(load_recipe(folder.parent / "recipe.yaml")):
+    print("started", flush=True)
+    time.sleep(60)
+"""
+
+
+def test_two_trainings_in_one_folder(tmp_path, tiny_recipe):
+    run = RunFolder(tmp_path / "run")
+    (tmp_path / "recipe.yaml").write_text(tiny_recipe().to_yaml())
+    command = [sys.executable, "-c", HOLDER, run.path]
+    with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as first:
+        assert first.stdout.readline() == "started\n"
+        told = rf"run: process {first.pid} on {socket.gethostname()} is training into it; stop"
+        with pytest.raises(UsageError, match=told), run.started(tiny_recipe()):
+            raise AssertionError("two at a time")
+        first.kill()
+    with run.started(tiny_recipe()):
+        pass
 
 
 def test_full_disk_keeps_the_checkpoint_before(run, monkeypatch):
@@ -56,7 +112,7 @@ def test_full_disk_at_the_start_leaves_the_folder_free(tmp_path, tiny_recipe, mo
     monkeypatch.setattr("asap_tf.training.run_folder.write_text", full)
     run = RunFolder(tmp_path / "run")
     with pytest.raises(AsapError, match="No space left"):
-        run.start(tiny_recipe())
+        run.started(tiny_recipe()).__enter__()
     run.require_free()
 
 
@@ -98,4 +154,4 @@ def test_refuses_a_folder_in_use_and_one_that_is_no_run(run, tmp_path):
 def test_place_that_cannot_be_written_to(tmp_path, tiny_recipe):
     (tmp_path / "file").write_text("")
     with pytest.raises(AsapError, match=r"cannot be written to \(Not a directory\)"):
-        RunFolder(tmp_path / "file" / "run").start(tiny_recipe())
+        RunFolder(tmp_path / "file" / "run").started(tiny_recipe()).__enter__()

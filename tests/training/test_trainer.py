@@ -204,3 +204,20 @@ def test_two_devices_train_save_and_resume(tiny_recipe, tmp_path):
     )
     assert done.returncode == 0, done.stderr[-2000:]
     assert RunFolder(run).latest().step == 2
+
+
+def test_weights_gone_bad_in_the_last_step_of_an_epoch_are_never_saved(
+    trainer, tiny_recipe, tmp_path, monkeypatch, small_network
+):
+    run = trainer(tmp_path / "run", tiny_recipe())
+
+    def spoil():
+        variable = run.network.trainable_variables[-1]
+        variable.assign(np.full(variable.shape, np.nan))
+
+    at_step(monkeypatch, 4, spoil)
+    with pytest.raises(AsapError, match=r"is no number after step 4; the run is kept"):
+        run.train()
+    assert run.run.latest().step == 2
+    good = asap_tf.load(tmp_path / "run").network.model.get_weights()
+    assert all(np.isfinite(w).all() for w in good)
