@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import contextlib
+import logging
 import tempfile
 from collections import deque
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
@@ -14,13 +16,15 @@ import cv2
 import numpy as np
 from tqdm import tqdm
 
-from asap_tf.data.images import read_image, write_png
+from asap_tf.data.images import BadFile, read_image, write_png
 from asap_tf.errors import AsapError, UsageError, nearest
 from asap_tf.video import open_video, png_folder, video_file
 from asap_tf.visual import colorize, overlay
 
 if TYPE_CHECKING:
     from asap_tf.runtime import Segmenter
+
+_LOGGER = logging.getLogger("asap_tf")
 
 MODES = ("overlay", "color", "ids")
 IMAGE_SUFFIXES = (".png", ".jpg", ".jpeg", ".webp", ".bmp", ".tif", ".tiff")
@@ -31,6 +35,25 @@ _AHEAD = 4
 
 Item = TypeVar("Item")
 Result = TypeVar("Result")
+
+
+class _Bad:
+    """What becomes of damaged inputs: an error, or a place in `files` if they are to be skipped."""
+
+    def __init__(self, skip: bool):
+        self.skip = skip
+        self.files: set[Path] = set()
+
+    @contextlib.contextmanager
+    def told(self) -> Iterator[None]:
+        """Ends early, and without an error, where a file that is to be skipped is damaged."""
+        try:
+            yield
+        except BadFile as error:
+            if not self.skip:
+                raise
+            self.files.add(error.path)
+            _LOGGER.warning("left out: %s", error)
 
 
 @dataclass(frozen=True)
@@ -44,7 +67,11 @@ class _Job:
 
 
 def predict_inputs(
-    segmenter: Segmenter, inputs: Sequence[Path], out: Path, mode: str = "overlay"
+    segmenter: Segmenter,
+    inputs: Sequence[Path],
+    out: Path,
+    mode: str = "overlay",
+    skip_bad: bool = False,
 ) -> list[Path]:
     """Predicts images and videos and writes what was found under `out`.
 
@@ -58,6 +85,7 @@ def predict_inputs(
         out: Folder for the results, made if missing.
         mode: `"overlay"`, the frame under the class colours; `"color"`, the class colours alone;
             `"ids"`, the train ids as 8-bit grey, without loss.
+        skip_bad: Whether to go on without images and videos that are damaged, and tell of each.
 
     Returns:
         The files written, in the order of the inputs: `NAME.png` for an image, `NAME.mp4` for a
@@ -68,7 +96,8 @@ def predict_inputs(
         UsageError: for an unknown mode, an input that is missing or neither image nor video, a
             folder without any, two inputs of the same name, or an `out` that is a file, cannot
             be written to, holds the inputs, or already has the folder to write.
-        AsapError: if an image or video cannot be read, or a result cannot be written.
+        AsapError: if an image or video cannot be read, unless `skip_bad` is set, or a result
+            cannot be written.
 
     Example:
         >>> predict_inputs(load("run"), [Path("drive.mp4"), Path("stills")], Path("predictions"))
@@ -77,16 +106,17 @@ def predict_inputs(
         raise UsageError(f"mode '{mode}': {nearest(mode, MODES)}")
     try:
         jobs = _plan(inputs, out, mode)
-        images = [job for job in jobs if not job.is_video]
-        videos = [job for job in jobs if job.is_video]
-        _check_sources(images, videos)
+        bad = _Bad(skip_bad)
+        _check_sources(jobs, bad)
         _prepare(out)
-        _predict_images(segmenter, images, mode)
-        for job in videos:
-            _predict_video(segmenter, job, mode)
+        _predict_images(segmenter, [j for j in jobs if not j.is_video], mode, bad)
+        for job in jobs:
+            if job.is_video and job.source not in bad.files:
+                with bad.told():
+                    _predict_video(segmenter, job, mode)
     except OSError as error:
         raise AsapError(f"{error.filename or out}: {error.strerror or error}") from error
-    return [job.target for job in jobs]
+    return [job.target for job in jobs if job.source not in bad.files]
 
 
 def _plan(inputs: Sequence[Path], out: Path, mode: str) -> list[_Job]:
@@ -132,18 +162,22 @@ def _sources(path: Path) -> list[Path]:
     return [path]
 
 
-def _check_sources(images: Sequence[_Job], videos: Sequence[_Job]) -> None:
+def _check_sources(jobs: Sequence[_Job], bad: _Bad) -> None:
     def check(job: _Job) -> None:
-        read_image(job.source)
+        with bad.told():
+            if not job.is_video:
+                read_image(job.source)
+                return
+            with open_video(job.source) as capture:
+                if not capture.grab():
+                    raise BadFile(job.source, "a video without a single readable frame")
 
     with ThreadPoolExecutor() as pool:
-        checks = pool.map(check, images)
-        for _ in tqdm(checks, "checking", len(images), unit="image", disable=None, leave=False):
+        checks = pool.map(check, jobs)
+        for _ in tqdm(checks, "checking", len(jobs), unit="file", disable=None, leave=False):
             pass
-    for job in videos:
-        with open_video(job.source) as capture:
-            if not capture.grab():
-                raise AsapError(f"{job.source}: a video without a single readable frame")
+    if len(bad.files) == len(jobs):
+        raise AsapError("all of the inputs are damaged")
 
 
 def _prepare(out: Path) -> None:
@@ -156,10 +190,17 @@ def _prepare(out: Path) -> None:
         raise UsageError(f"{out}: cannot be written to ({error.strerror})") from error
 
 
-def _predict_images(segmenter: Segmenter, jobs: Sequence[_Job], mode: str) -> None:
+def _predict_images(segmenter: Segmenter, jobs: Sequence[_Job], mode: str, bad: _Bad) -> None:
     if not jobs:
         return
-    frames = ((job, read_image(job.source)) for job in jobs)
+
+    def read() -> Iterator[tuple[_Job, np.ndarray]]:
+        for job in jobs:
+            if job.source not in bad.files:
+                with bad.told():
+                    yield job, read_image(job.source)
+
+    frames = read()
     with tqdm(desc="predicting", total=len(jobs), unit="image", disable=None) as progress:
 
         def predict(item: tuple[_Job, np.ndarray]) -> tuple[_Job, np.ndarray, np.ndarray]:
@@ -201,9 +242,10 @@ def _predict_video(segmenter: Segmenter, job: _Job, mode: str) -> None:
             _stream(read, predict, write)
             # Some containers only estimate their number of frames, hence the tolerance.
             if done < 0.95 * total - 5:
-                raise AsapError(
-                    f"{job.source}: damaged, decoding stopped after {done} of {total} frames; "
-                    "repair it or cut it there, and try again"
+                raise BadFile(
+                    job.source,
+                    f"damaged, decoding stopped after {done} of {total} frames; "
+                    "repair it or cut it there, and try again",
                 )
 
 

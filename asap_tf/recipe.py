@@ -37,6 +37,7 @@ class Data(Section):
         leave_out: How the names of frames begin that no training step sees, and that validation
             scores in place of `val_split`: a drive, to learn how the next one will be. Their
             masks are both splits'.
+        skip_bad: Go on without damaged files, and list them, instead of stopping at the first.
         cache: Keep decoded frames in memory; for datasets that fit.
     """
 
@@ -46,6 +47,7 @@ class Data(Section):
     train_split: str = "train"
     val_split: str = "val"
     leave_out: str | None = None
+    skip_bad: bool = False
     cache: bool = False
 
 

@@ -10,7 +10,7 @@ from pathlib import Path
 import cv2
 import numpy as np
 
-from asap_tf.data.images import write_png
+from asap_tf.data.images import BadFile, write_png
 from asap_tf.errors import AsapError
 from asap_tf.files import written_whole
 
@@ -29,7 +29,7 @@ def open_video(path: Path) -> Iterator[cv2.VideoCapture]:
     """A video, open for reading as long as the context lasts.
 
     Raises:
-        AsapError: if it cannot be opened.
+        BadFile: if it cannot be opened.
     """
     # OpenCV and FFmpeg print pages about a damaged video; the errors raised here say what matters.
     os.environ.setdefault("OPENCV_FFMPEG_LOGLEVEL", "-8")
@@ -39,7 +39,7 @@ def open_video(path: Path) -> Iterator[cv2.VideoCapture]:
     _set_log_level(log_level)
     try:
         if not capture.isOpened():
-            raise AsapError(f"{path}: not a readable video; it is damaged or of an unknown codec")
+            raise BadFile(path, "not a readable video; it is damaged or of an unknown codec")
         yield capture
     finally:
         capture.release()

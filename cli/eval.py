@@ -13,6 +13,7 @@ import click
 @click.option("--split", default="val", show_default=True, help="Split to score.")
 @click.option("--scales", multiple=True, type=float, default=(1.0,), help="Repeat to average.")
 @click.option("--flip", is_flag=True, help="Average with the mirrored frame too.")
+@click.option("--skip-bad", is_flag=True, help="Go on without damaged files, and list them.")
 @click.option("--json", "json_file", type=click.Path(path_type=Path), help="Write scores here.")
 @click.option(
     "--submission",
@@ -25,6 +26,7 @@ def command(
     split: str,
     scales: tuple[float, ...],
     flip: bool,
+    skip_bad: bool,
     json_file: Path | None,
     submission: Path | None,
 ) -> None:
@@ -37,11 +39,9 @@ def command(
     asap-tf eval model.keras --data Cityscapes --split test --submission test.zip
     """
     from asap_tf.data import open_dataset
-    from asap_tf.data.check import check_dataset
+    from asap_tf.data.check import checked
 
-    dataset = open_dataset(data)
-    dataset.pairs(split)
-    check_dataset(dataset, [split]).require_sound()
+    dataset = checked(open_dataset(data), [split], skip_bad).dataset
 
     from asap_tf.evaluation import evaluate
     from asap_tf.runtime import load

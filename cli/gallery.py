@@ -23,14 +23,13 @@ def command(models: tuple[Path, ...], data: Path, split: str, count: int, out: P
     """
     from asap_tf.cli.checks import require_outputs
     from asap_tf.data import open_dataset
-    from asap_tf.data.check import check_dataset
+    from asap_tf.data.check import checked
     from asap_tf.data.images import write_png
     from asap_tf.gallery import gallery
     from asap_tf.runtime import load
 
     require_outputs(None, out)
     dataset = open_dataset(data)
-    dataset.pairs(split)
-    check_dataset(dataset, [split]).require_sound()
+    checked(dataset, [split])
     write_png(out, gallery({str(model): load(model) for model in models}, dataset, split, count))
     click.echo(out)

@@ -24,7 +24,8 @@ import click
     show_default=True,
     help="Frame under its labels, colours alone, or raw train ids.",
 )
-def command(model: Path, inputs: tuple[Path, ...], out: Path, mode: str) -> None:
+@click.option("--skip-bad", is_flag=True, help="Go on without damaged files, and list them.")
+def command(model: Path, inputs: tuple[Path, ...], out: Path, mode: str, skip_bad: bool) -> None:
     """Label INPUTS (images, folders of images, videos) with MODEL: trained, exported or a preset.
 
     \b
@@ -35,5 +36,5 @@ def command(model: Path, inputs: tuple[Path, ...], out: Path, mode: str) -> None
     from asap_tf.prediction import predict_inputs
     from asap_tf.runtime import load
 
-    for path in predict_inputs(load(model), inputs, out, mode):
+    for path in predict_inputs(load(model), inputs, out, mode, skip_bad):
         click.echo(path)

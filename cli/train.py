@@ -15,12 +15,14 @@ import click
 @click.argument("recipe", required=False)
 @click.option("--data", type=click.Path(path_type=Path), help="Folder of the dataset.")
 @click.option("--set", "overrides", multiple=True, metavar="KEY=VALUE", help="Change a field.")
+@click.option("--skip-bad", is_flag=True, help="Go on without damaged files, and list them.")
 @click.option("--out", type=click.Path(path_type=Path), help="Run folder. [runs/NAME-TIME]")
 @click.option("--resume", type=click.Path(path_type=Path), help="Run folder to go on with.")
 def command(
     recipe: str | None,
     data: Path | None,
     overrides: tuple[str, ...],
+    skip_bad: bool,
     out: Path | None,
     resume: Path | None,
 ) -> None:
@@ -39,6 +41,8 @@ def command(
     from asap_tf.training import check_data
     from asap_tf.training.run_folder import RunFolder
 
+    if skip_bad:
+        overrides = (*overrides, "data.skip_bad=true")
     if resume is not None and not (recipe or overrides or out or data):
         run = RunFolder(resume)
         settings = run.recipe

@@ -210,6 +210,35 @@ def test_a_bad_input_is_told_before_any_inference(tmp_path, out, case):
     assert segmenter.frames == 0 and not out.exists()
 
 
+def test_damaged_inputs_are_left_out_and_listed(tmp_path, out, caplog):
+    whole = [save_image(tmp_path / "a.png"), save_video(tmp_path / "b.mp4")]
+    text, cut = tmp_path / "c.png", save_video(tmp_path / "d.avi", noise=True)
+    text.write_text("no image")
+    content = cut.read_bytes()
+    cut.write_bytes(content[: len(content) // 2])
+    (tmp_path / "e.mp4").write_bytes(content[:100])
+    inputs = sorted(path for path in tmp_path.iterdir() if path.is_file())
+    written = predict_inputs(FakeSegmenter(), inputs, out, skip_bad=True)
+    assert written == [out / f"{path.stem}{path.suffix}" for path in whole]
+    assert {path.name for path in out.iterdir()} == {"a.png", "b.mp4"}
+    listed = sorted(message.split(": ")[1] for message in caplog.messages)
+    assert listed == [str(tmp_path / name) for name in ("c.png", "d.avi", "e.mp4")]
+
+    with pytest.raises(AsapError, match="all of the inputs are damaged"):
+        predict_inputs(FakeSegmenter(), [text], out, skip_bad=True)
+
+
+def test_an_input_that_vanishes_after_the_check_is_left_out(tmp_path, out, caplog):
+    first, second = save_image(tmp_path / "a.png"), save_image(tmp_path / "b.png")
+    prepare = prediction._prepare
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(prediction, "_prepare", lambda out: (prepare(out), second.unlink()))
+        assert predict_inputs(FakeSegmenter(), [first, second], out, skip_bad=True) == [
+            out / "a.png"
+        ]
+    assert caplog.messages == [f"left out: {second}: no such file"]
+
+
 def test_a_bad_output_is_told_before_any_inference(tmp_path, monkeypatch):
     source = save_image(tmp_path / "a.png")
     segmenter = FakeSegmenter()

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
@@ -13,6 +14,8 @@ from tqdm import tqdm
 from asap_tf.data.dataset import IGNORE_LABEL, Dataset, MaskEncoding, Pair
 from asap_tf.data.images import BadFile, check_size, read_image, read_mask
 from asap_tf.errors import AsapError, UsageError, nearest
+
+_LOGGER = logging.getLogger("asap_tf")
 
 _UNPAIRED = "no partner: a frame needs one mask of the same name, and a mask one frame"
 
@@ -65,6 +68,21 @@ class CheckReport:
             f"{self.dataset.root}"
         )
 
+    def left_out(self) -> CheckReport:
+        """The report of the dataset without the pairs that have a defect; these stay listed.
+
+        Raises:
+            UsageError: if a split that was read loses all its frames.
+        """
+        bad = {defect.path for defect in self.defects}
+        splits = {
+            split: tuple(p for p in pairs if p.image not in bad and p.mask not in bad)
+            for split, pairs in self.dataset.splits.items()
+        }
+        dataset = replace(self.dataset, splits=splits)
+        counts = {split: len(dataset.pairs(split)) for split in self.counts}
+        return replace(self, dataset=dataset, counts=counts)
+
     def summary(self) -> str:
         """The report for a terminal: counts, class shares, and every defect by its path."""
         classes = self.dataset.classes
@@ -90,6 +108,31 @@ class CheckReport:
             total = pixels.sum()
             shares[split] = pixels / total if total else np.full(len(pixels), np.nan)
         return shares
+
+
+def checked(dataset: Dataset, splits: Sequence[str], skip_bad: bool = False) -> CheckReport:
+    """Reads every file of some splits, to use them.
+
+    Args:
+        dataset: Holds the splits.
+        splits: To read.
+        skip_bad: Whether to go on without the pairs that have a defect, and tell of each.
+
+    Raises:
+        UsageError: if there is no such split, or no frame in it.
+        AsapError: if there is a defect, and `skip_bad` is not set.
+    """
+    for split in splits:
+        dataset.pairs(split)
+    report = check_dataset(dataset, splits)
+    if not skip_bad:
+        report.require_sound()
+        return report
+    for defect in report.defects:
+        _LOGGER.warning("left out: %s: %s", defect.path, defect.problem)
+    if report.defects:
+        _LOGGER.warning("bad files left out: %d", len(report.defects))
+    return report.left_out()
 
 
 def check_dataset(dataset: Dataset, splits: Sequence[str] | None = None) -> CheckReport:

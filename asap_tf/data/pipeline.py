@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING
 import cv2
 import numpy as np
 
-from asap_tf.data.augment import Augmentation
+from asap_tf.data.augment import MEAN_COLOR, Augmentation
 from asap_tf.data.dataset import IGNORE_LABEL, MaskEncoding, Pair
 from asap_tf.data.images import BadFile, read_image, read_pair
 from asap_tf.errors import UsageError
@@ -40,7 +40,9 @@ def steps_per_epoch(num_pairs: int, batch_size: int) -> int:
     return num_pairs // batch_size
 
 
-def pair_reader(encoding: MaskEncoding, cache: bool = False) -> Reader:
+def pair_reader(
+    encoding: MaskEncoding, cache: bool = False, skip: Callable[[BadFile], None] | None = None
+) -> Reader:
     """A function from a pair to its frame, uint8 `(H, W, 3)`, and train ids, uint8 `(H, W)`.
 
     A frame without a mask is ignored everywhere.
@@ -48,12 +50,20 @@ def pair_reader(encoding: MaskEncoding, cache: bool = False) -> Reader:
     Args:
         encoding: The dataset's.
         cache: Whether it keeps what it has read in memory, 4 bytes a pixel.
+        skip: Told of a file that went bad, of which a single ignored pixel is read instead; without
+            it, the error is raised.
     """
 
     def read(pair: Pair) -> tuple[np.ndarray, np.ndarray]:
-        if pair.mask is not None:
-            return read_pair(pair, encoding)
-        image = read_image(pair.image)
+        try:
+            if pair.mask is not None:
+                return read_pair(pair, encoding)
+            image = read_image(pair.image)
+        except BadFile as error:
+            if skip is None:
+                raise
+            skip(error)
+            image = np.full((1, 1, 3), MEAN_COLOR, np.uint8)
         return image, np.full(image.shape[:2], IGNORE_LABEL, np.uint8)
 
     return functools.cache(read) if cache else read

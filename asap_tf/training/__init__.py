@@ -6,7 +6,7 @@ from dataclasses import replace
 from pathlib import Path
 
 from asap_tf.data import open_dataset
-from asap_tf.data.check import CheckReport, check_dataset
+from asap_tf.data.check import CheckReport, checked
 from asap_tf.data.dataset import Pair
 from asap_tf.data.pairing import FRAME_ENDINGS, find_files, match
 from asap_tf.errors import UsageError
@@ -28,7 +28,7 @@ def check_data(recipe: Recipe) -> CheckReport:
 
     Raises:
         UsageError: if there is no such dataset, or a split is missing or empty.
-        AsapError: if a file cannot be used.
+        AsapError: if a file cannot be used, unless `data.skip_bad` leaves it out.
     """
     data = recipe.data
     if data.root is None:
@@ -43,9 +43,7 @@ def check_data(recipe: Recipe) -> CheckReport:
         pairs = tuple(p for folder in recipe.distill.frames for p in frames_alone(Path(folder)))
         dataset = replace(dataset, splits={**dataset.splits, UNLABELLED: pairs})
         splits.append(UNLABELLED)
-    report = check_dataset(dataset, splits)
-    report.require_sound()
-    return report
+    return checked(dataset, splits, data.skip_bad)
 
 
 def frames_alone(folder: Path) -> tuple[Pair, ...]:

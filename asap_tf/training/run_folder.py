@@ -5,9 +5,9 @@ from __future__ import annotations
 import contextlib
 import fcntl
 import json
+import logging
 import os
 import socket
-import sys
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -18,6 +18,8 @@ import numpy as np
 from asap_tf.errors import AsapError, UsageError
 from asap_tf.files import written_whole
 from asap_tf.recipe import Recipe, load_recipe
+
+LOGGER = logging.getLogger("asap_tf")
 
 KEPT_CHECKPOINTS = 2
 STATE = "state"
@@ -157,7 +159,7 @@ class RunFolder:
                 damaged.append(file)
                 continue
             for file in damaged:
-                print(f"{file}: damaged, going on from step {checkpoint.step}", file=sys.stderr)
+                LOGGER.warning("%s: damaged, going on from step %d", file, checkpoint.step)
                 with contextlib.suppress(OSError):
                     file.rename(file.with_suffix(".damaged"))
             return checkpoint

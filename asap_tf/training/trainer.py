@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import contextlib
+import logging
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import keras
@@ -11,6 +13,7 @@ import numpy as np
 from asap_tf.data.augment import Augmentation
 from asap_tf.data.check import CheckReport
 from asap_tf.data.dataset import Dataset
+from asap_tf.data.images import BadFile
 from asap_tf.data.pipeline import pair_reader, reader_error, steps_per_epoch, training_batches
 from asap_tf.errors import AsapError, UsageError
 from asap_tf.evaluation import Evaluation, evaluate
@@ -29,6 +32,8 @@ from asap_tf.training.run_folder import Checkpoint, RunFolder
 
 if TYPE_CHECKING:
     import tensorflow as tf
+
+LOGGER = logging.getLogger("asap_tf")
 
 
 class Interrupted(AsapError):
@@ -61,7 +66,9 @@ class Trainer:
         self.recipe = recipe
         self.dataset = dataset = report.dataset
         self.pairs = dataset.pairs(recipe.data.train_split) + dataset.splits.get(UNLABELLED, ())
-        self.read = pair_reader(dataset.encoding, recipe.data.cache)
+        self.left_out: set[Path] = set()
+        skip = self.leave_out if recipe.data.skip_bad else None
+        self.read = pair_reader(dataset.encoding, recipe.data.cache, skip)
         self.steps_per_epoch = steps_per_epoch(len(self.pairs), recipe.train.batch_size)
         self.total_steps = self.steps_per_epoch * recipe.train.epochs
 
@@ -156,6 +163,12 @@ class Trainer:
             raise AsapError(
                 f"{problem}; mend it, then go on with: asap-tf train --resume {self.run.path}"
             ) from error
+
+    def leave_out(self, error: BadFile) -> None:
+        """Tells, once, of a file that went bad under the training."""
+        if error.path not in self.left_out:
+            self.left_out.add(error.path)
+            LOGGER.warning("left out: %s", error)
 
     def require_finite(self) -> None:
         """Refuses to save or validate weights that are no numbers any more.

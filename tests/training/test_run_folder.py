@@ -45,7 +45,7 @@ def damage(file, rng):
     file.write_bytes(content)
 
 
-def test_a_damaged_checkpoint_is_named_and_the_one_before_goes_on(run, capsys):
+def test_a_damaged_checkpoint_is_named_and_the_one_before_goes_on(run, caplog):
     rng = np.random.default_rng(0)
     for _ in range(20):
         for step in (5, 100):
@@ -53,7 +53,7 @@ def test_a_damaged_checkpoint_is_named_and_the_one_before_goes_on(run, capsys):
         file = run.path / "checkpoints" / "00000100.npz"
         damage(file, rng)
         assert run.latest().step == 5
-        assert capsys.readouterr().err == f"{file}: damaged, going on from step 5\n"
+        assert caplog.messages.pop() == f"{file}: damaged, going on from step 5"
         assert not file.exists() and file.with_suffix(".damaged").exists()
 
 

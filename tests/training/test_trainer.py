@@ -221,3 +221,34 @@ def test_weights_gone_bad_in_the_last_step_of_an_epoch_are_never_saved(
     assert run.run.latest().step == 2
     good = asap_tf.load(tmp_path / "run").network.model.get_weights()
     assert all(np.isfinite(w).all() for w in good)
+
+
+@pytest.mark.parametrize("cache", [False, True])
+def test_damaged_and_vanished_files_are_left_out_and_listed(
+    trainer, tiny_recipe, tiny_root, tmp_path, monkeypatch, small_network, caplog, cache
+):
+    root = tmp_path / "camvid"
+    shutil.copytree(tiny_root, root)
+    (root / "train" / "1.png").write_text("no image")
+    data = {"root": str(root), "cache": cache}
+    with pytest.raises(AsapError, match=r"train.1.png: "):
+        check_data(tiny_recipe(data=data))
+
+    recipe = tiny_recipe(data={**data, "skip_bad": True})
+    run = trainer(tmp_path / "run", recipe)
+    assert len(run.pairs) == 4 and run.steps_per_epoch == 2
+    assert [m.split(": ")[1] for m in caplog.messages if m.startswith("left out: ")] == [
+        str(root / "train" / "1.png")
+    ]
+    caplog.clear()
+    masks = [root / "trainannot" / f"{i}.png" for i in (2, 3)]
+    for mask in masks:
+        mask.unlink()
+    run.train()
+    assert run.step == run.total_steps == 6
+    assert run.left_out == set(masks)
+    assert sorted(m.split(": ")[1] for m in caplog.messages) == list(map(str, masks))
+
+    (root / "train" / "0.png").unlink()
+    with pytest.raises(UsageError, match="1 frames, fewer than one batch"):
+        trainer(tmp_path / "none", recipe)
