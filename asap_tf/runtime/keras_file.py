@@ -53,12 +53,13 @@ def load_keras_model(path: str | Path) -> keras.Model:
         AsapError: if it is damaged or of a foreign kind.
     """
     file = model_file(path)
-    _check_archive(file)
     import_keras()
     import keras
 
     import asap_tf.layers  # noqa: F401  (registers what the file refers to)
+    from asap_tf.runtime.archive import check_archive
 
+    check_archive(file)
     try:
         model = keras.models.load_model(file, compile=False, safe_mode=True)
         if not isinstance(model, keras.Model):
@@ -68,22 +69,6 @@ def load_keras_model(path: str | Path) -> keras.Model:
         raise AsapError(
             f"{file}: cannot be opened as a Keras model: {first_line(error)}"
         ) from error
-
-
-def _check_archive(file: Path) -> None:
-    """Holds a file against the checksums that its archive has of every member.
-
-    A damaged one never reaches the parsers behind Keras, which may crash on it.
-    """
-    try:
-        with zipfile.ZipFile(file) as archive:
-            broken = archive.testzip()
-    except Exception as error:
-        raise AsapError(
-            f"{file}: cannot be opened as a Keras model: damaged or another kind of file"
-        ) from error
-    if broken is not None:
-        raise AsapError(f"{file}: cannot be opened as a Keras model: {broken} in it is damaged")
 
 
 def save_model(
