@@ -25,6 +25,7 @@ class LiteRTNetwork(FixedNetwork):
     """An exported network in LiteRT."""
 
     format = "litert"
+    exclusive = True
 
     def __init__(
         self, interpreter: Any, signature: Signature, runtime: str, metadata: dict[str, Any]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import threading
 from abc import ABC, abstractmethod
@@ -115,6 +116,8 @@ class FixedNetwork(ABC):
     """
 
     format: str
+    exclusive = False
+    """Whether only one thread at a time may run it, and use what it gave."""
 
     def __init__(self, signature: Signature, runtime: str, metadata: dict[str, Any] | None = None):
         self.batch, self.size, self.num_classes = signature
@@ -122,6 +125,7 @@ class FixedNetwork(ABC):
         self.metadata = metadata or {}
         # Of each thread, so that runtimes which serve several at once still can.
         self._scratch = threading.local()
+        self._turn = threading.Lock() if self.exclusive else contextlib.nullcontext()
 
     @property
     def output(self) -> str:
@@ -186,7 +190,9 @@ class FixedNetwork(ABC):
         """The output for each frame."""
         for start in range(0, len(frames), self.batch):
             part = frames[start : start + self.batch]
-            yield from self.run_shared(self._fitted(part))[: len(part)]
+            fitted = self._fitted(part)
+            with self._turn:
+                yield from self.run_shared(fitted)[: len(part)]
 
     def _fitted(self, frames: np.ndarray) -> np.ndarray:
         """A whole batch at the network's size: `frames` themselves, or written over the last one.

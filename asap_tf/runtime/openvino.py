@@ -28,6 +28,7 @@ class OpenVINONetwork(FixedNetwork):
     """An exported network in OpenVINO."""
 
     format = "openvino"
+    exclusive = True
 
     def __init__(self, model: Any, signature: Signature, runtime: str, metadata: dict[str, Any]):
         super().__init__(signature, runtime, metadata)

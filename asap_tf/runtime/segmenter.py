@@ -57,7 +57,7 @@ class Segmenter:
         return self.metadata.get("precision", "unknown")
 
     def predict(self, frames: np.ndarray, out: np.ndarray | None = None) -> np.ndarray:
-        """Labels every pixel.
+        """Labels every pixel. Any number of threads may call it at once.
 
         Args:
             frames: RGB, uint8 `(N, H, W, 3)`, any H and W.

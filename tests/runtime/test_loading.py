@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import subprocess
 import sys
+from concurrent.futures import ThreadPoolExecutor
 
 import cv2
 import keras
@@ -120,6 +121,20 @@ sys.exit(bool({"tensorflow", "keras"} & set(sys.modules)))
     paths = [exported / f"labels{suffix}" for suffix in SUFFIXES[:3]]
     done = subprocess.run([sys.executable, "-c", code, *paths], capture_output=True, text=True)
     assert (done.returncode, done.stderr) == (0, "")
+
+
+@pytest.mark.parametrize("output", ["labels", "logits"])
+@pytest.mark.parametrize("suffix", SUFFIXES)
+def test_eight_threads_at_once_get_what_one_gets(exported, suffix, output):
+    segmenter = asap_tf.load(exported / f"{output}{suffix}")
+    x = frames(8)
+    one_by_one = [segmenter.predict(frame[None])[0] for frame in x]
+    assert len({labels.tobytes() for labels in one_by_one}) == 8
+    with ThreadPoolExecutor(8) as pool:
+        for _ in range(25):
+            together = pool.map(lambda frame: segmenter.predict(frame[None])[0], x)
+            for labels, expected in zip(together, one_by_one, strict=True):
+                np.testing.assert_array_equal(labels, expected)
 
 
 @pytest.mark.parametrize("suffix", SUFFIXES[:3])
