@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import json
 import os
+import re
 import shutil
 from collections.abc import Iterator
 from pathlib import Path
@@ -43,6 +44,17 @@ def written_whole(path: Path) -> Iterator[Path]:
             # There may be nothing to remove, or even no folder: what went wrong has been said.
             with contextlib.suppress(OSError):
                 aside.unlink()
+
+
+def remove_leftovers(folder: Path) -> None:
+    """Removes what writers that were killed have left in a folder; nobody may be writing there.
+
+    Args:
+        folder: Searched without its subfolders.
+    """
+    for path in folder.glob(".*.*"):
+        if re.fullmatch(r"\..+\.\d+(\.\w+)?", path.name) and path.is_file():
+            path.unlink(missing_ok=True)
 
 
 def write_json(path: Path, content: Any) -> None:

@@ -16,7 +16,7 @@ from typing import Any
 import numpy as np
 
 from asap_tf.errors import AsapError, UsageError
-from asap_tf.files import written_whole
+from asap_tf.files import remove_leftovers, written_whole
 from asap_tf.recipe import Recipe, load_recipe
 
 LOGGER = logging.getLogger("asap_tf")
@@ -100,6 +100,8 @@ class RunFolder:
                 # Early: without a recipe the folder could neither be used again nor resumed.
                 write_text(self._recipe, recipe.to_yaml())
                 self._checkpoints.mkdir(exist_ok=True)
+                for folder in (self.path, self._checkpoints):
+                    remove_leftovers(folder)
             except BlockingIOError:
                 lock.seek(0)
                 raise UsageError(

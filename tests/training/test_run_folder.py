@@ -78,6 +78,19 @@ with RunFolder(folder).started(load_recipe(folder.parent / "recipe.yaml")):
 """
 
 
+def test_what_a_killed_training_left_half_written_is_gone_at_the_next_start(tmp_path, tiny_recipe):
+    run = RunFolder(tmp_path / "run")
+    with run.started(tiny_recipe()):
+        run.save(checkpoint(5))
+    halves = [run.path / "checkpoints" / ".00000010.321.npz", run.path / ".model.321.keras"]
+    others = [run.path / ".gitignore", run.path / ".notes.txt"]
+    for file in (*halves, *others):
+        file.write_text("half")
+    with run.started(tiny_recipe()):
+        assert not any(file.exists() for file in halves)
+        assert all(file.exists() for file in others) and run.latest().step == 5
+
+
 def test_two_trainings_in_one_folder(tmp_path, tiny_recipe):
     run = RunFolder(tmp_path / "run")
     (tmp_path / "recipe.yaml").write_text(tiny_recipe().to_yaml())

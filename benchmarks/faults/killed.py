@@ -1,0 +1,190 @@
+"""Kills a training, goes on, and holds the end against that of an undisturbed one.
+
+    python benchmarks/faults/killed.py [--times 50] [--seed 0]
+
+Each kill (signal 9) comes at a random moment of a phase drawn at random: while the process starts,
+takes a step, saves a checkpoint, validates, or writes its results. After each, the last checkpoint
+is read; then the run is resumed, to be killed again or to end. At its end its weights, running
+statistics, averages and optimiser state are held against those of a run that nobody killed, bit for
+bit, and its files against the same list; then the next run begins. Ends with 1 if anything is lost.
+"""
+
+from __future__ import annotations
+
+import argparse
+import collections
+import subprocess
+import sys
+import tempfile
+import time
+from pathlib import Path
+
+import numpy as np
+from PIL import Image
+from tqdm import tqdm
+
+from asap_tf.training.run_folder import RunFolder
+
+PHASES = ("start", "step", "save", "validation", "results")
+
+TRAIN = """
+import sys
+from pathlib import Path
+phase = Path(sys.argv[1])
+phase.write_text("start")
+
+def entered(function, name, after):
+    def wrapped(*args, **kwargs):
+        phase.write_text(name)
+        try:
+            return function(*args, **kwargs)
+        finally:
+            phase.write_text(after)
+    return wrapped
+
+from asap_tf.runtime.tensorflow import import_keras
+import_keras()
+from asap_tf.training import results, trainer
+trainer.Trainer.fit = entered(trainer.Trainer.fit, "step", "other")
+trainer.Trainer.save = entered(trainer.Trainer.save, "save", "other")
+trainer.Trainer.validate = entered(trainer.Trainer.validate, "validation", "other")
+results.write_results = entered(results.write_results, "results", "other")
+from asap_tf.cli import main
+sys.argv = ["asap-tf", "train", *sys.argv[2:]]
+main()
+"""
+"""A training that leaves word of the phase that it is in."""
+
+RECIPE = """
+name: killed
+model: {{width: 0.125}}
+augment: {{crop: [64, 96], scales: [0.75, 1.0, 1.5]}}
+optimizer: {{name: adamw, learning_rate: 0.001, ema: 0.9}}
+train: {{epochs: 6, batch_size: 4, validate_every: 2, precision: float32}}
+data: {{root: {root}}}
+"""
+
+
+def write_dataset(root: Path) -> None:
+    """CamVid's layout: 20 training frames of coloured blocks, 6 to validate on."""
+    rng = np.random.default_rng(0)
+    colors = rng.integers(0, 256, (12, 3)).astype("uint8")
+    for split, count in (("train", 20), ("val", 6)):
+        (root / split).mkdir(parents=True)
+        (root / f"{split}annot").mkdir()
+        for i in range(count):
+            mask = np.kron(rng.integers(0, 12, (4, 6)), np.ones((24, 24))).astype("uint8")
+            Image.fromarray(colors[mask]).save(root / split / f"{i}.png")
+            Image.fromarray(mask).save(root / f"{split}annot" / f"{i}.png")
+
+
+def start(phase: Path, *arguments: object) -> subprocess.Popen[str]:
+    command = [sys.executable, "-c", TRAIN, str(phase), *map(str, arguments)]
+    return subprocess.Popen(
+        command, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True, errors="replace"
+    )
+
+
+def durations(phase: Path, run: Path, recipe: Path) -> dict[str, float]:
+    """Trains undisturbed; returns the mean seconds of a stay in each phase."""
+    seconds: collections.Counter[str] = collections.Counter()
+    stays: collections.Counter[str] = collections.Counter()
+    process, last, before = start(phase, recipe, "--out", run), "", time.monotonic()
+    while process.poll() is None:
+        now, name = time.monotonic(), read(phase)
+        seconds[name] += now - before
+        stays[name] += name != last
+        last, before = name, now
+        time.sleep(0.001)
+    if process.returncode:
+        raise SystemExit(process.stderr.read() if process.stderr else "the first training failed")
+    return {name: seconds[name] / stays[name] for name in PHASES}
+
+
+def read(phase: Path) -> str:
+    return phase.read_text() if phase.exists() else ""
+
+
+def killed_in(process: subprocess.Popen[str], phase: Path, wanted: str, after: float) -> bool:
+    """Kills a process `after` seconds into the next stay in a phase; False if it ended before."""
+    while process.poll() is None:
+        if read(phase) == wanted:
+            time.sleep(after)
+            if process.poll() is None:
+                process.kill()
+                process.wait()
+                return True
+        time.sleep(0.001)
+    return False
+
+
+def problems(run: Path, reference: Path) -> list[str]:
+    """In what a finished run differs from the undisturbed one."""
+    found = []
+    ours, theirs = RunFolder(run).latest(), RunFolder(reference).latest()
+    if ours is None or theirs is None or ours.step != theirs.step:
+        return ["another last step"]
+    for name, array in theirs.arrays.items():
+        if not np.array_equal(array, ours.arrays[name]):
+            found.append(f"{name} differs")
+    names = [{p.name for p in r.iterdir() if p.name[0] != "."} for r in (run, reference)]
+    if names[0] != names[1]:
+        found.append(f"files: {sorted(names[0] ^ names[1])}")
+    logs = [
+        [e["step"] for e in RunFolder(r).read_log() if "val_miou" in e] for r in (run, reference)
+    ]
+    if logs[0] != logs[1]:
+        found.append(f"validations at steps {logs[0]} for {logs[1]}")
+    return found
+
+
+def main() -> int:
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("--times", type=int, default=50)
+    parser.add_argument("--seed", type=int, default=0)
+    options = parser.parse_args()
+    rng = np.random.default_rng(options.seed)
+    kills: collections.Counter[str] = collections.Counter()
+    faults: list[str] = []
+    finished = halves = 0
+    with tempfile.TemporaryDirectory() as folder, tqdm(total=options.times, unit="kill") as bar:
+        home = Path(folder)
+        write_dataset(home / "data")
+        recipe, phase = home / "recipe.yaml", home / "phase"
+        recipe.write_text(RECIPE.format(root=home / "data"))
+        reference, run = home / "reference", home / "run-0"
+        stays = durations(phase, reference, recipe)
+        while sum(kills.values()) < options.times or run.exists():
+            resumable = (run / "recipe.yaml").exists()
+            arguments = ("--resume", run) if resumable else (recipe, "--out", run)
+            phase.unlink(missing_ok=True)
+            process = start(phase, *arguments)
+            wanted = str(rng.choice(PHASES))
+            alive = sum(kills.values()) < options.times
+            if alive and killed_in(process, phase, wanted, rng.uniform(0, stays[wanted])):
+                kills[read(phase)] += 1
+                bar.update()
+                halves += len([p for p in run.rglob(".*") if p.is_file()])
+                try:
+                    RunFolder(run).latest()
+                except Exception as error:
+                    faults.append(f"{wanted}: {error}")
+                faults += [f"{wanted}: {p.name}" for p in run.rglob("*.damaged")]
+                continue
+            _, told = process.communicate()
+            if process.returncode:
+                faults.append(f"could not go on: {told.strip().splitlines()[-1:]}")
+            else:
+                faults += problems(run, reference)
+            finished += 1
+            run = home / f"run-{finished}"
+    for name, count in sorted(kills.items()):
+        print(f"killed in {name}: {count} times")
+    print(f"half-written files found beside whole ones: {halves}")
+    print(f"runs brought to their end: {finished}; faults: {len(faults)}")
+    print(*faults, sep="\n")
+    return bool(faults)
+
+
+if __name__ == "__main__":
+    sys.exit(main())
