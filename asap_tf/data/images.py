@@ -7,6 +7,7 @@ a mask carries none, and turning the frame alone would part the two.
 
 from __future__ import annotations
 
+import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -15,8 +16,11 @@ import numpy as np
 from PIL import Image, ImageFile, UnidentifiedImageError
 
 from asap_tf.data.dataset import MaskEncoding, Pair
-from asap_tf.errors import AsapError, UsageError
+from asap_tf.errors import AsapError, UsageError, first_line
 from asap_tf.files import written_whole
+
+# Of a damaged TIFF, Pillow prints its own opinion beside the error that is raised here.
+warnings.filterwarnings("ignore", module=r"PIL\.TiffImagePlugin")
 
 FORMATS = ("PNG", "JPEG", "WEBP", "BMP", "TIFF")
 MOST_PIXELS = 64_000_000
@@ -172,12 +176,13 @@ def _opened(path: Path) -> Iterator[ImageFile.ImageFile]:
         raise BadFile(path, f"not an image; one of {', '.join(FORMATS)} is needed") from None
     except (Image.DecompressionBombError, Image.DecompressionBombWarning):
         raise BadFile(path, f"more pixels than any frame; {_TOO_LARGE}") from None
-    except OSError as error:
-        if error.errno is not None:
+    except BadFile:
+        raise
+    except Exception as error:
+        # Decoders meet damaged files with nearly any kind of error.
+        if isinstance(error, OSError) and error.errno is not None:
             raise BadFile(path, f"cannot be read ({error.strerror})") from None
-        raise BadFile(path, f"broken ({error}); copy or download it again") from None
-    except (SyntaxError, ValueError, EOFError) as error:
-        raise BadFile(path, f"broken ({error}); copy or download it again") from None
+        raise BadFile(path, f"broken ({first_line(error)}); copy or download it again") from None
 
 
 _TOO_LARGE = f"at most {MOST_PIXELS // 10**6} million are read: give a smaller image"
