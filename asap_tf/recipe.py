@@ -264,10 +264,14 @@ def validate(values: dict[str, Any], origin: str) -> Recipe:
 def explain(error: Any) -> str:
     """One problem that pydantic found: field, value received, and what would be valid."""
     # Where a field takes several types, pydantic adds the one it tried, such as "tuple[...]".
-    location = [str(part) for part in error["loc"] if "[" not in str(part)]
-    field = ".".join(location)
+    *outer, name = error["loc"]
+    location = [str(part) for part in outer if "[" not in str(part)]
     if error["type"] == "extra_forbidden":
-        return f"{field}: no such field; {nearest(location[-1], fields_of(location[:-1]))}"
+        field = ".".join([*location, one_line(name)])
+        return f"{field}: no such field; {nearest(name, fields_of(location))}"
+    if "[" not in str(name):
+        location.append(str(name))
+    field = ".".join(location)
     if error["type"] == "missing":
         return f"{field}: missing"
     if error["type"] == "literal_error":
@@ -293,6 +297,7 @@ def apply_override(values: dict[str, Any], override: str) -> None:
         UsageError: if it is not of that form.
     """
     key, equals, text = override.partition("=")
+    override = one_line(override)
     parts = key.strip().split(".")
     if not equals or not all(parts):
         raise UsageError(f"--set {override}: want section.field=value, as in train.epochs=10")
@@ -328,6 +333,6 @@ def shipped_recipes() -> list[Any]:
     return [f for f in folder.iterdir() if f.name.endswith(".yaml")]
 
 
-def one_line(error: Exception) -> str:
-    """An error's text without line breaks."""
-    return " ".join(str(error).split())
+def one_line(value: object) -> str:
+    """An error's or an option's text without line breaks."""
+    return " ".join(str(value).split())
