@@ -77,7 +77,9 @@ def problem_of(archive: zipfile.ZipFile) -> str | None:
     broken = archive.testzip()
     if broken is not None:
         return f"{broken} in it is damaged"
-    for item in objects(json.loads(archive.read("config.json"))):
+    # Models are opened without what they were compiled with.
+    config = {**json.loads(archive.read("config.json")), "compile_config": None}
+    for item in objects(config):
         if not is_known(item):
             return (
                 f"{item.get('module')}.{item.get('class_name')} in it could run code of its own. "

@@ -162,6 +162,13 @@ def test_weights_that_are_elsewhere_or_endless(plain, tmp_path):
         refused(plain, r"/a in its weights is not stored there, or of \d+ bytes")
 
 
+def test_a_compiled_model_is_opened_as_one_that_is_not(plain):
+    model = keras.models.load_model(plain)
+    model.compile(keras.optimizers.AdamW(), "mse", metrics=["mae"])
+    model.save(plain)
+    assert not load_keras_model(plain).compiled
+
+
 def test_what_is_known_still_opens(plain):
     x = np.ones((1, 32, 32, 3), "float32")
     expected = keras.models.load_model(plain)(x)
