@@ -108,7 +108,7 @@ def predict_inputs(
         jobs = _plan(inputs, out, mode)
         bad = _Bad(skip_bad)
         _check_sources(jobs, bad)
-        _prepare(out)
+        prepare(out)
         _predict_images(segmenter, [j for j in jobs if not j.is_video], mode, bad)
         for job in jobs:
             if job.is_video and job.source not in bad.files:
@@ -180,7 +180,12 @@ def _check_sources(jobs: Sequence[_Job], bad: _Bad) -> None:
         raise AsapError("all of the inputs are damaged")
 
 
-def _prepare(out: Path) -> None:
+def prepare(out: Path) -> None:
+    """Makes the folder of the results.
+
+    Raises:
+        UsageError: if it cannot be written to.
+    """
     try:
         out.mkdir(parents=True, exist_ok=True)
         # Permissions do not tell of a read-only or full disk; writing does.
@@ -211,7 +216,7 @@ def _predict_images(segmenter: Segmenter, jobs: Sequence[_Job], mode: str, bad: 
 
         def write(item: tuple[_Job, np.ndarray, np.ndarray]) -> None:
             job, frame, labels = item
-            write_png(job.target, _picture(frame, labels, segmenter.palette, mode))
+            write_png(job.target, picture(frame, labels, segmenter.palette, mode))
 
         _stream(lambda: next(frames, None), predict, write)
 
@@ -237,7 +242,7 @@ def _predict_video(segmenter: Segmenter, job: _Job, mode: str) -> None:
                 return frame, labels
 
             def write(item: tuple[np.ndarray, np.ndarray]) -> None:
-                write_picture(_picture(*item, segmenter.palette, mode))
+                write_picture(picture(*item, segmenter.palette, mode))
 
             _stream(read, predict, write)
             # Some containers only estimate their number of frames, hence the tolerance.
@@ -271,7 +276,8 @@ def _stream(
             pending.result()
 
 
-def _picture(frame: np.ndarray, labels: np.ndarray, palette: np.ndarray, mode: str) -> np.ndarray:
+def picture(frame: np.ndarray, labels: np.ndarray, palette: np.ndarray, mode: str) -> np.ndarray:
+    """What a mode shows of a frame and its labels, uint8 `(H, W, 3)` RGB, or `(H, W)` of ids."""
     if mode == "ids":
         return labels
     return colorize(labels, palette) if mode == "color" else overlay(frame, labels, palette)

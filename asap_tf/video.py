@@ -25,8 +25,11 @@ _LOG_ERRORS = 2
 
 
 @contextmanager
-def open_video(path: Path) -> Iterator[cv2.VideoCapture]:
+def open_video(source: Path | str) -> Iterator[cv2.VideoCapture]:
     """A video, open for reading as long as the context lasts.
+
+    Args:
+        source: A file; or a stream's address or a camera's device, as text.
 
     Raises:
         BadFile: if it cannot be opened.
@@ -35,11 +38,14 @@ def open_video(path: Path) -> Iterator[cv2.VideoCapture]:
     os.environ.setdefault("OPENCV_FFMPEG_LOGLEVEL", "-8")
     log_level = _set_log_level(_LOG_ERRORS)
     # Other backends would take a name such as frames_%03d.mp4 for a pattern.
-    capture = cv2.VideoCapture(str(path), cv2.CAP_FFMPEG)
+    camera = not isinstance(source, Path) and "://" not in source
+    capture = cv2.VideoCapture(str(source), cv2.CAP_V4L2 if camera else cv2.CAP_FFMPEG)
     _set_log_level(log_level)
     try:
         if not capture.isOpened():
-            raise BadFile(path, "not a readable video; it is damaged or of an unknown codec")
+            if isinstance(source, Path):
+                raise BadFile(source, "not a readable video; it is damaged or of an unknown codec")
+            raise AsapError(f"{source}: no stream there that can be read")
         yield capture
     finally:
         capture.release()

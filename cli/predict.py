@@ -9,7 +9,7 @@ import click
 
 @click.command()
 @click.argument("model", type=click.Path(path_type=Path))
-@click.argument("inputs", nargs=-1, required=True, type=click.Path(path_type=Path))
+@click.argument("inputs", nargs=-1, required=True)
 @click.option(
     "--out",
     type=click.Path(path_type=Path),
@@ -25,16 +25,36 @@ import click
     help="Frame under its labels, colours alone, or raw train ids.",
 )
 @click.option("--skip-bad", is_flag=True, help="Go on without damaged files, and list them.")
-def command(model: Path, inputs: tuple[Path, ...], out: Path, mode: str, skip_bad: bool) -> None:
-    """Label INPUTS (images, folders of images, videos) with MODEL: trained, exported or a preset.
+@click.option(
+    "--frames",
+    type=click.Choice(["newest", "every"]),
+    default="newest",
+    show_default=True,
+    help="Of a stream: drop what there is no time for, or let the source wait.",
+)
+def command(
+    model: Path, inputs: tuple[str, ...], out: Path, mode: str, skip_bad: bool, frames: str
+) -> None:
+    """Label INPUTS (images, folders, videos, or one live stream) with MODEL.
+
+    MODEL is trained, exported, or a preset. A stream is an address or a camera's device; Ctrl-C
+    ends it, and what was labelled is kept.
 
     \b
     asap-tf predict asap_lite0_camvid photo.jpg
     asap-tf predict runs/camvid street.jpg drive.mp4 --out predictions
-    asap-tf predict export/asap_int8.tflite street.jpg --out predictions
+    asap-tf predict export/asap_int8.tflite rtsp://camera --frames newest
     """
+    from asap_tf.errors import UsageError
+    from asap_tf.live import is_stream, predict_stream
     from asap_tf.prediction import predict_inputs
     from asap_tf.runtime import load
 
-    for path in predict_inputs(load(model), inputs, out, mode, skip_bad):
-        click.echo(path)
+    if not any(map(is_stream, inputs)):
+        for path in predict_inputs(load(model), [Path(i) for i in inputs], out, mode, skip_bad):
+            click.echo(path)
+        return
+    if len(inputs) > 1:
+        raise UsageError("a stream has to be the only input")
+    target, count = predict_stream(load(model), inputs[0], out, mode, frames)
+    click.echo(f"{target}: {count.labelled} frames labelled, {count.dropped} dropped")

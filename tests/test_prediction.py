@@ -230,9 +230,9 @@ def test_damaged_inputs_are_left_out_and_listed(tmp_path, out, caplog):
 
 def test_an_input_that_vanishes_after_the_check_is_left_out(tmp_path, out, caplog):
     first, second = save_image(tmp_path / "a.png"), save_image(tmp_path / "b.png")
-    prepare = prediction._prepare
+    prepare = prediction.prepare
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(prediction, "_prepare", lambda out: (prepare(out), second.unlink()))
+        patch.setattr(prediction, "prepare", lambda out: (prepare(out), second.unlink()))
         assert predict_inputs(FakeSegmenter(), [first, second], out, skip_bad=True) == [
             out / "a.png"
         ]

@@ -2,19 +2,15 @@
 
 from __future__ import annotations
 
-import contextlib
 import math
-import signal
 import time
-from collections.abc import Iterator
-from dataclasses import dataclass
-from types import FrameType
 from typing import TYPE_CHECKING, Any
 
 import keras
 from tqdm import tqdm
 
 from asap_tf.errors import AsapError
+from asap_tf.signals import Stop
 
 if TYPE_CHECKING:
     from asap_tf.evaluation import Evaluation
@@ -27,32 +23,6 @@ GONE_BAD = (
     "optimizer.clip_norm=1, optimizer.warmup_steps=500 or train.precision=float32"
 )
 """What became of a run whose numbers are none any more, and what to do."""
-
-
-@dataclass
-class Stop:
-    """Becomes `requested` when the process is asked to end; holds the signal's number."""
-
-    requested: int = 0
-
-
-@contextlib.contextmanager
-def stop_on_signals() -> Iterator[Stop]:
-    """Turns the first SIGINT or SIGTERM into a wish; a second one has its usual effect."""
-    stop = Stop()
-    before: dict[int, Any] = {}
-
-    def wish(number: int, frame: FrameType | None) -> None:
-        stop.requested = number
-        signal.signal(number, before[number])
-
-    for number in (int(signal.SIGINT), int(signal.SIGTERM)):
-        before[number] = signal.signal(number, wish)
-    try:
-        yield stop
-    finally:
-        for number, handler in before.items():
-            signal.signal(number, handler)
 
 
 class Monitor(keras.callbacks.Callback):

@@ -23,9 +23,10 @@ from asap_tf.models.weights import copy_matching
 from asap_tf.recipe import Recipe
 from asap_tf.runtime import Segmenter, save_model
 from asap_tf.runtime.keras_network import KerasNetwork
+from asap_tf.signals import stop_on_signals
 from asap_tf.training import UNLABELLED
 from asap_tf.training.distillation import load_teacher, mean_divergence, with_teacher
-from asap_tf.training.monitor import GONE_BAD, Monitor, stop_on_signals
+from asap_tf.training.monitor import GONE_BAD, Monitor
 from asap_tf.training.optimizers import build_optimizer
 from asap_tf.training.precision import dtype_policy, resolve_precision
 from asap_tf.training.run_folder import Checkpoint, RunFolder

@@ -25,7 +25,7 @@ def test_mistakes(asap, model, camvid, tmp_path):
     out = tmp_path / "out"
     for args, message in [
         ([model, "absent.png", "--out", out], "absent.png"),
-        ([model, camvid / "val" / "0.png"], "--out"),
+        ([model, "rtsp://a", camvid / "val" / "0.png"], "a stream has to be the only input"),
         ([model, "--out", out], "INPUTS"),
         ([tmp_path / "none", camvid / "val", "--out", out], "no such model"),
         ([model, camvid / "val", "--out", out, "--mode", "rgb"], "rgb"),
@@ -56,3 +56,12 @@ def test_damaged_export(asap, artefact, camvid, tmp_path):
         assert result.code == 1 and f"{damaged}: " in result.err and message in result.err
         shutil.copy(sidecar(artefact), tmp_path)
     assert not (tmp_path / "out").exists()
+
+
+def test_results_are_in_predictions_unless_told_otherwise(
+    asap, model, camvid, tmp_path, monkeypatch
+):
+    monkeypatch.chdir(tmp_path)
+    result = asap("predict", model, camvid / "val" / "0.png")
+    assert result.code == 0, result.err
+    assert (tmp_path / "predictions" / "0.png").exists()

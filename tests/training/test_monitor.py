@@ -4,7 +4,8 @@ import signal
 
 import pytest
 
-from asap_tf.training.monitor import duration, stop_on_signals
+from asap_tf.signals import stop_on_signals
+from asap_tf.training.monitor import duration
 
 
 @pytest.mark.parametrize(
