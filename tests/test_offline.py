@@ -34,7 +34,7 @@ train offline.yaml --out run
 eval run --data data
 predict run data/val --out predictions
 info run
-export run --out export --tflite --size 32x64 --calibration data
+export run --out export --tflite --size 32x64
 """
 
 
