@@ -119,7 +119,7 @@ def test_mistakes(asap, model, camvid, streets_root, tmp_path):
         ([model, "--json", tmp_path], 2, "a folder"),
         ([model, "--chart", tmp_path / "x.jpg"], 2, ".png"),
         (["--training", "camvid_resnet18"], 2, "--data"),
-        (["--training", "camvid"], 2, "camvid_resnet18"),
+        (["--training", "camvid_resnet"], 2, "did you mean 'camvid_resnet18'?"),
         (["--training", "camvid_resnet18", "--threads", "2"], 2, "not --training"),
     ]:
         result = asap("bench", *args)
