@@ -54,7 +54,7 @@ def test_every_artefact_has_its_own_result(monkeypatch, tmp_path):
     paths = [tmp_path / name for name in ("ab.onnx", "abcd.keras", "abc.onnx")]
     for path in paths:
         path.touch()
-    comparison = compare(paths, source=(32, 48), threads=2, seconds=0.001)
+    comparison = compare(paths, source=(32, 48), threads=2, seconds=0)
     assert StubWorker.open_now == []
     assert comparison.rounds == 100 and comparison.complete
     # The Keras model has a GPU, and so a twin.
