@@ -13,8 +13,9 @@ from asap_tf import presets
 from asap_tf.data.camvid import CLASSES
 from asap_tf.errors import UsageError
 from asap_tf.models.weights import load_weights
-from asap_tf.presets import WEIGHTS_NAME, write_preset
+from asap_tf.presets.writing import WEIGHTS_NAME, write_preset
 from asap_tf.runtime import load, save_model
+from asap_tf.runtime.metadata import METADATA_NAME
 
 
 @pytest.fixture(scope="module")
@@ -27,7 +28,9 @@ def source(tmp_path_factory):
             gamma, beta, mean, _ = (rng.uniform(0.5, 1.5, w.shape) for w in layer.weights)
             layer.set_weights([gamma, beta, mean, rng.uniform(1e-9, 1e6, mean.shape)])
     file = tmp_path_factory.mktemp("run") / "model.keras"
-    save_model(model, file, CLASSES, (64, 96))
+    recipe = {"data": {"root": "/home/me/camvid", "kind": "camvid"}}
+    distill = {"teacher": "asap_lite0_camvid", "frames": ["/home/me/frames"]}
+    save_model(model, file, CLASSES, (64, 96), recipe={**recipe, "distill": distill})
     return file
 
 
@@ -58,6 +61,13 @@ def test_kernels_are_halved_and_statistics_kept(source, shipped):
         else:
             np.testing.assert_array_equal(half[name], array)
     assert shipped.stat().st_size < 0.55 * source.stat().st_size
+
+
+def test_the_recipe_names_no_folder_of_the_machine_it_ran_on(source, shipped):
+    recipe = load("small").metadata["recipe"]
+    assert recipe["data"] == {"root": None, "kind": "camvid"}
+    assert recipe["distill"] == {"teacher": "asap_lite0_camvid", "frames": []}
+    assert b"/home/me" in zipfile.ZipFile(source).read(METADATA_NAME)
 
 
 def test_a_presets_name_stands_for_a_model(source, shipped):
