@@ -59,7 +59,9 @@ def write(
     exported = onnx_model(graph)
     if precision == "int8":
         with contextlib.redirect_stdout(io.StringIO()):
-            require("nncf", "openvino").set_log_level(logging.ERROR)
+            require("nncf", "openvino")
+        # Its own set_log_level also changes handlers that are not its own.
+        logging.getLogger("nncf").setLevel(logging.ERROR)
     try:
         with hushed(), contextlib.redirect_stdout(io.StringIO()):
             model = core().read_model(exported.SerializeToString())

@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import json
+import logging
 import os
 import sys
 from collections import Counter
@@ -70,6 +71,12 @@ def test_types_of_the_weights(written):
     assert set(constants(written["fp32"])) == {"f32"}
     assert set(constants(written["fp16"])) == {"f16"}
     assert constants(written["int8"])["i8"] == 30  # one a convolution
+
+
+def test_nncf_is_quiet_and_nobody_else(written, caplog):
+    for name in ("nncf", "asap_tf"):
+        logging.getLogger(name).warning("from %s", name)
+    assert caplog.messages == ["from asap_tf"]
 
 
 def test_int8_runs_in_integers(written):
