@@ -19,14 +19,18 @@ import numpy as np
 
 from asap_tf.errors import AsapError, UsageError
 from asap_tf.extras import require
-from asap_tf.files import write_json, written_whole
+from asap_tf.files import remove_leftovers, write_json, written_whole
 from asap_tf.labelling.source import Input
 
 pa = require("pyarrow", "ray")
+pc = require("pyarrow.compute", "ray")
 pq = require("pyarrow.parquet", "ray")
 
 _ROWS = 2**16
 """Rows of the manifest that are in memory at once."""
+
+_UNBEGUN = {"lock", "tmp", "inputs.arrow"}
+"""What a command leaves that was killed before it knew its inputs."""
 
 _TRIES = 10
 """Workers that may die over one block; without an end, one frame could hold up a night."""
@@ -108,7 +112,8 @@ class LabelFolder:
         if not self.path.is_dir():
             raise UsageError(f"{self.path}: is a file; the labels need a folder")
         if not self._job.exists():
-            if {file.name for file in self.path.iterdir()} <= {"lock", "tmp"}:
+            names = {file.name for file in self.path.iterdir()}
+            if all(name in _UNBEGUN or name.startswith(".") for name in names):
                 return None
             raise UsageError(f"{self.path}: holds other files already; give another --out")
         try:
@@ -142,12 +147,14 @@ class LabelFolder:
             lock.write(f"process {os.getpid()} on {socket.gethostname()}")
             lock.flush()
             shutil.rmtree(self._scratch, ignore_errors=True)
+            remove_leftovers(self.path)
             try:
                 yield
             finally:
                 shutil.rmtree(self._scratch, ignore_errors=True)
                 if not self._job.exists():
-                    self._lock.unlink(missing_ok=True)
+                    for file in (self._inputs, self._lock):
+                        file.unlink(missing_ok=True)
                     with contextlib.suppress(OSError):
                         self.path.rmdir()
 
@@ -255,7 +262,7 @@ class LabelFolder:
             for block in range(job.blocks):
                 table = self._rows(job, block)
                 for state in counts:
-                    counts[state] += table["state"].to_pylist().count(state)
+                    counts[state] += pc.sum(pc.equal(table["state"], state)).as_py()
                 tables.append(table)
                 if len(tables) * job.block >= _ROWS or block == job.blocks - 1:
                     writer.write_table(pa.concat_tables(tables))
@@ -266,15 +273,15 @@ class LabelFolder:
         """The rows of a block, without label maps."""
         schema, file = job.schema(labels=False), self.shard(block)
         first = block * job.block
-        wanted = list(range(first, min(first + job.block, job.count)))
+        wanted = np.arange(first, min(first + job.block, job.count))
         try:
-            table = pq.read_table(file, columns=schema.names, partitioning=None).cast(schema)
-            found = table["number"].to_pylist()
+            table = pq.ParquetFile(file).read(columns=schema.names).cast(schema)
+            found = table["number"].to_numpy()
         except (OSError, ValueError, KeyError) as error:
             raise AsapError(
                 f"{file}: damaged; remove it, and start again to label its inputs"
             ) from error
-        if found != wanted:
+        if not np.array_equal(found, wanted):
             raise AsapError(f"{file}: of another labelling; remove it, and start again")
         return table
 

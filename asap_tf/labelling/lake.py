@@ -117,6 +117,8 @@ def label(
     frames = Source(source)
     wanted = Job(frames.name, frames.digest(), model_hash(model), format, block)
     folder = LabelFolder(Path(os.path.abspath(out)))
+    if frames.kind == "folder" and folder.path.is_relative_to(frames.name):
+        raise UsageError(f"{out}: lies in the folder that is to be labelled; give another --out")
     _require_same(folder, wanted)
     with folder.claimed():
         job = _require_same(folder, wanted)
@@ -280,6 +282,8 @@ def _until(stop: Stop, results: Any) -> Iterator[dict[str, Any]]:
         try:
             for row in results.iter_rows():
                 rows.put(row)
+                if stop.requested:
+                    return
             rows.put(None)
         except Exception as error:
             rows.put(error)
