@@ -168,7 +168,7 @@ class Source:
         except (OSError, ValueError) as error:
             if isinstance(error, AsapError):
                 raise
-            raise UsageError(f"{self.name}: no Parquet table: {first_line(error)}") from error
+            raise UsageError(f"{self.name}: no Parquet table, or a damaged one") from error
 
 
 def _absolute(path: str) -> str:
