@@ -9,8 +9,9 @@ All on Streets, with an int8 LiteRT artefact of ASAP (random weights: they cost 
   in turn. The steady rate is that between the first and the last tenth of the blocks; the whole
   takes Ray's start and the model's opening as well.
 - killed: N frames by 2 workers, of which one, drawn by the seed, is killed (signal 9) every so many
-  seconds; and once more with the whole command killed and started again. Then the manifest is held
-  against the list of frames, and every label map against what the model itself makes of its frame.
+  seconds; and once more with the whole command killed, so long after its first block, and started
+  again. Then the manifest is held against the list of frames, and every label map against what the
+  model itself makes of its frame.
 
 Ends with 1 if a frame was lost, doubled or labelled differently.
 """
@@ -160,6 +161,13 @@ def rate(model: Path, frames: Path, place: Path, rounds: int) -> None:
     )
 
 
+def wait_for_shard(process: subprocess.Popen, out: Path) -> None:
+    """Waits until a command that was started has labelled a block, or ended."""
+    before = len(list(out.glob("shards/*.parquet")))
+    while process.poll() is None and len(list(out.glob("shards/*.parquet"))) == before:
+        time.sleep(0.1)
+
+
 def killed(model: Path, frames: Path, place: Path, every: float, seed: int) -> bool:
     """Two labellings under fire; returns whether both are whole."""
     rng, whole = random.Random(seed), True
@@ -173,6 +181,7 @@ def killed(model: Path, frames: Path, place: Path, every: float, seed: int) -> b
         while not done:
             process = subprocess.Popen(command(model, frames, out, 2), stdout=subprocess.DEVNULL)
             starts += 1
+            wait_for_shard(process, out)
             while True:
                 try:
                     code = process.wait(every * (rng.uniform(0.5, 1.5)))

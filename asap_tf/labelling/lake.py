@@ -258,20 +258,23 @@ def _label_blocks(
         num_cpus=plan.cores,
         num_gpus=plan.gpus or None,
     )
-    left = len(pending) * job.block
-    if pending.size and pending[-1] == job.blocks - 1:
-        left -= job.blocks * job.block - job.count
+    done = _done(job, pending)
     with tqdm(
-        desc="labelling", total=job.count, initial=job.count - left, unit="frame", disable=None
+        desc="labelling", total=job.count, initial=done, unit="frame", disable=None
     ) as progress:
-        for done in _until(stop, results):
-            progress.update(int(done["inputs"]))
-        if stop.requested:
-            raise Interrupted(
-                f"stopped with {progress.n} of {job.count} inputs done; "
-                "the same command goes on with the rest",
-                stop.requested,
-            )
+        for row in _until(stop, results):
+            progress.update(int(row["inputs"]))
+    if stop.requested:
+        done = _done(job, folder.pending(job))
+        raise Interrupted(
+            f"stopped with {done} of {job.count} inputs done; the same command goes on",
+            stop.requested,
+        )
+
+
+def _done(job: Job, pending: np.ndarray) -> int:
+    """Inputs of all blocks but the pending ones; the last block may be short."""
+    return job.count - int(np.minimum(job.block, job.count - pending * job.block).sum())
 
 
 def _until(stop: Stop, results: Any) -> Iterator[dict[str, Any]]:
