@@ -205,6 +205,7 @@ def main() -> int:
             cases.class_cases,
             cases.model_cases,
             cases.folder_cases,
+            cases.label_cases,
             cases.recipe_cases,
             cases.option_cases,
             artefacts.artefact_cases,

@@ -202,6 +202,30 @@ def folder_cases() -> Iterator[Case]:
             yield Case(what, command.format(inside + name), name, full)
 
 
+def label_cases() -> Iterator[Case]:
+    Path("list.txt").write_text("camvid/val/0.png\n")
+    Path("empty").mkdir(exist_ok=True)
+    for what, source, names in (
+        ("no such source", "camvit/val", "camvit/val"),
+        ("a folder without images", "empty", "empty"),
+        ("an image in place of a source", "camvid/val/0.png", "0.png"),
+        ("a list that is no text", "model.keras", "model.keras"),
+        ("a table without its column", "frames.parquet", "frames.parquet"),
+        ("a table that is none", "list.parquet:path", "list.parquet"),
+        ("a store that nobody knows", "nowhere://lake", "nowhere://lake"),
+    ):
+        if ".parquet" in source:
+            shutil.copy("list.txt", source.split(":")[0])
+        yield Case(what, f"label model.keras {source} --out labels", names)
+    yield Case("a truncated model", "label truncated.keras list.txt --out labels", "truncated")
+    label = "label model.keras camvid/val --out"
+    yield Case("a file in place of a folder", f"{label} tiny.yaml", "tiny.yaml")
+    yield Case("a folder that exists", f"{label} camvid", "camvid")
+    yield Case("inputs as output", f"{label} camvid/val/labels", "camvid/val/labels")
+    yield Case("a folder that cannot be written to", f"{label} tiny.yaml/labels", "labels")
+    yield Case("a number out of range", f"{label} labels --workers 0", "workers")
+
+
 def recipe_cases() -> Iterator[Case]:
     for what, recipe in (
         ("no such recipe", "camvid_resnet81"),

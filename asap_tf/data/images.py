@@ -7,6 +7,7 @@ a mask carries none, and turning the frame alone would part the two.
 
 from __future__ import annotations
 
+import io
 import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -53,11 +54,12 @@ class BadFile(AsapError):
         self.problem = problem
 
 
-def read_image(path: Path) -> np.ndarray:
+def read_image(path: Path, content: bytes | None = None) -> np.ndarray:
     """Read a frame.
 
     Args:
         path: PNG, JPEG, WebP, BMP or TIFF.
+        content: What it holds, where that does not come from the disk.
 
     Returns:
         uint8 `(H, W, 3)`, RGB, 0..255, as stored: an EXIF orientation is not applied.
@@ -65,7 +67,7 @@ def read_image(path: Path) -> np.ndarray:
     Raises:
         BadFile: if the file is missing, unreadable, broken or anything but 8-bit RGB.
     """
-    with _opened(path) as image:
+    with _opened(path, content) as image:
         kind = _describe(image)
         if kind != _MODES["RGB"]:
             convert = f"cv2.imwrite('NEW.png', cv2.imread('{path.name}'))"
@@ -160,12 +162,13 @@ def write_png(path: Path, array: np.ndarray) -> None:
 
 
 @contextmanager
-def _opened(path: Path) -> Iterator[ImageFile.ImageFile]:
-    """The image at `path`, with what goes wrong in opening or decoding it said in one line."""
+def _opened(path: Path, content: bytes | None = None) -> Iterator[ImageFile.ImageFile]:
+    """The image at `path`, or in `content`; what goes wrong in decoding it is said in one line."""
     try:
-        if path.stat().st_size == 0:
+        if (path.stat().st_size if content is None else len(content)) == 0:
             raise BadFile(path, "an empty file (0 bytes); copy or download it again")
-        with Image.open(path, formats=FORMATS) as image:
+        file = path if content is None else io.BytesIO(content)
+        with Image.open(file, formats=FORMATS) as image:
             width, height = image.size
             if width * height > MOST_PIXELS:
                 raise BadFile(path, f"{width} x {height} pixels; {_TOO_LARGE}")

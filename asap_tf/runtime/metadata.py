@@ -56,6 +56,19 @@ def checksums(path: Path) -> dict[str, str]:
     return {file.relative_to(home).as_posix(): _checksum(file) for file in artefact_files(path)}
 
 
+def fingerprint(path: Path) -> str:
+    """SHA-256 of an artefact, whatever its name; of its checksums where it has several files.
+
+    Example:
+        >>> fingerprint(Path("export/asap_int8.tflite"))
+        'b6a9...'
+    """
+    sums = checksums(path)
+    if len(sums) == 1:
+        return next(iter(sums.values()))
+    return hashlib.sha256("".join(sorted(sums.values())).encode()).hexdigest()
+
+
 def _checksum(file: Path) -> str:
     return hashlib.sha256(file.read_bytes()).hexdigest()
 

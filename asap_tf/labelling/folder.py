@@ -1,0 +1,291 @@
+"""The folder that labels go into: its blocks, their shards, and the manifest made of them."""
+
+from __future__ import annotations
+
+import contextlib
+import fcntl
+import json
+import os
+import re
+import shutil
+import socket
+from collections.abc import Iterator, Sequence
+from dataclasses import asdict, dataclass, replace
+from itertools import islice
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from asap_tf.errors import AsapError, UsageError
+from asap_tf.extras import require
+from asap_tf.files import remove_leftovers, write_json, written_whole
+from asap_tf.labelling.source import Input
+
+pa = require("pyarrow", "ray")
+pc = require("pyarrow.compute", "ray")
+pq = require("pyarrow.parquet", "ray")
+
+_ROWS = 2**16
+"""Rows of the manifest that are in memory at once."""
+
+_UNBEGUN = {"lock", "tmp", "inputs.arrow"}
+"""What a command leaves that was killed before it knew its inputs."""
+
+_TRIES = 10
+"""Workers that may die over one block; without an end, one frame could hold up a night."""
+
+
+@dataclass(frozen=True)
+class Job:
+    """What a folder was begun with, in its `job.json`.
+
+    Attributes:
+        source: Its name.
+        digest: SHA-256 of its file; None for a folder.
+        model: SHA-256 of the model.
+        format: `"png"` or `"parquet"`.
+        block: Inputs that are done, and lost, together.
+        count: All inputs.
+        classes: Names, in the order of the shares in the manifest.
+    """
+
+    source: str
+    digest: str | None
+    model: str
+    format: str
+    block: int
+    count: int = 0
+    classes: tuple[str, ...] = ()
+
+    @property
+    def blocks(self) -> int:
+        """How many blocks the inputs make."""
+        return -(-self.count // self.block)
+
+    def schema(self, labels: bool) -> Any:
+        """Columns of a shard, or of the manifest, which has no `labels`."""
+        columns = {
+            "number": pa.int64(),
+            "path": pa.string(),
+            "frame": pa.int64(),
+            "state": pa.string(),
+            "reason": pa.string(),
+            "height": pa.int32(),
+            "width": pa.int32(),
+            "share": pa.list_(pa.float32()),
+            "file": pa.string(),
+            "model": pa.string(),
+        }
+        if labels:
+            columns["labels"] = pa.binary()
+        return pa.schema(columns, metadata={"classes": json.dumps(self.classes)})
+
+
+class LabelFolder:
+    """The files of one labelling, each written whole or not at all.
+
+    Attributes:
+        path: The folder. Holds `job.json`, `inputs.arrow`, `labels/BLOCK/NUMBER-NAME.png` (or the
+            label maps in the shards), `shards/BLOCK.parquet`, `lock`, and, once all is done,
+            `manifest.parquet`.
+    """
+
+    def __init__(self, path: Path):
+        self.path = path
+        self.manifest = path / "manifest.parquet"
+        self._job = path / "job.json"
+        self._inputs = path / "inputs.arrow"
+        self._shards = path / "shards"
+        self._scratch = path / "tmp"
+        self._lock = path / "lock"
+        self._reader: Any = None
+
+    def job(self) -> Job | None:
+        """What the folder was begun with; None if it is empty, or not there.
+
+        Raises:
+            UsageError: if it holds something else.
+        """
+        if not self.path.exists():
+            return None
+        if not self.path.is_dir():
+            raise UsageError(f"{self.path}: is a file; the labels need a folder")
+        if not self._job.exists():
+            names = {file.name for file in self.path.iterdir()}
+            if all(name in _UNBEGUN or name.startswith(".") for name in names):
+                return None
+            raise UsageError(f"{self.path}: holds other files already; give another --out")
+        try:
+            entries = json.loads(self._job.read_text(encoding="utf-8"))
+            return Job(**{**entries, "classes": tuple(entries["classes"])})
+        except (ValueError, TypeError, KeyError) as error:
+            raise UsageError(f"{self._job}: damaged ({error}); give another --out") from error
+
+    @contextlib.contextmanager
+    def claimed(self) -> Iterator[None]:
+        """Makes the folder, keeps other commands out of it, and clears away what was half-written.
+
+        Raises:
+            UsageError: if another command labels into it, or it cannot be written to.
+        """
+        try:
+            self.path.mkdir(parents=True, exist_ok=True)
+            lock = self._lock.open("a+", encoding="utf-8")
+        except OSError as error:
+            raise UsageError(f"{self.path}: cannot be written to ({error.strerror})") from error
+        with lock:
+            try:
+                fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            except BlockingIOError:
+                lock.seek(0)
+                raise UsageError(
+                    f"{self.path}: {lock.read() or 'another process'} is labelling into it; stop "
+                    "that one first, or give another --out"
+                ) from None
+            lock.truncate(0)
+            lock.write(f"process {os.getpid()} on {socket.gethostname()}")
+            lock.flush()
+            shutil.rmtree(self._scratch, ignore_errors=True)
+            remove_leftovers(self.path)
+            try:
+                yield
+            finally:
+                shutil.rmtree(self._scratch, ignore_errors=True)
+                if not self._job.exists():
+                    for file in (self._inputs, self._lock):
+                        file.unlink(missing_ok=True)
+                    with contextlib.suppress(OSError):
+                        self.path.rmdir()
+
+    def begin(self, job: Job, inputs: Iterator[Input]) -> Job:
+        """Lists the inputs and records the job, which now knows their count.
+
+        Raises:
+            AsapError: if it cannot be written.
+        """
+        schema, count = pa.schema({"path": pa.string(), "frame": pa.int64()}), 0
+        with written_whole(self._inputs) as aside, pa.ipc.new_file(str(aside), schema) as writer:
+            while block := list(islice(inputs, job.block)):
+                paths, frames = zip(*block, strict=True)
+                writer.write_batch(pa.record_batch([paths, frames], schema=schema))
+                count += len(block)
+        job = replace(job, count=count)
+        write_json(self._job, asdict(job))
+        return job
+
+    def inputs(self, block: int) -> list[Input]:
+        """The inputs of a block."""
+        if self._reader is None:
+            self._reader = pa.ipc.open_file(pa.OSFile(str(self._inputs)))
+        columns = self._reader.get_batch(block).columns
+        return [Input(*row) for row in zip(*(c.to_pylist() for c in columns), strict=True)]
+
+    def shard(self, block: int) -> Path:
+        """The file that says that a block is done."""
+        return self._shards / f"{block:09d}.parquet"
+
+    def pending(self, job: Job) -> np.ndarray:
+        """The blocks that are to be done, int64, ascending."""
+        pending = np.ones(job.blocks, bool)
+        if self._shards.exists():
+            for entry in os.scandir(self._shards):
+                if match := re.fullmatch(r"(\d{9,})\.parquet", entry.name):
+                    pending[int(match[1])] = False
+        return np.flatnonzero(pending)
+
+    def begin_block(self, block: int) -> Path:
+        """Takes note, in a file to remove at its end, that somebody begins a block.
+
+        Raises:
+            AsapError: if that many workers have died over it that its frames must be to blame.
+        """
+        note = self._scratch / f"{block:09d}.begun"
+        try:
+            self._scratch.mkdir(parents=True, exist_ok=True)
+            with note.open("a") as file:
+                file.write("x")
+            begun = note.stat().st_size
+        except OSError as error:
+            raise AsapError(f"{note}: cannot be written ({error.strerror or error})") from error
+        if begun > _TRIES:
+            first, *_, last = [inputs.path for inputs in self.inputs(block)] * 2
+            raise AsapError(
+                f"{_TRIES} workers have died over block {block}, {first} to {last}: too little "
+                "memory, or a frame in it that ends them; --block 1 into another --out finds it"
+            )
+        return note
+
+    def put(self, path: Path, content: bytes, writer: str) -> None:
+        """Writes a file whole: under `writer`'s own name first.
+
+        Raises:
+            AsapError: if it cannot be written.
+        """
+        aside = self._scratch / writer / path.name
+        try:
+            aside.parent.mkdir(parents=True, exist_ok=True)
+            path.parent.mkdir(parents=True, exist_ok=True)
+            aside.write_bytes(content)
+            os.replace(aside, path)
+        except OSError as error:
+            raise AsapError(f"{path}: cannot be written ({error.strerror or error})") from error
+
+    def picture(self, block: int, number: int, path: str) -> Path:
+        """Where the label map of an input goes."""
+        stem = re.sub(r"[^\w.-]", "_", path.rstrip("/").rpartition("/")[2].rpartition(".")[0])
+        return self.path / "labels" / f"{block:09d}" / f"{number:09d}-{stem[-100:]}.png"
+
+    def commit(self, job: Job, block: int, rows: Sequence[dict[str, Any]], writer: str) -> None:
+        """Writes the shard of a block, all else of which has been written.
+
+        Raises:
+            AsapError: if it cannot be written.
+        """
+        sink = pa.BufferOutputStream()
+        schema = job.schema(labels=job.format == "parquet")
+        pq.write_table(pa.Table.from_pylist(list(rows), schema), sink, compression="zstd")
+        self.put(self.shard(block), sink.getvalue(), writer)
+
+    def merge(self, job: Job) -> dict[str, int]:
+        """Writes the manifest: the shards in the order of their inputs, without label maps.
+
+        Returns:
+            Inputs by their state.
+
+        Raises:
+            AsapError: if a shard is damaged, or the manifest cannot be written.
+        """
+        schema, counts = job.schema(labels=False), {"labelled": 0, "failed": 0}
+        with written_whole(self.manifest) as aside, pq.ParquetWriter(aside, schema) as writer:
+            tables: list[Any] = []
+            for block in range(job.blocks):
+                table = self._rows(job, block)
+                for state in counts:
+                    counts[state] += pc.sum(pc.equal(table["state"], state)).as_py()
+                tables.append(table)
+                if len(tables) * job.block >= _ROWS or block == job.blocks - 1:
+                    writer.write_table(pa.concat_tables(tables))
+                    tables.clear()
+        return counts
+
+    def _rows(self, job: Job, block: int) -> Any:
+        """The rows of a block, without label maps."""
+        schema, file = job.schema(labels=False), self.shard(block)
+        first = block * job.block
+        wanted = np.arange(first, min(first + job.block, job.count))
+        try:
+            table = pq.ParquetFile(file).read(columns=schema.names).cast(schema)
+            found = table["number"].to_numpy()
+        except (OSError, ValueError, KeyError) as error:
+            raise AsapError(
+                f"{file}: damaged; remove it, and start again to label its inputs"
+            ) from error
+        if not np.array_equal(found, wanted):
+            raise AsapError(f"{file}: of another labelling; remove it, and start again")
+        return table
+
+    def first_reason(self) -> str:
+        """Why the first of the failed inputs failed."""
+        failed = pq.read_table(self.manifest, filters=[("state", "=", "failed")])
+        return f"{failed['path'][0]}: {failed['reason'][0]}"

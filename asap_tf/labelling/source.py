@@ -1,0 +1,175 @@
+"""What is to be labelled, as a stream of inputs: of a folder, a video, a list or a column."""
+
+from __future__ import annotations
+
+import hashlib
+import io
+import os
+import re
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import cv2
+
+from asap_tf.data.images import BadFile
+from asap_tf.errors import AsapError, UsageError, first_line, nearest
+from asap_tf.extras import require
+from asap_tf.prediction import IMAGE_SUFFIXES, VIDEO_SUFFIXES
+from asap_tf.video import open_video
+
+fsspec = require("fsspec", "ray")
+datasets = require("pyarrow.dataset", "ray")
+
+
+class Input(NamedTuple):
+    """One frame to label.
+
+    Attributes:
+        path: Of the image or video, absolute, or a URI; None where a column has none.
+        frame: The number of the video's frame, from 0; None for an image.
+    """
+
+    path: str | None
+    frame: int | None = None
+
+
+class Source:
+    """A folder, a video, a list of paths or a column of them, wherever fsspec reaches.
+
+    Args:
+        source: `FOLDER`, for the images in it and its subfolders; `VIDEO`, on a disk; `LIST`, a
+            text file with a path or URI a line; `TABLE.parquet:COLUMN`, a file or a folder of
+            them. Relative paths in them start in the current folder.
+
+    Attributes:
+        name: The source, with its path made absolute.
+
+    Raises:
+        UsageError: if there is nothing of that kind.
+
+    Example:
+        >>> next(Source("frames").inputs())
+        Input(path='/data/frames/a.jpg', frame=None)
+    """
+
+    def __init__(self, source: str):
+        match = re.fullmatch(r"(.+\.parquet/?):(.+)", source)
+        path, column = match.groups() if match else (source, "")
+        self._column: str = column
+        try:
+            self._files, self._root = fsspec.core.url_to_fs(path)
+            is_folder = self._files.isdir(self._root)
+            if not is_folder and not self._files.exists(self._root):
+                raise UsageError(f"{path}: no such folder, video, list or table")
+        except (ImportError, ValueError, OSError) as error:
+            if isinstance(error, UsageError):
+                raise
+            raise UsageError(f"{path}: cannot be reached: {first_line(error)}") from error
+        self._is_local = "://" not in path and "::" not in path
+        self.name = f"{self._root if self._is_local else path}"
+        suffix = Path(path).suffix.lower()
+        if self._column:
+            self.kind = "table"
+            self.name += f":{self._column}"
+        elif suffix == ".parquet":
+            raise UsageError(f"{path}: say which column holds the paths: {path}:COLUMN")
+        elif is_folder:
+            self.kind = "folder"
+        elif suffix in VIDEO_SUFFIXES:
+            self.kind = "video"
+            if not self._is_local:
+                raise UsageError(f"{path}: a video has to be on a disk; copy or mount it")
+        elif suffix in IMAGE_SUFFIXES:
+            raise UsageError(f"{path}: a single image; asap-tf predict labels it")
+        else:
+            self.kind = "list"
+        self._is_file = not is_folder
+
+    def digest(self) -> str | None:
+        """SHA-256 of the source, so that another one of the same name is told; None for folders."""
+        if not self._is_file:
+            return None
+        digest = hashlib.sha256()
+        with self._files.open(self._root) as file:
+            while chunk := file.read(2**22):
+                digest.update(chunk)
+        return digest.hexdigest()
+
+    def inputs(self) -> Iterator[Input]:
+        """All inputs, always in the same order; not more than a folder's names are held at once.
+
+        Raises:
+            UsageError: if the source cannot be read as what it is, or holds nothing.
+        """
+        count = 0
+        for found in {
+            "folder": self._in_folder,
+            "video": self._in_video,
+            "list": self._in_list,
+            "table": self._in_table,
+        }[self.kind]():
+            yield found
+            count += 1
+        if not count:
+            empty = "no images in this folder and its subfolders"
+            raise UsageError(f"{self.name}: {empty if self.kind == 'folder' else 'is empty'}")
+
+    def _in_folder(self, folder: str | None = None) -> Iterator[Input]:
+        entries: list[dict[str, Any]] = self._files.ls(folder or self._root, detail=True)
+        for entry in sorted(entries, key=lambda entry: entry["name"]):
+            name = entry["name"].rstrip("/")
+            if name.rpartition("/")[2].startswith("."):
+                continue
+            # A link to a folder may lead back to where it lies.
+            if entry["type"] == "directory" and not entry.get("islink"):
+                yield from self._in_folder(name)
+            elif Path(name).suffix.lower() in IMAGE_SUFFIXES:
+                yield Input(name if self._is_local else self._files.unstrip_protocol(name))
+
+    def _in_video(self) -> Iterator[Input]:
+        path = Path(self._root)
+        with open_video(path) as capture:
+            count, claimed = 0, int(capture.get(cv2.CAP_PROP_FRAME_COUNT))
+            # Only going through a video tells how many frames it has.
+            while capture.grab():
+                yield Input(self._root, count)
+                count += 1
+        if count < 0.95 * claimed - 5:
+            raise BadFile(
+                path,
+                f"damaged, decoding stopped after {count} of {claimed} frames; "
+                "repair it or cut it there, and try again",
+            )
+
+    def _in_list(self) -> Iterator[Input]:
+        try:
+            with self._files.open(self._root) as file:
+                for line in io.TextIOWrapper(file, encoding="utf-8"):
+                    if path := line.rstrip("\r\n"):
+                        yield Input(_absolute(path))
+        except UnicodeDecodeError as error:
+            raise UsageError(
+                f"{self.name}: no list of paths: it is not text in UTF-8 ({error.reason})"
+            ) from error
+
+    def _in_table(self) -> Iterator[Input]:
+        try:
+            table = datasets.dataset(self._root, filesystem=self._files, format="parquet")
+            if self._column not in table.schema.names:
+                names = nearest(self._column, table.schema.names)
+                raise UsageError(f"{self.name}: no column '{self._column}'; {names}")
+            kind = table.schema.field(self._column).type
+            if str(kind) not in ("string", "large_string", "string_view"):
+                raise UsageError(f"{self.name}: the column holds {kind}; text is needed")
+            for batch in table.to_batches(columns=[self._column], batch_readahead=1):
+                for path in batch.column(0).to_pylist():
+                    yield Input(path and _absolute(path))
+        except (OSError, ValueError) as error:
+            if isinstance(error, AsapError):
+                raise
+            raise UsageError(f"{self.name}: no Parquet table, or a damaged one") from error
+
+
+def _absolute(path: str) -> str:
+    return path if "://" in path else os.path.abspath(path)

@@ -1,0 +1,243 @@
+"""`asap-tf label`: its rate by workers, and that nothing is lost whoever is killed.
+
+    python benchmarks/label.py [--frames 10000] [--size 64x128] [--rounds 3] [--kill-every 60]
+        [--seed 0] [--only rate|killed]
+
+All on Streets, with an int8 LiteRT artefact of ASAP (random weights: they cost the same).
+
+- rate: N frames by 1 worker with the whole command on one core, and by 2 workers with it on two,
+  in turn. The steady rate is that between the first and the last tenth of the blocks; the whole
+  takes Ray's start and the model's opening as well.
+- killed: N frames by 2 workers, of which one, drawn by the seed, is killed (signal 9) every so many
+  seconds; and once more with the whole command killed, so long after its first block, and started
+  again. Then the manifest is held against the list of frames, and every label map against what the
+  model itself makes of its frame.
+
+Ends with 1 if a frame was lost, doubled or labelled differently.
+"""
+
+from __future__ import annotations
+
+import argparse
+import collections
+import dataclasses
+import json
+import os
+import random
+import shutil
+import signal
+import subprocess
+import sys
+import tempfile
+import time
+from pathlib import Path
+
+import numpy as np
+import pyarrow.parquet as pq
+from PIL import Image
+
+import asap_tf
+from asap_tf.data.cityscapes import CLASSES
+from asap_tf.data.images import read_image
+from asap_tf.data.streets import render
+
+DIFFERENT = 100
+"""Rendered frames; the others are copies of them under names of their own."""
+BLOCK = 64
+
+
+def descendants(pid: int) -> list[int]:
+    """All processes below one."""
+    children = collections.defaultdict(list)
+    for status in Path("/proc").glob("[0-9]*/stat"):
+        try:
+            parent = status.read_text().rpartition(")")[2].split()[1]
+        except OSError:
+            continue
+        children[int(parent)].append(int(status.parent.name))
+    found, waiting = [], [pid]
+    while waiting:
+        below = children[waiting.pop()]
+        found += below
+        waiting += below
+    return found
+
+
+def workers(pid: int) -> list[int]:
+    """Those below a process that label, or get ready to."""
+
+    def title(pid: int) -> bytes:
+        try:
+            return Path(f"/proc/{pid}/cmdline").read_bytes()
+        except OSError:
+            return b""
+
+    found = descendants(pid)
+    return [p for p in found if title(p).startswith(b"ray::") and b"Labeller" in title(p)]
+
+
+def alive(pid: int) -> bool:
+    try:
+        return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0] != "Z"
+    except OSError:
+        return False
+
+
+def verdict(out: Path, paths: list[str]) -> dict[str, int]:
+    """The manifest of a folder against the inputs that it should name, each once."""
+    table = pq.read_table(out / "manifest.parquet", columns=["path", "state", "file"])
+    rows = table.to_pylist()
+    counts = collections.Counter(row["path"] for row in rows)
+    files = [row["file"] for row in rows if row["state"] == "labelled"]
+    return {
+        "lost": sum(path not in counts for path in paths),
+        "doubled": len(rows) - len(counts) + len(files) - len(set(files)),
+        "without their label map": sum(not (out / file).is_file() for file in files),
+    }
+
+
+def write_model(path: Path, size: tuple[int, int]) -> None:
+    import keras
+
+    from asap_tf.export import litert
+    from asap_tf.export.graph import deployed_graph
+    from asap_tf.runtime.metadata import checksums, sidecar
+
+    keras.utils.set_random_seed(0)
+    classes = [dataclasses.asdict(c) for c in CLASSES]
+    metadata = {"size": size, "batch": 1, "output": "labels", "classes": classes}
+    graph = deployed_graph(asap_tf.ASAPNet(len(CLASSES), (*size, 3)), size)
+    litert.write(graph, "int8", path, [render(i, *size).image for i in range(8)], metadata)
+    sidecar(path).write_text(json.dumps({**metadata, "files": checksums(path)}))
+
+
+def write_frames(folder: Path, count: int, size: tuple[int, int]) -> None:
+    folder.mkdir()
+    for i in range(count):
+        target = folder / f"{i:07d}.jpg"
+        if i < DIFFERENT:
+            Image.fromarray(render(i, *size).image).save(target, quality=90)
+        else:
+            shutil.copy(folder / f"{i % DIFFERENT:07d}.jpg", target)
+
+
+def command(model: Path, frames: Path, out: Path, count: int) -> list[str]:
+    options = ["--out", str(out), "--workers", str(count), "--threads", "1", "--block", str(BLOCK)]
+    return [sys.executable, "-m", "asap_tf.cli", "label", str(model), str(frames), *options]
+
+
+def timed(model: Path, frames: Path, out: Path, count: int) -> tuple[float, float]:
+    """Frames a second of so many workers on as many cores: steadily, and from start to end."""
+    cores = sorted(os.sched_getaffinity(0))[:count]
+    start = time.perf_counter()
+    subprocess.run(
+        command(model, frames, out, count),
+        check=True,
+        stdout=subprocess.DEVNULL,
+        preexec_fn=lambda: os.sched_setaffinity(0, cores),
+    )
+    seconds = time.perf_counter() - start
+    ends = sorted(shard.stat().st_mtime for shard in out.glob("shards/*.parquet"))
+    tenth = max(1, len(ends) // 10)
+    middle = ends[tenth:-tenth]
+    steady = BLOCK * (len(middle) - 1) / (middle[-1] - middle[0])
+    total = pq.ParquetFile(out / "manifest.parquet").metadata.num_rows
+    shutil.rmtree(out)
+    return steady, total / seconds
+
+
+def rate(model: Path, frames: Path, place: Path, rounds: int) -> None:
+    print("| round | 1 worker, 1 core: steadily, whole | 2 workers, 2 cores | ratios |")
+    print("|---|---|---|---|")
+    ratios = []
+    for i in range(rounds):
+        one, two = (timed(model, frames, place / "out", count) for count in (1, 2))
+        ratios.append([b / a for a, b in zip(one, two, strict=True)])
+        figures = [f"{a:.1f}, {b:.1f} frames/s" for a, b in (one, two)]
+        print(f"| {i + 1} | {' | '.join(figures)} | {ratios[-1][0]:.2f}, {ratios[-1][1]:.2f} |")
+    steady, whole = np.median(ratios, axis=0)
+    print(
+        f"\nmedian ratio of 2 workers to 1: {steady:.2f} steadily, {whole:.2f} from start to end\n"
+    )
+
+
+def wait_for_shard(process: subprocess.Popen, out: Path) -> None:
+    """Waits until a command that was started has labelled a block, or ended."""
+    before = len(list(out.glob("shards/*.parquet")))
+    while process.poll() is None and len(list(out.glob("shards/*.parquet"))) == before:
+        time.sleep(0.1)
+
+
+def killed(model: Path, frames: Path, place: Path, every: float, seed: int) -> bool:
+    """Two labellings under fire; returns whether both are whole."""
+    rng, whole = random.Random(seed), True
+    paths = sorted(map(str, frames.iterdir()))
+    segmenter = asap_tf.load(model, threads=1)
+    truth = [segmenter.predict(read_image(Path(p))[None])[0] for p in paths[:DIFFERENT]]
+    for victim in ("a worker", "the command"):
+        out, kills, starts = place / victim.replace(" ", "-"), 0, 0
+        begun = time.monotonic()
+        done = False
+        while not done:
+            process = subprocess.Popen(command(model, frames, out, 2), stdout=subprocess.DEVNULL)
+            starts += 1
+            wait_for_shard(process, out)
+            while True:
+                try:
+                    code = process.wait(every * (rng.uniform(0.5, 1.5)))
+                    done = code == 0
+                    break
+                except subprocess.TimeoutExpired:
+                    found = workers(process.pid) if victim == "a worker" else [process.pid]
+                    if found:
+                        os.kill(rng.choice(found), signal.SIGKILL)
+                        kills += 1
+            if not done and code != -signal.SIGKILL:
+                raise SystemExit(f"the command ended with {code}")
+        result = verdict(out, paths)
+        rows = pq.read_table(out / "manifest.parquet").to_pylist()
+        result["failed"] = sum(row["state"] == "failed" for row in rows)
+        result["labelled differently"] = sum(
+            not np.array_equal(
+                np.asarray(Image.open(out / row["file"])), truth[row["number"] % len(truth)]
+            )
+            for row in rows
+            if row["file"]
+        )
+        minutes = (time.monotonic() - begun) / 60
+        counts = ", ".join(f"{count} {name}" for name, count in result.items())
+        print(
+            f"{victim} killed {kills} times in {minutes:.1f} min ({starts} starts): "
+            f"{len(rows)} rows for {len(paths)} frames; {counts}"
+        )
+        whole &= len(rows) == len(paths) and not any(result.values())
+        shutil.rmtree(out)
+    print()
+    return whole
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser()
+    parser.add_argument("--frames", type=int, default=10_000)
+    parser.add_argument("--size", default="64x128", help="HEIGHTxWIDTH of frames and network")
+    parser.add_argument("--rounds", type=int, default=3)
+    parser.add_argument("--kill-every", type=float, default=60.0, help="seconds, on average")
+    parser.add_argument("--seed", type=int, default=0)
+    parser.add_argument("--only", choices=["rate", "killed"])
+    arguments = parser.parse_args()
+    height, width = map(int, arguments.size.split("x"))
+    whole = True
+    with tempfile.TemporaryDirectory() as folder:
+        place = Path(folder)
+        model, frames = place / "asap_int8.tflite", place / "frames"
+        write_model(model, (height, width))
+        write_frames(frames, arguments.frames, (height, width))
+        if arguments.only in (None, "rate"):
+            rate(model, frames, place, arguments.rounds)
+        if arguments.only in (None, "killed"):
+            whole = killed(model, frames, place, arguments.kill_every, arguments.seed)
+    sys.exit(not whole)
+
+
+if __name__ == "__main__":
+    main()
