@@ -3,10 +3,11 @@
     python benchmarks/faults/killed.py [--times 50] [--seed 0]
 
 Each kill (signal 9) comes at a random moment of a phase drawn at random: while the process starts,
-takes a step, saves a checkpoint, validates, or writes its results. After each, the last checkpoint
-is read; then the run is resumed, to be killed again or to end. At its end its weights, running
-statistics, averages and optimiser state are held against those of a run that nobody killed, bit for
-bit, and its files against the same list; then the next run begins. Ends with 1 if anything is lost.
+takes a step, saves a checkpoint or the model, validates, or writes its results. After each, the
+last checkpoint is read; then the run is resumed, to be killed again or to end. At its end its
+weights, running statistics, averages and optimiser state are held against those of a run that
+nobody killed, bit for bit, and its files against the same list; then the next run begins. Ends with
+1 if anything is lost.
 """
 
 from __future__ import annotations
@@ -47,6 +48,7 @@ import_keras()
 from asap_tf.training import results, trainer
 trainer.Trainer.fit = entered(trainer.Trainer.fit, "step", "other")
 trainer.Trainer.save = entered(trainer.Trainer.save, "save", "other")
+trainer.Trainer.keep_best = entered(trainer.Trainer.keep_best, "save", "other")
 trainer.Trainer.validate = entered(trainer.Trainer.validate, "validation", "other")
 results.write_results = entered(results.write_results, "results", "other")
 from asap_tf.cli import main
