@@ -21,7 +21,7 @@ import time
 from pathlib import Path
 
 import numpy as np
-from PIL import Image
+from small import RECIPE, write_dataset
 from tqdm import tqdm
 
 from asap_tf.training.run_folder import RunFolder
@@ -33,6 +33,7 @@ import sys
 from pathlib import Path
 phase = Path(sys.argv[1])
 phase.write_text("start")
+sys.path.insert(0, sys.argv[2])
 
 def entered(function, name, after):
     def wrapped(*args, **kwargs):
@@ -45,6 +46,8 @@ def entered(function, name, after):
 
 from asap_tf.runtime.tensorflow import import_keras
 import_keras()
+from small import put_network
+put_network()
 from asap_tf.training import results, trainer
 trainer.Trainer.fit = entered(trainer.Trainer.fit, "step", "other")
 trainer.Trainer.save = entered(trainer.Trainer.save, "save", "other")
@@ -52,36 +55,15 @@ trainer.Trainer.keep_best = entered(trainer.Trainer.keep_best, "save", "other")
 trainer.Trainer.validate = entered(trainer.Trainer.validate, "validation", "other")
 results.write_results = entered(results.write_results, "results", "other")
 from asap_tf.cli import main
-sys.argv = ["asap-tf", "train", *sys.argv[2:]]
+sys.argv = ["asap-tf", "train", *sys.argv[3:]]
 main()
 """
 """A training that leaves word of the phase that it is in."""
 
-RECIPE = """
-name: killed
-model: {{width: 0.125}}
-augment: {{crop: [64, 96], scales: [0.75, 1.0, 1.5]}}
-optimizer: {{name: adamw, learning_rate: 0.001, ema: 0.9}}
-train: {{epochs: 6, batch_size: 4, validate_every: 2, precision: float32}}
-data: {{root: {root}}}
-"""
-
-
-def write_dataset(root: Path) -> None:
-    """CamVid's layout: 20 training frames of coloured blocks, 6 to validate on."""
-    rng = np.random.default_rng(0)
-    colors = rng.integers(0, 256, (12, 3)).astype("uint8")
-    for split, count in (("train", 20), ("val", 6)):
-        (root / split).mkdir(parents=True)
-        (root / f"{split}annot").mkdir()
-        for i in range(count):
-            mask = np.kron(rng.integers(0, 12, (4, 6)), np.ones((24, 24))).astype("uint8")
-            Image.fromarray(colors[mask]).save(root / split / f"{i}.png")
-            Image.fromarray(mask).save(root / f"{split}annot" / f"{i}.png")
-
 
 def start(phase: Path, *arguments: object) -> subprocess.Popen[str]:
-    command = [sys.executable, "-c", TRAIN, str(phase), *map(str, arguments)]
+    here = Path(__file__).parent
+    command = [sys.executable, "-c", TRAIN, *map(str, (phase, here, *arguments))]
     return subprocess.Popen(
         command, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True, errors="replace"
     )
