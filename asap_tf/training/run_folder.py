@@ -244,7 +244,7 @@ class RunFolder:
         except tf.errors.OpError as error:
             # Nobody could read what comes after half an event: the next one gets a new file.
             self._events = None
-            raise Unwritable(f"{folder}: cannot be written to; is the disk full?") from error
+            raise Unwritable(f"{folder}: cannot be written to: is the disk full?") from error
 
     def read_log(self) -> list[dict[str, Any]]:
         """The log's entries; a last line cut short by a crash is left out."""

@@ -92,7 +92,7 @@ class Trainer:
 
         self.step = 0
         self.best_miou: float | None = None
-        self.unwritten: dict[str, Unwritable] = {}
+        self.unwritten: dict[str, str] = {}
         if checkpoint is not None:
             self.restore(checkpoint)
 
@@ -145,8 +145,8 @@ class Trainer:
                 scored = due and self.step == epoch * self.steps_per_epoch
                 self.attempt("checkpoint", partial(self.keep, scored, monitor))
                 if self.unwritten and (self.must_stop or stop.requested or finished):
-                    _, error = self.unwritten.popitem()
-                    raise Unwritable(f"{error}; {self.run.way_on()}") from error
+                    _, problem = self.unwritten.popitem()
+                    raise Unwritable(f"{problem}; {self.run.way_on()}")
                 if stop.requested and not finished:
                     raise Interrupted(
                         f"stopped at step {self.step} of {self.total_steps} and saved; go on "
@@ -160,9 +160,9 @@ class Trainer:
         try:
             write()
         except Unwritable as error:
-            self.unwritten[what] = error
+            self.unwritten[what] = str(error)
             if before is None and not self.must_stop:
-                LOGGER.warning("%s. Training goes on, and will try again", error)
+                LOGGER.warning("%s; training goes on, and will try again", error)
 
     @property
     def must_stop(self) -> bool:

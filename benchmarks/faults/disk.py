@@ -18,6 +18,7 @@ import argparse
 import collections
 import contextlib
 import gc
+import os
 import shutil
 import subprocess
 import sys
@@ -47,7 +48,7 @@ Arrays = dict[str, np.ndarray]
 def command(*arguments: object) -> None:
     done = subprocess.run([*map(str, arguments)], capture_output=True, text=True)
     if done.returncode:
-        raise SystemExit(f"{' '.join(map(str, arguments))}: {done.stderr.strip()}")
+        raise RuntimeError(f"{' '.join(map(str, arguments))}: {done.stderr.strip()}")
 
 
 class Disk:
@@ -92,7 +93,7 @@ class Disk:
 
     def close(self) -> None:
         gc.collect()
-        command("umount", self.place)
+        command("umount", "-l", self.place)
 
 
 class Campaign:
@@ -117,7 +118,7 @@ class Campaign:
         self.seconds = time.monotonic() - start
 
     def state(self) -> Arrays:
-        return {name: np.array(v) for name, v in self.trainer.variables().items()}
+        return {name: np.array(np.asarray(v)) for name, v in self.trainer.variables().items()}
 
     def train(self, run: Path, choice: str) -> str | None:
         """Goes on with a run folder, as a new process would; returns the error, if any."""
@@ -213,6 +214,8 @@ def main() -> int:
     parser.add_argument("--times", type=int, default=60)
     parser.add_argument("--seed", type=int, default=0)
     options = parser.parse_args()
+    if os.geteuid():
+        parser.error("only root may mount disks")
     rng = np.random.default_rng(options.seed)
     results: collections.Counter[tuple[str, str, str]] = collections.Counter()
     wrong: list[str] = []

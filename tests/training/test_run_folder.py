@@ -216,7 +216,7 @@ def test_a_folder_that_somebody_removed_is_made_again_unless_it_is_somebody_else
 
 def test_events_that_cannot_be_written_are_named(run):
     (run.path / "tensorboard").write_text("")
-    with pytest.raises(AsapError, match="tensorboard: cannot be written to; is the disk full?"):
+    with pytest.raises(AsapError, match="tensorboard: cannot be written to: is the disk full?"):
         run.write_scalars(1, {"loss": 1.0})
 
 
