@@ -119,8 +119,12 @@ class Monitor(keras.callbacks.Callback):
             **values,
             "time": time.time(),
         }
-        trainer.attempt("log", lambda: trainer.run.log(entry))
-        trainer.attempt("events", lambda: trainer.run.write_scalars(trainer.step, values))
+
+        def write() -> None:
+            trainer.run.log(entry)
+            trainer.run.write_scalars(trainer.step, values)
+
+        trainer.attempt("log", write)
 
 
 def duration(seconds: float) -> str:

@@ -242,8 +242,12 @@ class RunFolder:
                     tf.summary.scalar(name, value)
             self._events.flush()
         except tf.errors.OpError as error:
-            # Nobody could read what comes after half an event: the next one gets a new file.
-            self._events = None
+            # Nobody could read what comes after half an event: the next one gets a new file. What
+            # is not closed keeps its descriptor for ever.
+            if self._events is not None:
+                with contextlib.suppress(tf.errors.OpError):
+                    self._events.close()
+                self._events = None
             raise Unwritable(f"{folder}: cannot be written to: is the disk full?") from error
 
     def read_log(self) -> list[dict[str, Any]]:

@@ -186,7 +186,7 @@ def trial(
             wrong.append(f"said {told}")
         disk.mend()
         if told is None and fault != "removed":
-            result = "unharmed"
+            result = "mended in time" if mends else "unharmed"
         else:
             result = f"told, {'stopped' if step < campaign.trainer.total_steps else 'at the end'}"
         if told is None and fault == "removed":

@@ -220,6 +220,25 @@ def test_events_that_cannot_be_written_are_named(run):
         run.write_scalars(1, {"loss": 1.0})
 
 
+def test_events_go_on_in_a_new_file_and_leave_no_descriptor_behind(run, monkeypatch):
+    import tensorflow as tf
+
+    def held():
+        links = (os.path.realpath(file) for file in Path("/proc/self/fd").iterdir())
+        return [link for link in links if link.startswith(str(run.path / "tensorboard"))]
+
+    def full():
+        raise tf.errors.ResourceExhaustedError(None, None, "No space left on device")
+
+    run.write_scalars(1, {"loss": 1.0})
+    monkeypatch.setattr(run._events, "flush", full)
+    with pytest.raises(Unwritable, match="tensorboard: cannot be written to"):
+        run.write_scalars(2, {"loss": 1.0})
+    assert held() == []
+    run.write_scalars(3, {"loss": 1.0})
+    assert len(list((run.path / "tensorboard").iterdir())) == 2
+
+
 def test_log_is_rewound_to_a_step_and_a_torn_line_is_left_out(run):
     for step in (1, 2, 3):
         run.log({"step": step, "loss": 1.0 / step})
