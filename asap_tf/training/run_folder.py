@@ -242,10 +242,10 @@ class RunFolder:
                     tf.summary.scalar(name, value)
             self._events.flush()
         except tf.errors.OpError as error:
-            # Nobody could read what comes after half an event: the next one gets a new file. What
-            # is not closed keeps its descriptor for ever.
-            if self._events is not None:
-                with contextlib.suppress(tf.errors.OpError):
+            # Nobody could read what comes after half an event: the next one gets a new file. A
+            # writer that cannot be closed is kept, as dropping it would not free its descriptor.
+            with contextlib.suppress(tf.errors.OpError):
+                if self._events is not None:
                     self._events.close()
                 self._events = None
             raise Unwritable(f"{folder}: cannot be written to: is the disk full?") from error

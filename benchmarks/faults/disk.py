@@ -120,10 +120,12 @@ class Campaign:
     def state(self) -> Arrays:
         return {name: np.array(np.asarray(v)) for name, v in self.trainer.variables().items()}
 
-    def train(self, run: Path, choice: str) -> str | None:
+    def train(self, run: Path, choice: str, events: bool = True) -> str | None:
         """Goes on with a run folder, as a new process would; returns the error, if any."""
         trainer = self.trainer
         trainer.run, trainer.unwritten = RunFolder(run), {}
+        if not events:
+            trainer.run.write_scalars = lambda *_: None  # type: ignore[method-assign]
         trainer.recipe = with_choice(self.recipe, choice)
         trainer.restore(trainer.run.latest() or Checkpoint(0, None, self.arrays[0]))
         try:
@@ -179,7 +181,8 @@ def trial(
     thread.start()
     wrong: list[str] = []
     try:
-        told = campaign.train(run, choice)
+        # TensorFlow's writer of events keeps a dead disk's file open until the process ends.
+        told = campaign.train(run, choice, events=fault != "read-only")
         step = campaign.trainer.step
         thread.join()
         if told is not None and ("\n" in told or str(disk.place) not in told):

@@ -228,9 +228,11 @@ def test_events_go_on_in_a_new_file_and_leave_no_descriptor_behind(run, monkeypa
         return [link for link in links if link.startswith(str(run.path / "tensorboard"))]
 
     def full():
+        monkeypatch.undo()
         raise tf.errors.ResourceExhaustedError(None, None, "No space left on device")
 
     run.write_scalars(1, {"loss": 1.0})
+    assert len(held()) == 1
     monkeypatch.setattr(run._events, "flush", full)
     with pytest.raises(Unwritable, match="tensorboard: cannot be written to"):
         run.write_scalars(2, {"loss": 1.0})
