@@ -18,6 +18,16 @@ class UsageError(AsapError, ValueError):
     exit_code = 2
 
 
+def shown(path: object) -> str:
+    r"""A path for a line of text: line breaks, control characters and bytes of no encoding escaped.
+
+    Example:
+        >>> shown(Path("two\nlines.png"))
+        'two\\nlines.png'
+    """
+    return "".join(c if c.isprintable() else repr(c)[1:-1] for c in str(path))
+
+
 def nearest(name: object, valid: Iterable[str]) -> str:
     """Phrase that helps somebody who mistyped a name.
 

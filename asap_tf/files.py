@@ -14,18 +14,24 @@ from typing import Any
 from asap_tf.errors import AsapError
 
 
+class Unwritable(AsapError):
+    """A file or folder that cannot be written: the disk is full, read-only, or was removed."""
+
+
 @contextlib.contextmanager
-def written_whole(path: Path) -> Iterator[Path]:
+def written_whole(path: Path, durable: bool = False) -> Iterator[Path]:
     """A path to write a file or make a folder at, renamed to `path` when all went well.
 
     Args:
         path: The final name. What a file of that name held stays until the block has ended.
+        durable: Whether a file has to outlast a power cut: its content is on the disk before it
+            takes the name, and the name when this returns.
 
     Yields:
         The path to write to, beside `path` and with its suffix; removed if the block fails.
 
     Raises:
-        AsapError: if it cannot be written.
+        Unwritable: if it cannot be written.
 
     Example:
         >>> with written_whole(Path("scores.json")) as aside:
@@ -34,9 +40,13 @@ def written_whole(path: Path) -> Iterator[Path]:
     aside = path.with_name(f".{path.stem}.{os.getpid()}{path.suffix}")
     try:
         yield aside
+        if durable:
+            flush(aside)
         os.replace(aside, path)
+        if durable:
+            flush(path.parent)
     except OSError as error:
-        raise AsapError(f"{path}: cannot be written ({error.strerror or error})") from error
+        raise Unwritable(f"{path}: cannot be written ({error.strerror or error})") from error
     finally:
         if aside.is_dir():
             shutil.rmtree(aside, ignore_errors=True)
@@ -44,6 +54,15 @@ def written_whole(path: Path) -> Iterator[Path]:
             # There may be nothing to remove, or even no folder: what went wrong has been said.
             with contextlib.suppress(OSError):
                 aside.unlink()
+
+
+def flush(path: Path) -> None:
+    """Waits until the disk has what a file holds, or the names that a folder holds."""
+    descriptor = os.open(path, os.O_RDONLY)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)
 
 
 def remove_leftovers(folder: Path) -> None:
@@ -61,7 +80,7 @@ def write_json(path: Path, content: Any) -> None:
     """Writes a JSON file whole or not at all.
 
     Raises:
-        AsapError: if it cannot be written.
+        Unwritable: if it cannot be written.
 
     Example:
         >>> write_json(Path("scores.json"), {"miou": 0.6})

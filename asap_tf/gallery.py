@@ -8,7 +8,7 @@ import numpy as np
 
 from asap_tf.data.dataset import Dataset
 from asap_tf.data.images import read_pair
-from asap_tf.errors import UsageError
+from asap_tf.errors import UsageError, shown
 from asap_tf.evaluation import evaluate
 from asap_tf.runtime import Segmenter
 from asap_tf.visual import contact_sheet, overlay
@@ -54,5 +54,5 @@ def gallery(
         )
         place = f"{'best' if rank < count else 'worst'}, {rank + 1} of {len(ranked)}"
         results = ", ".join(f"{name} {100 * scores[name][i]:.1f}" for name in models)
-        captions.append(f"{place}: {pairs[i].image.name}: frame, truth, {results}")
+        captions.append(f"{place}: {shown(pairs[i].image.name)}: frame, truth, {results}")
     return contact_sheet(rows, captions, dataset.classes, width=400 * (2 + len(models)))

@@ -182,6 +182,8 @@ class Train(Section):
         precision: `auto` is float16 on a GPU, bfloat16 on a CPU with instructions for it
             (AMX or AVX512-BF16), else float32.
         validate_every: Epochs between validations; the last epoch is always validated.
+        unwritable: What to do where the run folder cannot be written to, since the disk is full,
+            for instance: `stop`, or `go_on` and try again with the next checkpoint.
     """
 
     epochs: Count = 100
@@ -189,6 +191,7 @@ class Train(Section):
     seed: Annotated[int, Field(ge=0)] = 0
     precision: Literal["auto", "float32", "mixed_bfloat16", "mixed_float16"] = "auto"
     validate_every: Count = 1
+    unwritable: Literal["stop", "go_on"] = "stop"
 
 
 class Eval(Section):

@@ -9,7 +9,7 @@ from typing import Any
 import click
 
 from asap_tf import __version__
-from asap_tf.errors import AsapError
+from asap_tf.errors import AsapError, shown
 
 VERBS = {
     "train": "Train a network by a recipe.",
@@ -75,5 +75,5 @@ def main() -> None:
         # A file that cannot be read or written is the user's to mend; any other is ours.
         if error.filename is None:
             raise
-        click.echo(f"Error: {error.filename}: {error.strerror}", err=True)
+        click.echo(f"Error: {shown(error.filename)}: {error.strerror}", err=True)
         sys.exit(1)

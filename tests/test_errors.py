@@ -1,6 +1,9 @@
 from __future__ import annotations
 
-from asap_tf.errors import AsapError, UsageError, first_line, nearest
+import os
+from pathlib import Path
+
+from asap_tf.errors import AsapError, UsageError, first_line, nearest, shown
 
 
 def test_nearest_suggests_a_close_name_and_else_lists_all():
@@ -18,3 +21,10 @@ def test_exit_codes():
 def test_first_line():
     assert first_line(ValueError("\n one\ntwo")) == "one"
     assert first_line(KeyError()) == "KeyError"
+
+
+def test_paths_are_shown_in_one_printable_line():
+    plain = "a b/straße 東京 %s{}'\\.png"
+    assert shown(Path(plain)) == plain
+    assert shown("two\nlines\t\x1b[2J.png") == r"two\nlines\t\x1b[2J.png"
+    shown(os.fsdecode(b"latin-\xe9.png")).encode("utf-8")

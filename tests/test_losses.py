@@ -135,6 +135,19 @@ def test_float32_inside(dtype):
     np.testing.assert_allclose(loss, np.log(19), rtol=1e-5)
 
 
+def test_float16s_largest_logits_have_a_loss_and_a_gradient():
+    import tensorflow as tf
+
+    labels = np.zeros((1, 2, 2), "uint8")
+    logits = tf.constant(np.full((1, 2, 2, 3), [-65504, 65504, 0]), "float16")
+    with tf.GradientTape() as tape:
+        tape.watch(logits)
+        loss = OhemCrossEntropy()(labels, logits)
+    np.testing.assert_allclose(loss, 2 * 65504)
+    gradient = np.asarray(tape.gradient(loss, logits), "float32")
+    np.testing.assert_allclose(gradient, np.full((1, 2, 2, 3), [-0.25, 0.25, 0]))
+
+
 def test_gradient_reaches_only_kept_pixels():
     import tensorflow as tf
 

@@ -13,7 +13,7 @@ from tqdm import tqdm
 
 from asap_tf.data.dataset import IGNORE_LABEL, Dataset, MaskEncoding, Pair
 from asap_tf.data.images import BadFile, check_size, read_image, read_mask
-from asap_tf.errors import AsapError, UsageError, nearest
+from asap_tf.errors import AsapError, UsageError, nearest, shown
 
 _LOGGER = logging.getLogger("asap_tf")
 
@@ -64,7 +64,7 @@ class CheckReport:
         first, *others = self.defects
         more = f" (and {len(others)} more)" if others else ""
         raise AsapError(
-            f"{first.path}: {first.problem}{more}; all of them: asap-tf data check "
+            f"{shown(first.path)}: {first.problem}{more}; all of them: asap-tf data check "
             f"{self.dataset.root}"
         )
 
@@ -96,7 +96,7 @@ class CheckReport:
             numbers = [f"{cell:>{w}}" for cell, w in zip(cells, widths[1:], strict=True)]
             lines.append("  ".join([f"{head:<{widths[0]}}", *numbers]))
         lines += [f"warning: {warning}" for warning in self.warnings]
-        lines += [f"{defect.path}: {defect.problem}" for defect in self.defects]
+        lines += [f"{shown(defect.path)}: {defect.problem}" for defect in self.defects]
         lines.append(f"{len(self.defects) or 'no'} defect{'' if len(self.defects) == 1 else 's'}")
         return "\n".join(lines)
 
@@ -129,7 +129,7 @@ def checked(dataset: Dataset, splits: Sequence[str], skip_bad: bool = False) -> 
         report.require_sound()
         return report
     for defect in report.defects:
-        _LOGGER.warning("left out: %s: %s", defect.path, defect.problem)
+        _LOGGER.warning("left out: %s: %s", shown(defect.path), defect.problem)
     if report.defects:
         _LOGGER.warning("bad files left out: %d", len(report.defects))
     return report.left_out()

@@ -17,7 +17,7 @@ import numpy as np
 from PIL import Image, ImageFile, UnidentifiedImageError
 
 from asap_tf.data.dataset import MaskEncoding, Pair
-from asap_tf.errors import AsapError, UsageError, first_line
+from asap_tf.errors import AsapError, UsageError, first_line, shown
 from asap_tf.files import written_whole
 
 # Of a damaged TIFF, Pillow prints its own opinion beside the error that is raised here.
@@ -49,7 +49,7 @@ class BadFile(AsapError):
     """
 
     def __init__(self, path: Path, problem: str) -> None:
-        super().__init__(f"{path}: {problem}")
+        super().__init__(f"{shown(path)}: {problem}")
         self.path = path
         self.problem = problem
 
@@ -70,7 +70,7 @@ def read_image(path: Path, content: bytes | None = None) -> np.ndarray:
     with _opened(path, content) as image:
         kind = _describe(image)
         if kind != _MODES["RGB"]:
-            convert = f"cv2.imwrite('NEW.png', cv2.imread('{path.name}'))"
+            convert = f"cv2.imwrite('NEW.png', cv2.imread('{shown(path.name)}'))"
             raise BadFile(
                 path, f'{kind}; 8-bit RGB is needed: python -c "import cv2; {convert}" converts it'
             )

@@ -20,13 +20,14 @@ def find_files(folder: Path, endings: Sequence[str]) -> dict[str, list[Path]]:
 
     Args:
         folder: Searched with its subfolders; without it there are no files. Names that start
-            with a dot are passed over.
+            with a dot are passed over, and so are links to a folder that they lie in.
         endings: Such as `("_leftImg8bit.png",)`; upper and lower case alike.
     """
     found: dict[str, list[Path]] = {}
     if not folder.is_dir():
         return found
-    for where, _, names in os.walk(folder, onerror=_fail, followlinks=True):
+    for where, folders, names in os.walk(folder, onerror=_fail, followlinks=True):
+        folders[:] = [name for name in folders if not _leads_back(Path(where, name), folder)]
         for name in names:
             ending = next((e for e in endings if name.lower().endswith(e.lower())), None)
             if ending is not None and not name.startswith("."):
@@ -60,6 +61,14 @@ def match(
         else:
             alone += sorted([*frames, *truths])
     return tuple(pairs), tuple(alone)
+
+
+def _leads_back(link: Path, top: Path) -> bool:
+    """Whether a subfolder of `top` is a link to one of the folders on the way to it."""
+    if not link.is_symlink():
+        return False
+    way = (folder for folder in link.parents if folder == top or top in folder.parents)
+    return any(folder.samefile(link) for folder in way)
 
 
 def _fail(error: OSError) -> NoReturn:

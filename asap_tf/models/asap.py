@@ -38,10 +38,10 @@ def ASAPNet(
             `"efficientnet_lite0"`, the light one, for phones.
         width: Channels of the backbone over its published ones, in steps of 1/8: ResNet18 at 0.5
             is the fast one of the family. What follows the backbone keeps the paper's widths.
-        weights: None, `"imagenet"` (backbone only: ResNet18's through keras-hub,
-            EfficientNet-Lite0's from the extra `lite0`), a file of the backbone in PyTorch's
-            layout (`.pth`, `.safetensors`; torchvision's or timm's ResNet18), or a run folder or
-            `.keras` file, from which every layer that fits is taken.
+        weights: None, `"imagenet"` (backbone only: ResNet18's from torchvision, -vd's through
+            keras-hub, EfficientNet-Lite0's from the extra `lite0`), a file of the backbone in
+            PyTorch's layout (`.pth`, `.safetensors`; torchvision's or timm's ResNet18), or a run
+            folder or `.keras` file, from which every layer that fits is taken.
         fusion: `"ffdn"` (the paper's), or the rows it is compared with: `"general"` (Table III),
             `"ln"`, `"in"`, `"none"` (Table II).
         attention: `"vertical"` (the paper's), or `"horizontal"`, `"full"`, `"none"` (Table III).

@@ -97,7 +97,7 @@ def save_model(
         "versions": {name: version(name) for name in ("asap-tf", "keras", "tensorflow")},
         **metadata,
     }
-    with written_whole(path) as aside:
+    with written_whole(path, durable=True) as aside:
         model.save(aside)
         with zipfile.ZipFile(aside, "a") as archive:
             archive.writestr(METADATA_NAME, json.dumps(entries, indent=1))

@@ -63,7 +63,7 @@ class Monitor(keras.callbacks.Callback):
         self.bar.update()
         if time.monotonic() - self.logged > LOG_SECONDS:
             self.write_log()
-        if self.stop.requested:
+        if self.stop.requested or trainer.must_stop:
             self.model.stop_training = True
 
     def on_epoch_end(self, epoch: int, logs: dict | None = None) -> None:
@@ -106,7 +106,7 @@ class Monitor(keras.callbacks.Callback):
         self.bar.write(
             f"epoch {trainer.step // trainer.steps_per_epoch}/{trainer.recipe.train.epochs}  "
             f"loss {self.loss:.3f}  lr {self.rate:.2g}  val mIoU {scores.miou:.1%}  "
-            f"best {trainer.best_miou:.1%}  ETA {duration(left)}"
+            f"best {max(scores.miou, trainer.best_miou or 0):.1%}  ETA {duration(left)}"
         )
         self.logged = time.monotonic()
 
@@ -119,8 +119,12 @@ class Monitor(keras.callbacks.Callback):
             **values,
             "time": time.time(),
         }
-        trainer.run.log(entry)
-        trainer.run.write_scalars(trainer.step, values)
+
+        def write() -> None:
+            trainer.run.log(entry)
+            trainer.run.write_scalars(trainer.step, values)
+
+        trainer.attempt("log", write)
 
 
 def duration(seconds: float) -> str:

@@ -8,6 +8,7 @@ import numpy as np
 
 from asap_tf.data.dataset import Dataset
 from asap_tf.data.images import read_pair
+from asap_tf.errors import shown
 from asap_tf.evaluation import Evaluation, evaluate
 from asap_tf.report import Example, write_report
 from asap_tf.runtime import Segmenter, load
@@ -79,6 +80,6 @@ def examples(segmenter: Segmenter, dataset: Dataset, evaluation: Evaluation) -> 
         for score in frames:
             frame, truth = read_pair(score.pair, dataset.encoding)
             prediction = segmenter.predict(frame[np.newaxis])[0]
-            caption = f"{place}: {score.pair.image.name}"
+            caption = f"{place}: {shown(score.pair.image.name)}"
             result.append(Example(caption, frame, truth, prediction, score.miou))
     return result

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import errno
 import fcntl
 import json
 import logging
@@ -11,12 +12,12 @@ import socket
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, TextIO
 
 import numpy as np
 
 from asap_tf.errors import AsapError, UsageError
-from asap_tf.files import remove_leftovers, written_whole
+from asap_tf.files import Unwritable, remove_leftovers, written_whole
 from asap_tf.recipe import Recipe, load_recipe
 
 LOGGER = logging.getLogger("asap_tf")
@@ -59,6 +60,8 @@ class RunFolder:
         self._recipe = path / "recipe.yaml"
         self._checkpoints = path / "checkpoints"
         self._events: Any = None
+        self._lock: TextIO | None = None
+        self._unlogged = ""
 
     @property
     def is_free(self) -> bool:
@@ -87,12 +90,33 @@ class RunFolder:
 
         Raises:
             UsageError: if another process is training into the folder.
-            AsapError: if it cannot be written to.
+            Unwritable: if it cannot be written to.
         """
-        with contextlib.ExitStack() as stack:
-            try:
-                self.path.mkdir(parents=True, exist_ok=True)
-                lock = stack.enter_context((self.path / LOCK).open("a+", encoding="utf-8"))
+        try:
+            self._claim(recipe)
+            yield
+        finally:
+            if self._lock is not None:
+                self._lock.close()
+
+    def make_again(self, recipe: Recipe) -> None:
+        """Makes the folder anew if somebody has removed it under the training.
+
+        Raises:
+            UsageError: if another process is training into the folder that took its place.
+            Unwritable: if it cannot be made.
+        """
+        if not self._is_ours():
+            self._claim(recipe)
+            LOGGER.warning("%s: was removed under the training, and is made anew", self.path)
+
+    def _claim(self, recipe: Recipe) -> None:
+        try:
+            self.path.mkdir(parents=True, exist_ok=True)
+            with contextlib.ExitStack() as undo:
+                lock = undo.enter_context((self.path / LOCK).open("a+", encoding="utf-8"))
+                lock.seek(0)
+                holder = lock.read() or "another process"
                 fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
                 lock.truncate(0)
                 lock.write(f"process {os.getpid()} on {socket.gethostname()}")
@@ -102,15 +126,24 @@ class RunFolder:
                 self._checkpoints.mkdir(exist_ok=True)
                 for folder in (self.path, self._checkpoints):
                     remove_leftovers(folder)
-            except BlockingIOError:
-                lock.seek(0)
-                raise UsageError(
-                    f"{self.path}: {lock.read() or 'another process'} is training into it; stop "
-                    "that one first, or give another --out"
-                ) from None
-            except OSError as error:
-                raise AsapError(f"{self.path}: cannot be written to ({error.strerror})") from error
-            yield
+                undo.pop_all()
+        except BlockingIOError:
+            raise UsageError(
+                f"{self.path}: {holder} is training into it; stop that one first, or give "
+                "another --out"
+            ) from None
+        except OSError as error:
+            raise Unwritable(f"{self.path}: cannot be written to ({error.strerror})") from error
+        self._lock, self._events = lock, None
+
+    def _is_ours(self) -> bool:
+        """Whether the folder is still the one that was started: another may have its name."""
+        assert self._lock is not None
+        try:
+            there = os.stat(self.path / LOCK)
+        except OSError:
+            return False
+        return os.path.samestat(there, os.fstat(self._lock.fileno()))
 
     @property
     def recipe(self) -> Recipe:
@@ -127,23 +160,25 @@ class RunFolder:
         """Writes a checkpoint, then removes all but the last two.
 
         Raises:
-            AsapError: if it cannot be written; earlier checkpoints stay.
+            Unwritable: if it cannot be written; earlier checkpoints stay.
         """
         target = self._checkpoints / f"{checkpoint.step:08d}.npz"
         state = {"step": checkpoint.step, "best_miou": checkpoint.best_miou}
-        try:
-            with written_whole(target) as aside, aside.open("wb") as file:
-                arrays: dict[str, Any] = {**checkpoint.arrays, STATE: np.array(json.dumps(state))}
-                np.savez(file, **arrays)
-                file.flush()
-                os.fsync(file.fileno())
-        except AsapError as error:
-            raise AsapError(
-                f"{error}; the checkpoint before is whole, go on with: "
-                f"asap-tf train --resume {self.path}"
-            ) from error
+        arrays: dict[str, Any] = {**checkpoint.arrays, STATE: np.array(json.dumps(state))}
+        with written_whole(target, durable=True) as aside, aside.open("wb") as file:
+            np.savez(file, **arrays)
         for old in self._saved()[:-KEPT_CHECKPOINTS]:
-            old.unlink()
+            with contextlib.suppress(OSError):
+                old.unlink()
+
+    def way_on(self) -> str:
+        """What there is to go on from, and how."""
+        if not (saved := self._saved()):
+            return "there is no checkpoint yet: start again with another --out"
+        return (
+            f"saved up to step {int(saved[-1].stem)}: mend that, then go on with: "
+            f"asap-tf train --resume {self.path}"
+        )
 
     def latest(self) -> Checkpoint | None:
         """The last checkpoint that is whole, or None if the run has not got that far.
@@ -176,25 +211,25 @@ class RunFolder:
         return sorted(self._checkpoints.glob("[0-9]*.npz"))
 
     def log(self, entry: dict[str, Any]) -> None:
-        """Appends one line to the log.
+        """Appends one line to the log, after those that could not be written before.
 
         Raises:
-            AsapError: if it cannot be written.
+            Unwritable: if it cannot be written; the log is then as it was.
         """
+        self._unlogged += json.dumps(entry) + "\n"
         try:
-            with self._log.open("a", encoding="utf-8") as file:
-                file.write(json.dumps(entry) + "\n")
+            if not self._is_ours():
+                raise FileNotFoundError(errno.ENOENT, "the run folder was removed")
+            append_whole(self._log, self._unlogged)
         except OSError as error:
-            raise AsapError(
-                f"{self._log}: cannot be written ({error.strerror}); go on with: "
-                f"asap-tf train --resume {self.path}"
-            ) from error
+            raise Unwritable(f"{self._log}: cannot be written ({error.strerror})") from error
+        self._unlogged = ""
 
     def write_scalars(self, step: int, values: dict[str, float]) -> None:
         """Adds values to the run's TensorBoard events.
 
         Raises:
-            AsapError: if they cannot be written.
+            Unwritable: if they cannot be written.
         """
         import tensorflow as tf
 
@@ -207,10 +242,13 @@ class RunFolder:
                     tf.summary.scalar(name, value)
             self._events.flush()
         except tf.errors.OpError as error:
-            raise AsapError(
-                f"{folder}: cannot be written to; is the disk full? Go on with: "
-                f"asap-tf train --resume {self.path}"
-            ) from error
+            # Nobody could read what comes after half an event: the next one gets a new file. A
+            # writer that cannot be closed is kept, as dropping it would not free its descriptor.
+            with contextlib.suppress(tf.errors.OpError):
+                if self._events is not None:
+                    self._events.close()
+                self._events = None
+            raise Unwritable(f"{folder}: cannot be written to: is the disk full?") from error
 
     def read_log(self) -> list[dict[str, Any]]:
         """The log's entries; a last line cut short by a crash is left out."""
@@ -227,6 +265,7 @@ class RunFolder:
     def rewind_log(self, step: int) -> None:
         """Drops entries after `step`: the steps they tell of will be taken again."""
         entries = [e for e in self.read_log() if e["step"] <= step]
+        self._unlogged = ""
         write_text(self._log, "".join(json.dumps(e) + "\n" for e in entries))
 
 
@@ -242,7 +281,21 @@ def read_checkpoint(file: Path) -> Checkpoint:
     return Checkpoint(state["step"], state["best_miou"], arrays)
 
 
+def append_whole(path: Path, text: str) -> None:
+    """Appends all of a text to a file, or nothing of it.
+
+    Raises:
+        OSError: if the disk does not take it.
+    """
+    content = text.encode()
+    with path.open("ab", buffering=0) as file:
+        length = file.tell()
+        if file.write(content) < len(content):
+            file.truncate(length)
+            raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+
+
 def write_text(path: Path, text: str) -> None:
     """Writes a text file whole or not at all."""
-    with written_whole(path) as aside:
+    with written_whole(path, durable=True) as aside:
         aside.write_text(text, encoding="utf-8")

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import contextlib
 import logging
+from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -17,6 +19,7 @@ from asap_tf.data.images import BadFile
 from asap_tf.data.pipeline import pair_reader, reader_error, steps_per_epoch, training_batches
 from asap_tf.errors import AsapError, UsageError
 from asap_tf.evaluation import Evaluation, evaluate
+from asap_tf.files import Unwritable
 from asap_tf.losses import OhemCrossEntropy
 from asap_tf.models import NETWORKS
 from asap_tf.models.weights import copy_matching
@@ -89,6 +92,7 @@ class Trainer:
 
         self.step = 0
         self.best_miou: float | None = None
+        self.unwritten: dict[str, str] = {}
         if checkpoint is not None:
             self.restore(checkpoint)
 
@@ -125,6 +129,7 @@ class Trainer:
 
         Raises:
             Interrupted: after saving, on SIGINT or SIGTERM.
+            Unwritable: if the run folder cannot be written to, after a last try to save.
             AsapError: if the loss is no number any more, or a file went bad under the training.
         """
         every = self.recipe.train.validate_every
@@ -136,15 +141,42 @@ class Trainer:
                 self.fit(epoch, monitor)
                 self.require_finite()
                 finished = self.step == self.total_steps
-                if self.step == epoch * self.steps_per_epoch and (finished or epoch % every == 0):
-                    monitor.validated(self.validate())
-                self.save()
+                due = finished or epoch % every == 0
+                scored = due and self.step == epoch * self.steps_per_epoch
+                self.attempt("checkpoint", partial(self.keep, scored, monitor))
+                if self.unwritten and (self.must_stop or stop.requested or finished):
+                    _, problem = self.unwritten.popitem()
+                    raise Unwritable(f"{problem}; {self.run.way_on()}")
                 if stop.requested and not finished:
                     raise Interrupted(
                         f"stopped at step {self.step} of {self.total_steps} and saved; go on "
                         f"with: asap-tf train --resume {self.run.path}",
                         stop.requested,
                     )
+
+    def attempt(self, what: str, write: Callable[[], None]) -> None:
+        """Writes something of the run; what cannot be written is told once and remembered."""
+        before = self.unwritten.pop(what, None)
+        try:
+            write()
+        except Unwritable as error:
+            self.unwritten[what] = str(error)
+            if before is None and not self.must_stop:
+                LOGGER.warning("%s; training goes on, and will try again", error)
+
+    @property
+    def must_stop(self) -> bool:
+        """Whether something could not be written, and the recipe wants to stop then."""
+        return bool(self.unwritten) and self.recipe.train.unwritable == "stop"
+
+    def keep(self, scored: bool, monitor: Monitor) -> None:
+        """Makes this step safe; a step that is to be scored is so before it has a checkpoint."""
+        self.run.make_again(self.recipe)
+        if scored:
+            evaluation = self.validate()
+            monitor.validated(evaluation)
+            self.keep_best(evaluation)
+        self.save()
 
     def fit(self, epoch: int, monitor: Monitor) -> None:
         """Takes the steps that are left of an epoch, counted from 1."""
@@ -205,12 +237,14 @@ class Trainer:
         return batches.map(lambda frames, labels: (frames, dict.fromkeys(heads, labels)))
 
     def validate(self) -> Evaluation:
-        """Scores the run on its validation split; the best so far is kept as `model.keras`."""
+        """Scores the run on its validation split."""
         self.deploy()
-        evaluation = evaluate(self.segmenter, self.dataset, self.recipe.data.val_split)
+        return evaluate(self.segmenter, self.dataset, self.recipe.data.val_split)
+
+    def keep_best(self, evaluation: Evaluation) -> None:
+        """Writes `model.keras` if the evaluation is the best so far, or there is none yet."""
         miou = evaluation.scores.miou
-        if self.best_miou is None or miou > self.best_miou:
-            self.best_miou = miou
+        if self.best_miou is None or miou > self.best_miou or not self.run.model.exists():
             save_model(
                 self.deployed,
                 self.run.model,
@@ -220,7 +254,7 @@ class Trainer:
                 step=self.step,
                 scores=evaluation.scores.to_dict(),
             )
-        return evaluation
+            self.best_miou = miou
 
     def deploy(self) -> None:
         """Brings the weights, averaged if the recipe says so, into the float32 network."""

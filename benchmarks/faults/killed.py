@@ -3,101 +3,86 @@
     python benchmarks/faults/killed.py [--times 50] [--seed 0]
 
 Each kill (signal 9) comes at a random moment of a phase drawn at random: while the process starts,
-takes a step, saves a checkpoint, validates, or writes its results. After each, the last checkpoint
-is read; then the run is resumed, to be killed again or to end. At its end its weights, running
-statistics, averages and optimiser state are held against those of a run that nobody killed, bit for
-bit, and its files against the same list; then the next run begins. Ends with 1 if anything is lost.
+takes a step, saves a checkpoint or the model, validates, or writes its results. After each, the
+last checkpoint is read; then the run is resumed, to be killed again or to end. At its end its
+weights, running statistics, averages and optimiser state are held against those of a run that
+nobody killed, bit for bit, and its files against the same list; then the next run begins. Ends with
+1 if anything is lost.
 """
 
 from __future__ import annotations
 
 import argparse
 import collections
-import subprocess
+import multiprocessing
+import os
 import sys
 import tempfile
 import time
 from pathlib import Path
 
 import numpy as np
-from PIL import Image
+from small import RECIPE, put_network, write_dataset
 from tqdm import tqdm
 
+from asap_tf import cli
+from asap_tf.training import results, trainer
 from asap_tf.training.run_folder import RunFolder
 
 PHASES = ("start", "step", "save", "validation", "results")
 
-TRAIN = """
-import sys
-from pathlib import Path
-phase = Path(sys.argv[1])
-phase.write_text("start")
+CONTEXT = multiprocessing.get_context("fork")
+"""A fork has everything imported, and starts in a tenth of the time."""
 
-def entered(function, name, after):
-    def wrapped(*args, **kwargs):
+
+def entered(owner: object, function: str, name: str, phase: Path) -> None:
+    """Lets a function leave word that it is being run."""
+    original = getattr(owner, function)
+
+    def wrapped(*args: object, **kwargs: object) -> object:
         phase.write_text(name)
         try:
-            return function(*args, **kwargs)
+            return original(*args, **kwargs)
         finally:
-            phase.write_text(after)
-    return wrapped
+            phase.write_text("other")
 
-from asap_tf.runtime.tensorflow import import_keras
-import_keras()
-from asap_tf.training import results, trainer
-trainer.Trainer.fit = entered(trainer.Trainer.fit, "step", "other")
-trainer.Trainer.save = entered(trainer.Trainer.save, "save", "other")
-trainer.Trainer.validate = entered(trainer.Trainer.validate, "validation", "other")
-results.write_results = entered(results.write_results, "results", "other")
-from asap_tf.cli import main
-sys.argv = ["asap-tf", "train", *sys.argv[2:]]
-main()
-"""
-"""A training that leaves word of the phase that it is in."""
-
-RECIPE = """
-name: killed
-model: {{width: 0.125}}
-augment: {{crop: [64, 96], scales: [0.75, 1.0, 1.5]}}
-optimizer: {{name: adamw, learning_rate: 0.001, ema: 0.9}}
-train: {{epochs: 6, batch_size: 4, validate_every: 2, precision: float32}}
-data: {{root: {root}}}
-"""
+    setattr(owner, function, wrapped)
 
 
-def write_dataset(root: Path) -> None:
-    """CamVid's layout: 20 training frames of coloured blocks, 6 to validate on."""
-    rng = np.random.default_rng(0)
-    colors = rng.integers(0, 256, (12, 3)).astype("uint8")
-    for split, count in (("train", 20), ("val", 6)):
-        (root / split).mkdir(parents=True)
-        (root / f"{split}annot").mkdir()
-        for i in range(count):
-            mask = np.kron(rng.integers(0, 12, (4, 6)), np.ones((24, 24))).astype("uint8")
-            Image.fromarray(colors[mask]).save(root / split / f"{i}.png")
-            Image.fromarray(mask).save(root / f"{split}annot" / f"{i}.png")
+def train(phase: Path, told: Path, arguments: list[str]) -> None:
+    """A training that leaves word of the phase that it is in, and what it prints."""
+    phase.write_text("start")
+    with told.open("w") as file:
+        for descriptor in (1, 2):
+            os.dup2(file.fileno(), descriptor)
+    entered(trainer.Trainer, "fit", "step", phase)
+    entered(trainer.Trainer, "save", "save", phase)
+    entered(trainer.Trainer, "keep_best", "save", phase)
+    entered(trainer.Trainer, "validate", "validation", phase)
+    entered(results, "write_results", "results", phase)
+    sys.argv = ["asap-tf", "train", *arguments]
+    cli.main()
 
 
-def start(phase: Path, *arguments: object) -> subprocess.Popen[str]:
-    command = [sys.executable, "-c", TRAIN, str(phase), *map(str, arguments)]
-    return subprocess.Popen(
-        command, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True, errors="replace"
-    )
+def start(phase: Path, told: Path, *arguments: object) -> multiprocessing.Process:
+    process = CONTEXT.Process(target=train, args=(phase, told, [*map(str, arguments)]))
+    process.start()
+    return process
 
 
-def durations(phase: Path, run: Path, recipe: Path) -> dict[str, float]:
+def durations(phase: Path, told: Path, run: Path, recipe: Path) -> dict[str, float]:
     """Trains undisturbed; returns the mean seconds of a stay in each phase."""
     seconds: collections.Counter[str] = collections.Counter()
     stays: collections.Counter[str] = collections.Counter()
-    process, last, before = start(phase, recipe, "--out", run), "", time.monotonic()
-    while process.poll() is None:
+    process, last, before = start(phase, told, recipe, "--out", run), "", time.monotonic()
+    while process.is_alive():
         now, name = time.monotonic(), read(phase)
         seconds[name] += now - before
         stays[name] += name != last
         last, before = name, now
         time.sleep(0.001)
-    if process.returncode:
-        raise SystemExit(process.stderr.read() if process.stderr else "the first training failed")
+    if process.exitcode:
+        raise SystemExit(told.read_text())
     return {name: seconds[name] / stays[name] for name in PHASES}
 
 
@@ -105,14 +90,14 @@ def read(phase: Path) -> str:
     return phase.read_text() if phase.exists() else ""
 
 
-def killed_in(process: subprocess.Popen[str], phase: Path, wanted: str, after: float) -> bool:
+def killed_in(process: multiprocessing.Process, phase: Path, wanted: str, after: float) -> bool:
     """Kills a process `after` seconds into the next stay in a phase; False if it ended before."""
-    while process.poll() is None:
+    while process.is_alive():
         if read(phase) == wanted:
             time.sleep(after)
-            if process.poll() is None:
+            if process.is_alive():
                 process.kill()
-                process.wait()
+                process.join()
                 return True
         time.sleep(0.001)
     return False
@@ -147,18 +132,19 @@ def main() -> int:
     kills: collections.Counter[str] = collections.Counter()
     faults: list[str] = []
     finished = halves = 0
+    put_network()
     with tempfile.TemporaryDirectory() as folder, tqdm(total=options.times, unit="kill") as bar:
         home = Path(folder)
         write_dataset(home / "data")
-        recipe, phase = home / "recipe.yaml", home / "phase"
+        recipe, phase, told = home / "recipe.yaml", home / "phase", home / "told"
         recipe.write_text(RECIPE.format(root=home / "data"))
         reference, run = home / "reference", home / "run-0"
-        stays = durations(phase, reference, recipe)
+        stays = durations(phase, told, reference, recipe)
         while sum(kills.values()) < options.times or run.exists():
             resumable = (run / "recipe.yaml").exists()
             arguments = ("--resume", run) if resumable else (recipe, "--out", run)
             phase.unlink(missing_ok=True)
-            process = start(phase, *arguments)
+            process = start(phase, told, *arguments)
             wanted = str(rng.choice(PHASES))
             alive = sum(kills.values()) < options.times
             if alive and killed_in(process, phase, wanted, rng.uniform(0, stays[wanted])):
@@ -171,9 +157,9 @@ def main() -> int:
                     faults.append(f"{wanted}: {error}")
                 faults += [f"{wanted}: {p.name}" for p in run.rglob("*.damaged")]
                 continue
-            _, told = process.communicate()
-            if process.returncode:
-                faults.append(f"could not go on: {told.strip().splitlines()[-1:]}")
+            process.join()
+            if process.exitcode:
+                faults.append(f"could not go on: {told.read_text().strip().splitlines()[-1:]}")
             else:
                 faults += problems(run, reference)
             finished += 1

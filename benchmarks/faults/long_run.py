@@ -25,7 +25,7 @@ from typing import NamedTuple
 
 import cv2
 import numpy as np
-from killed import RECIPE, write_dataset
+from small import RECIPE, write_dataset
 from tqdm import tqdm
 
 import asap_tf

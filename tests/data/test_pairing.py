@@ -25,6 +25,30 @@ def test_files_are_found_by_ending_in_every_subfolder(tmp_path: Path) -> None:
     assert find_files(tmp_path / "absent", (".png",)) == {}
 
 
+def test_links_in_circles_end_and_other_links_are_followed(tmp_path: Path) -> None:
+    touch(tmp_path, "top/a.png", "top/in/b.png", "aside/c.png")
+    top, aside = tmp_path / "top", tmp_path / "aside"
+    (top / "in" / "up").symlink_to(top)
+    (top / "itself").symlink_to(".")
+    (top / "aside").symlink_to(aside)
+    (aside / "back").symlink_to(top / "in")
+    (aside / "round").symlink_to(aside)
+    (top / "nowhere").symlink_to(top / "nowhere")
+    found = find_files(top, (".png",))
+    assert found.keys() == {"a", "in/b", "aside/c", "aside/back/b"}
+
+
+def test_ten_thousand_files(tmp_path: Path) -> None:
+    names = [f"{i:05d}" for i in range(10_000)]
+    for folder in ("i", "m"):
+        (tmp_path / folder).mkdir()
+        for name in names:
+            (tmp_path / folder / f"{name}.png").touch()
+    images, masks = (find_files(tmp_path / folder, (".png",)) for folder in ("i", "m"))
+    pairs, alone = match(images, masks)
+    assert [p.image.stem for p in pairs] == [p.mask.stem for p in pairs] == names and not alone
+
+
 def test_pairs_are_sorted_and_the_rest_stands_alone(tmp_path: Path) -> None:
     touch(tmp_path, "i/b.jpg", "i/a.png", "i/z/a.png", "i/only.png", "m/a.png", "m/b.png")
     touch(tmp_path, "m/z/a.png", "m/spare.png", "m/only.jpg")

@@ -72,6 +72,21 @@ def test_batch_norm_trains_as_keras_own(shape, policy, tolerance):
         np.testing.assert_allclose(one, other, rtol=tolerance, atol=tolerance)
 
 
+def test_batch_norm_of_float16s_largest_numbers():
+    x = np.random.default_rng(0).uniform(-65504, 65504, (2, 6, 10, 5)).astype("float16")
+    y, slope, *_, mean, variance = trained_once(
+        BatchNormalization, "mixed_float16", x, np.ones(x.shape)
+    )
+    wide = x.astype("float64")
+    rng = np.random.default_rng(1)
+    gamma, beta = rng.uniform(0.5, 1.5, 5), rng.uniform(-1, 1, 5)
+    expected = (wide - wide.mean((0, 1, 2))) / wide.std((0, 1, 2)) * gamma + beta
+    np.testing.assert_allclose(y, expected, rtol=1e-2, atol=1e-2)
+    np.testing.assert_allclose(mean, wide.mean((0, 1, 2)) / 10, rtol=1e-3)
+    np.testing.assert_allclose(variance, 0.9 + wide.var((0, 1, 2)) / 10, rtol=1e-3)
+    assert np.isfinite(slope).all()
+
+
 def test_batch_norm_uses_what_it_has_learned(round_trip):
     np.testing.assert_array_equal(*round_trip(BatchNormalization(), (4, 5, 6)))
     x = np.random.default_rng(0).normal(3, 2, (2, 4, 5, 6)).astype("float32")

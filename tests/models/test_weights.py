@@ -1,5 +1,7 @@
 from __future__ import annotations
 
+import hashlib
+
 import keras
 import numpy as np
 import pytest
@@ -9,8 +11,9 @@ from asap_tf import ASAPNet
 from asap_tf.data.dataset import LabelClass
 from asap_tf.errors import AsapError
 from asap_tf.models import weights
-from asap_tf.models.backbones import resnet18, resnet18_vd
+from asap_tf.models.backbones import resnet18, resnet18_vd, torchvision
 from asap_tf.models.backbones.keras_hub import keras_hub_tensors
+from asap_tf.models.backbones.torchvision import RESNET18, SHA256
 from asap_tf.runtime import save_model
 
 
@@ -62,34 +65,42 @@ def test_pyramid_equals_keras_hubs(backbone, twin, count, request):
         np.testing.assert_allclose(one, other, rtol=1e-4, atol=1e-3)
 
 
-@pytest.mark.parametrize(
-    ("backbone", "twin", "preset"),
-    [
-        ("resnet18", "hub", "resnet_18_imagenet"),
-        ("resnet18_vd", "hub_vd", "resnet_vd_18_imagenet"),
-    ],
-)
-def test_imagenet_goes_through_keras_hub(backbone, twin, preset, request, monkeypatch):
+def test_vds_imagenet_goes_through_keras_hub(hub_vd, monkeypatch):
     import keras_hub
 
-    presets = {preset: request.getfixturevalue(twin)}
+    presets = {"resnet_vd_18_imagenet": hub_vd}
     monkeypatch.setattr(keras_hub.models.Backbone, "from_preset", presets.__getitem__)
-    model = ASAPNet(3, (64, 64, 3), backbone, weights="imagenet")
+    model = ASAPNet(3, (64, 64, 3), "resnet18_vd", weights="imagenet")
     np.testing.assert_array_equal(
         model.get_layer("backbone_conv1").get_weights()[0],
-        presets[preset].get_layer("conv1_conv").get_weights()[0],
+        hub_vd.get_layer("conv1_conv").get_weights()[0],
     )
+    presets.clear()
+    with pytest.raises(AsapError, match=r"Either let this machine reach.*or take model.backbone="):
+        ASAPNet(3, (64, 64, 3), "resnet18_vd", weights="imagenet")
 
 
-def test_offline_without_a_file_tells_both_ways_out(monkeypatch):
-    import keras_hub
-
-    def offline(name):
-        raise OSError("no route to host")
-
-    monkeypatch.setattr(keras_hub.models.Backbone, "from_preset", offline)
-    with pytest.raises(AsapError, match=r"Either let this machine reach.*or download.*safetensors"):
+def test_imagenet_is_downloaded_once_and_held_against_its_hash(hub, tmp_path, monkeypatch):
+    tensors = {k: np.ascontiguousarray(v) for k, v in keras_hub_tensors(hub).items()}
+    published = tmp_path / "resnet18.safetensors"
+    save_file(tensors, published)
+    (tmp_path / "cache").mkdir()
+    home = "keras.src.utils.file_utils.config.keras_home"
+    monkeypatch.setattr(home, lambda: str(tmp_path / "cache"))
+    monkeypatch.setattr(torchvision, "RESNET18", published.as_uri())
+    with pytest.raises(AsapError, match=r"hash does not match.*Either let this machine reach"):
         ASAPNet(3, (64, 64, 3), weights="imagenet")
+    monkeypatch.setattr(torchvision, "SHA256", hashlib.sha256(published.read_bytes()).hexdigest())
+    for _ in range(2):
+        model = ASAPNet(3, (64, 64, 3), weights="imagenet")
+        kernel = model.get_layer("backbone_conv1").get_weights()[0]
+        np.testing.assert_array_equal(kernel.transpose(3, 2, 0, 1), tensors["conv1.weight"])
+        published.unlink(missing_ok=True)
+    (cached,) = (tmp_path / "cache").rglob("*.safetensors")
+    cached.write_bytes(b"tampered with")
+    with pytest.raises(AsapError, match="or download torchvision's or timm's ResNet18 elsewhere"):
+        ASAPNet(3, (64, 64, 3), weights="imagenet")
+    assert RESNET18.startswith("https://") and SHA256.startswith(RESNET18[-12:-4])
 
 
 def test_safetensors_file_of_torchvision_layout(hub, tmp_path):

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import os
 import subprocess
 import sys
 from concurrent.futures import ThreadPoolExecutor
@@ -135,6 +136,18 @@ def test_eight_threads_at_once_get_what_one_gets(exported, suffix, output):
             together = pool.map(lambda frame: segmenter.predict(frame[None])[0], x)
             for labels, expected in zip(together, one_by_one, strict=True):
                 np.testing.assert_array_equal(labels, expected)
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="looks into /proc")
+def test_calls_of_any_size_leave_no_descriptor_and_no_thread_behind(exported):
+    segmenter = asap_tf.load(exported / "labels.tflite")
+    rng = np.random.default_rng(0)
+    held = []
+    for i in range(60):
+        size = rng.integers(1, 300, 2)
+        assert segmenter.predict(frames(1 + i % 3, *size)).shape == (1 + i % 3, *size)
+        held.append([len(os.listdir(f"/proc/self/{what}")) for what in ("fd", "task")])
+    assert held[10] == held[-1]
 
 
 @pytest.mark.parametrize("suffix", SUFFIXES[:3])

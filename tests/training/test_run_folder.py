@@ -1,13 +1,18 @@
 from __future__ import annotations
 
+import io
+import os
+import shutil
 import socket
 import subprocess
 import sys
+from pathlib import Path
 
 import numpy as np
 import pytest
 
 from asap_tf.errors import AsapError, UsageError
+from asap_tf.files import Unwritable
 from asap_tf.training.run_folder import Checkpoint, RunFolder
 
 
@@ -112,9 +117,10 @@ def test_full_disk_keeps_the_checkpoint_before(run, monkeypatch):
         raise OSError(28, "No space left on device")
 
     monkeypatch.setattr(np, "savez", full)
-    with pytest.raises(AsapError, match=r"No space left on device.*--resume"):
+    with pytest.raises(Unwritable, match=r"00000010.npz: cannot be written \(No space left on dev"):
         run.save(checkpoint(10))
     assert run.latest().step == 5
+    assert run.way_on().startswith("saved up to step 5: mend that, then go on with: asap-tf train")
     assert len(list((run.path / "checkpoints").iterdir())) == 1
 
 
@@ -131,14 +137,108 @@ def test_full_disk_at_the_start_leaves_the_folder_free(tmp_path, tiny_recipe, mo
 
 def test_log_that_cannot_be_written_is_named(run):
     (run.path / "log.jsonl").symlink_to("/dev/full")
-    with pytest.raises(AsapError, match=r"log.jsonl: cannot be written \(No space left.*--resume"):
+    with pytest.raises(AsapError, match=r"log.jsonl: cannot be written \(No space left"):
         run.log({"step": 1})
+
+
+def test_a_disk_that_takes_half_a_line_keeps_the_log_whole(run, monkeypatch):
+    run.log({"step": 1})
+
+    def half(self, content):
+        os.write(self.fileno(), content[: len(content) // 2])
+        return len(content) // 2
+
+    class Full(io.FileIO):
+        write = half
+
+    with monkeypatch.context() as patch:
+        patch.setattr(Path, "open", lambda path, mode, **options: Full(path, mode[:1]))
+        with pytest.raises(Unwritable, match="No space left on device"):
+            run.log({"step": 2})
+    assert (run.path / "log.jsonl").read_text() == '{"step": 1}\n'
+    run.log({"step": 3})
+    assert [e["step"] for e in run.read_log()] == [1, 2, 3]
+
+
+def test_a_checkpoint_is_on_the_disk_before_it_has_its_name(run, monkeypatch):
+    run.save(checkpoint(5))
+    run.save(checkpoint(6))
+    happened, names = [], {}
+    opened, replaced, unlinked = os.open, os.replace, Path.unlink
+
+    def opening(path, *arguments, **options):
+        descriptor = opened(path, *arguments, **options)
+        names[descriptor] = Path(path).name
+        return descriptor
+
+    def replacing(source, target):
+        happened.append("named")
+        replaced(source, target)
+
+    def removing(path, **options):
+        happened.append(f"{path.name} removed") if path.name[0] != "." else None
+        unlinked(path, **options)
+
+    monkeypatch.setattr(os, "open", opening)
+    monkeypatch.setattr(os, "fsync", lambda descriptor: happened.append(names[descriptor]))
+    monkeypatch.setattr(os, "replace", replacing)
+    monkeypatch.setattr(Path, "unlink", removing)
+    run.save(checkpoint(7))
+    aside = f".00000007.{os.getpid()}.npz"
+    assert happened == [aside, "named", "checkpoints", "00000005.npz removed"]
+
+
+def test_a_folder_that_somebody_removed_is_made_again_unless_it_is_somebody_elses(
+    run, tiny_recipe, tmp_path
+):
+    run.make_again(tiny_recipe())
+    shutil.rmtree(run.path)
+    with pytest.raises(Unwritable, match=r"log.jsonl: cannot be written \(the run folder was rem"):
+        run.log({"step": 1})
+    assert run.way_on() == "there is no checkpoint yet: start again with another --out"
+    run.make_again(tiny_recipe())
+    run.save(checkpoint(5))
+    run.log({"step": 2})
+    assert run.latest().step == 5 and run.recipe == tiny_recipe()
+    assert [e["step"] for e in run.read_log()] == [1, 2]
+
+    shutil.rmtree(run.path)
+    (tmp_path / "recipe.yaml").write_text(tiny_recipe().to_yaml())
+    command = [sys.executable, "-c", HOLDER, run.path]
+    with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as other:
+        assert other.stdout.readline() == "started\n"
+        with pytest.raises(UsageError, match=f"process {other.pid} on .* is training into it"):
+            run.make_again(tiny_recipe())
+        with pytest.raises(Unwritable, match="the run folder was removed"):
+            run.log({"step": 3})
+        other.kill()
 
 
 def test_events_that_cannot_be_written_are_named(run):
     (run.path / "tensorboard").write_text("")
-    with pytest.raises(AsapError, match="tensorboard: cannot be written to; is the disk full?"):
+    with pytest.raises(AsapError, match="tensorboard: cannot be written to: is the disk full?"):
         run.write_scalars(1, {"loss": 1.0})
+
+
+def test_events_go_on_in_a_new_file_and_leave_no_descriptor_behind(run, monkeypatch):
+    import tensorflow as tf
+
+    def held():
+        links = (os.path.realpath(file) for file in Path("/proc/self/fd").iterdir())
+        return [link for link in links if link.startswith(str(run.path / "tensorboard"))]
+
+    def full():
+        monkeypatch.undo()
+        raise tf.errors.ResourceExhaustedError(None, None, "No space left on device")
+
+    run.write_scalars(1, {"loss": 1.0})
+    assert len(held()) == 1
+    monkeypatch.setattr(run._events, "flush", full)
+    with pytest.raises(Unwritable, match="tensorboard: cannot be written to"):
+        run.write_scalars(2, {"loss": 1.0})
+    assert held() == []
+    run.write_scalars(3, {"loss": 1.0})
+    assert len(list((run.path / "tensorboard").iterdir())) == 2
 
 
 def test_log_is_rewound_to_a_step_and_a_torn_line_is_left_out(run):

@@ -10,7 +10,7 @@ import numpy as np
 
 from asap_tf.layers.blocks import Tensor
 from asap_tf.models.backbones import efficientnet_lite0 as lite0
-from asap_tf.models.backbones.keras_hub import imagenet_tensors
+from asap_tf.models.backbones import keras_hub, torchvision
 from asap_tf.models.backbones.resnet18 import resnet18, resnet18_vd
 from asap_tf.models.interface import DEVIATION, MEAN, Color
 
@@ -35,8 +35,10 @@ class Backbone:
 
 
 BACKBONES = {
-    "resnet18": Backbone(resnet18, partial(imagenet_tensors, "resnet_18_imagenet")),
-    "resnet18_vd": Backbone(resnet18_vd, partial(imagenet_tensors, "resnet_vd_18_imagenet")),
+    "resnet18": Backbone(resnet18, torchvision.imagenet_tensors),
+    "resnet18_vd": Backbone(
+        resnet18_vd, partial(keras_hub.imagenet_tensors, "resnet_vd_18_imagenet")
+    ),
     "efficientnet_lite0": Backbone(
         lite0.efficientnet_lite0, lite0.imagenet_tensors, lite0.MEAN, lite0.DEVIATION
     ),

@@ -1,4 +1,4 @@
-"""ResNet18's ImageNet weights, which keras-hub has."""
+"""ResNet18-vd's ImageNet weights, which keras-hub has."""
 
 from __future__ import annotations
 
@@ -14,6 +14,9 @@ from asap_tf.models.torch_file import CONV_VARIABLES, NORM_VARIABLES
 def imagenet_tensors(preset: str) -> dict[str, np.ndarray]:
     """A ResNet18's ImageNet weights through keras-hub, by torchvision's names.
 
+    It asks for a fixed version over HTTPS, and holds it against the server's checksum; no hash of
+    them is known to hold them against here.
+
     Args:
         preset: keras-hub's name of them.
 
@@ -28,8 +31,8 @@ def imagenet_tensors(preset: str) -> dict[str, np.ndarray]:
         raise AsapError(
             f"weights='imagenet': keras-hub could not get '{preset}' "
             f"({type(error).__name__}). Either let this machine reach the Kaggle hub once (the "
-            "file stays in keras-hub's cache), or download torchvision's or timm's ResNet18 "
-            "elsewhere and give its path: weights=PATH.safetensors"
+            "file stays in keras-hub's cache), or take model.backbone=resnet18, whose weights can "
+            "be downloaded elsewhere"
         ) from error
     return keras_hub_tensors(backbone)
 
