@@ -143,16 +143,14 @@ def cross_entropy(labels: Tensor, logits: Tensor, valid: Tensor) -> Tensor:
     Returns:
         float32 `(P,)`.
     """
-    pixels, num_classes = ops.shape(logits)
 
     @ops.custom_gradient
     def losses_of(logits: Tensor) -> tuple[Tensor, Callable]:
         probabilities = ops.softmax(logits)
-        places = ops.arange(pixels) * num_classes + labels
-        true = ops.take(ops.reshape(probabilities, (-1,)), places)
+        true = at_labels(probabilities, labels)
 
         def by_the_likeliest() -> Tensor:
-            distance = ops.max(logits, axis=-1) - ops.take(ops.reshape(logits, (-1,)), places)
+            distance = ops.max(logits, axis=-1) - at_labels(logits, labels)
             return distance - ops.log(ops.max(probabilities, axis=-1))
 
         # Nearly every batch is spared two more passes over all classes.
@@ -161,12 +159,21 @@ def cross_entropy(labels: Tensor, logits: Tensor, valid: Tensor) -> Tensor:
 
         def gradient(*arguments: Tensor, upstream: Tensor | None = None) -> Tensor:
             upstream = arguments[0] if upstream is None else upstream
-            slopes = probabilities - ops.one_hot(labels, num_classes)
+            slopes = probabilities - ops.one_hot(labels, logits.shape[-1])
             return times_or_zero(slopes, upstream[:, None])
 
         return losses, gradient
 
     return ops.where(valid, losses_of(logits), 0.0)
+
+
+def at_labels(values: Tensor, labels: Tensor) -> Tensor:
+    """Each pixel's value of its own class: `(P,)` of `(P, C)` and int32 `(P,)`."""
+    if keras.backend.backend() != "tensorflow":
+        # JAX splits this over devices; with places in the flat array, each would need all pixels.
+        return ops.take_along_axis(values, labels[:, None], axis=-1)[:, 0]
+    pixels, num_classes = ops.shape(values)
+    return ops.take(ops.reshape(values, (-1,)), ops.arange(pixels) * num_classes + labels)
 
 
 def times_or_zero(x: Tensor, factor: Tensor) -> Tensor:

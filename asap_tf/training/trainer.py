@@ -277,6 +277,10 @@ def compile_model(
         loss_weights["distilled"] = recipe.distill.weight
     network.compile(optimizer, loss=losses, loss_weights=loss_weights)
     network.optimizer.build(network.trainable_variables)
+    if keras.backend.backend() == "jax":
+        # Else the first fit would read frames only to see the shape of a batch.
+        blank = np.zeros((1, *recipe.augment.crop, 3), np.uint8)
+        network._symbolic_build(data_batch=(blank, dict.fromkeys(network.output, blank[..., 0])))
     return network
 
 
