@@ -202,7 +202,6 @@ def joined(
                 cluster_detection_method="deactivate",
                 # Who is lost is told by the watch.
                 heartbeat_timeout_seconds=10**6,
-                shutdown_timeout_seconds=60,
             )
         yield place
         place.leave(None)

@@ -137,13 +137,9 @@ def test_strangers_and_doubles_are_not_let_in(port):
 @pytest.mark.parametrize("silent", [True, False])
 def test_a_host_that_falls_silent_or_breaks_off_ends_the_others(silent, monkeypatch, port, capsys):
     ended = []
-
-    def end(code):
-        ended.append(code)
-        raise SystemExit
-
     monkeypatch.setattr(hosts, "SILENCE_SECONDS", 0.5 if silent else 60.0)
-    monkeypatch.setattr(hosts.os, "_exit", end)
+    monkeypatch.setattr(hosts, "GRACE_SECONDS", 0.0)
+    monkeypatch.setattr(hosts.os, "_exit", ended.append)
 
     def other():
         connection = links.connect("127.0.0.1", port, time.monotonic() + 9)
@@ -153,7 +149,8 @@ def test_a_host_that_falls_silent_or_breaks_off_ends_the_others(silent, monkeypa
 
     with ThreadPoolExecutor(1) as pool:
         other_end = pool.submit(other)
-        joined("2", 0, f"127.0.0.1:{port}").__enter__()
+        meeting = joined("2", 0, f"127.0.0.1:{port}")
+        meeting.__enter__()
     if not silent:
         other_end.result().close()
     deadline = time.monotonic() + 5
