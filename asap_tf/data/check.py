@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import zlib
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
@@ -184,8 +185,9 @@ def check_dataset(
                 own += found
                 progress.update()
             told = [[str(defect.path), defect.problem] for defect in own]
-            everyone = hosts.exchange((len(pairs), pixels[split].tolist(), told))
-            _require_alike(dataset, split, [count for count, _, _ in everyone])
+            names = zlib.crc32("\n".join(pair.image.name for pair in pairs).encode())
+            everyone = hosts.exchange(((len(pairs), names), pixels[split].tolist(), told))
+            _require_alike(dataset, split, [listed for listed, _, _ in everyone])
             pixels[split] = np.sum([histogram for _, histogram, _ in everyone], axis=0)
             defects += [Defect(Path(p), problem) for *_, told in everyone for p, problem in told]
             if pixels[split].any():
@@ -205,16 +207,17 @@ def check_dataset(
     )
 
 
-def _require_alike(dataset: Dataset, split: str, counts: list[int]) -> None:
-    """Refuses to go on where hosts see different numbers of frames.
+def _require_alike(dataset: Dataset, split: str, listed: list[list[int]]) -> None:
+    """Refuses to go on where hosts see different frames, by their number and a hash of names.
 
     Raises:
         AsapError: if they do.
     """
-    if len(set(counts)) > 1:
+    if any(other != listed[0] for other in listed):
+        counts = ", ".join(str(count) for count, _ in listed)
         raise AsapError(
-            f"{dataset.root}: split '{split}' has {', '.join(map(str, counts))} frames on the "
-            "hosts, in their order; give all of them the same data under the same path"
+            f"{dataset.root}: split '{split}' differs between the hosts, which see {counts} "
+            "frames; give all of them the same data under the same path"
         )
 
 

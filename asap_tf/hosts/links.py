@@ -25,9 +25,10 @@ ANSWER_SECONDS = 2.0
 class Link:
     """The connection to another host; messages are a kind and a value, as JSON can hold it."""
 
-    def __init__(self, connection: Connection):
+    def __init__(self, over: socket.socket):
+        over.setblocking(True)  # A long message is more than one write.
         self.values: queue.Queue[Any] = queue.Queue()
-        self._connection = connection
+        self._connection = Connection(over.detach())
         self._lock = threading.Lock()
 
     def send(self, kind: str, value: Any = None) -> None:
@@ -111,7 +112,7 @@ def await_others(
         while len(names) < count:
             server.settimeout(max(0.01, deadline - time.monotonic()))
             try:
-                link = Link(Connection(server.accept()[0].detach()))
+                link = Link(server.accept()[0])
             except TimeoutError:
                 missing = ", ".join(str(i) for i in range(count) if i not in names)
                 message = (
@@ -138,7 +139,7 @@ def await_others(
     return links, [names[i] for i in range(count)]
 
 
-def connect(address: str, port: int, deadline: float) -> Connection:
+def connect(address: str, port: int, deadline: float) -> socket.socket:
     """Connects to host 0, as soon as it is there.
 
     Raises:
@@ -146,7 +147,7 @@ def connect(address: str, port: int, deadline: float) -> Connection:
     """
     while True:
         try:
-            return Connection(socket.create_connection((address, port), 10.0).detach())
+            return socket.create_connection((address, port), 10.0)
         except OSError as error:
             if time.monotonic() > deadline:
                 raise AsapError(

@@ -1,7 +1,6 @@
 from __future__ import annotations
 
 import importlib.util
-import json
 import re
 import shutil
 import socket
@@ -33,6 +32,11 @@ def test_all_hosts_get_what_each_has_to_give_in_their_order(two_hosts):
     assert first == (range(0, 5, 2), 0, [[1, 0], [1, 1], [1, 2]])
     assert second == (range(1, 5, 2), 0, [[1, 0], [1, 1], [1, 2]])
     assert Hosts().exchange("alone") == ["alone"] and Hosts().share([1, 2]) == [1, 2]
+
+
+def test_long_messages_arrive_whole(two_hosts):
+    long = ["x" * 1_000_000] * 20
+    assert two_hosts(lambda place: place.exchange(long) == [long, long]) == [True, True]
 
 
 class Dark:
@@ -69,6 +73,20 @@ def test_a_defect_in_one_share_is_known_to_all(two_hosts, streets_root, tmp_path
     bad.write_bytes(b"")
     reports = two_hosts(lambda place: check_dataset(open_dataset(root), ["train"], place))
     assert [[d.path for d in report.defects] for report in reports] == [[bad], [bad]]
+
+
+def test_hosts_that_see_different_frames_are_refused(two_hosts, streets_root, tmp_path):
+    root = tmp_path / "streets"
+    shutil.copytree(streets_root, root)
+    one = open_dataset(root).pairs("val")[0]
+    for file in (one.image, one.mask):
+        file.rename(file.with_name(file.name.replace("_0", "_9", 1)))
+    with pytest.raises(AsapError, match="'val' differs between the hosts, which see 20, 20 frames"):
+        two_hosts(
+            lambda place: check_dataset(
+                open_dataset(root if place.first else streets_root), ["val"], place
+            )
+        )
 
 
 @pytest.mark.parametrize(
@@ -142,17 +160,16 @@ def test_a_host_that_falls_silent_or_breaks_off_ends_the_others(silent, monkeypa
     monkeypatch.setattr(hosts.os, "_exit", ended.append)
 
     def other():
-        connection = links.connect("127.0.0.1", port, time.monotonic() + 9)
-        hello = {"host": 1, "of": 2, "version": __version__, "name": "node7"}
-        connection.send_bytes(json.dumps(["hello", hello]).encode())
-        return connection
+        link = links.Link(links.connect("127.0.0.1", port, time.monotonic() + 9))
+        link.send("hello", {"host": 1, "of": 2, "version": __version__, "name": "node7"})
+        return link
 
     with ThreadPoolExecutor(1) as pool:
         other_end = pool.submit(other)
         meeting = joined("2", 0, f"127.0.0.1:{port}")
         meeting.__enter__()
     if not silent:
-        other_end.result().close()
+        other_end.result()._connection.close()
     deadline = time.monotonic() + 5
     while not ended and time.monotonic() < deadline:
         time.sleep(0.01)
