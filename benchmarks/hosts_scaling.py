@@ -1,6 +1,6 @@
 """How the time of a training step grows with hosts: a small model, fitted here, and its forecast.
 
-    python benchmarks/hosts_scaling.py [--images-a-second 40] [--gigabytes-a-second 25] ...
+    python benchmarks/hosts_scaling.py [--images-a-second 100] [--between 25] ...
 
 A step of n accelerators takes
 
@@ -9,9 +9,9 @@ A step of n accelerators takes
 where latency(n) = latency(2) * log2(n), and input runs beside it: a step can be no shorter than
 reading and decoding its frames takes. Measured here, between two processes with one core each:
 the time of an all-reduce by its size, which gives latency and bandwidth (the fastest of many: other
-work on the machine only ever adds); the collectives in the
-compiled step; and a step of one process against one of two with twice the batch, which the model
-has to foretell. Then it is filled with an accelerator's numbers, which are assumptions.
+work on the machine only ever adds); the collectives in the compiled step; and a step of one process
+against one of two with twice the batch, which the model has to foretell. Then it is filled with an
+accelerator's numbers, which are assumptions.
 """
 
 from __future__ import annotations
@@ -33,7 +33,7 @@ SIZES = (1 << 10, 1 << 14, 1 << 18, 1 << 20, 1 << 22, 1 << 24)
 """Bytes."""
 REPEATS = 50
 HEADS = 3
-"""Outputs with an OHEM loss."""
+"""Outputs with an OHEM loss, each of which may have to rank all pixels of the batch."""
 
 REDUCE = """
 import os, sys, time
@@ -142,35 +142,39 @@ def decoding() -> float:
 
 
 def forecast(options: argparse.Namespace, parameters: int, small: int, decode: float) -> None:
-    pixels = 1024 * 1024
     print(
-        f"\n| accelerators | compute | gradient | {small} small all-reduces | step | efficiency | "
-        "images/s | cores a host | storage GB/s | hardest pixels |\n" + "|---" * 10 + "|"
+        "\n| accelerators | compute | gradient | small all-reduces | step | efficiency | images a "
+        "step for 90 % | images/s | cores a host | storage | hardest pixels |\n" + "|---" * 11 + "|"
     )
+    compute = options.images / options.images_a_second
     for n in (1, 8, 64, 512):
-        compute = options.images / options.images_a_second
-        far = options.gigabytes_a_second if n > options.per_host else options.near
-        latency = options.microseconds * 1e-6 * math.log2(n)
-        gradient = 2 * (n - 1) / n * 4 * parameters / (far * 1e9)
-        step = compute + gradient + small * latency
+        bandwidth = 1e9 * (options.between if n > options.per_host else options.within)
+        gradient = 2 * (n - 1) / n * 4 * parameters / bandwidth
+        latency = small * options.microseconds * 1e-6 * math.log2(n)
+        step = compute + gradient + latency
         rate = n * options.images / step
+        enough = math.ceil(9 * (gradient + latency) * options.images_a_second)
         cores = decode * rate / n * min(n, options.per_host)
-        gathered = 4 * pixels * options.images * n * HEADS
+        ranked = 4 * options.pixels * options.images * n * HEADS if n > 1 else 0
         print(
-            f"| {n} | {compute * 1e3:.0f} ms | {gradient * 1e3:.1f} ms | "
-            f"{small * latency * 1e3:.1f} ms | {step * 1e3:.0f} ms | {compute / step:.0%} | "
-            f"{rate:,.0f} | {cores:.0f} | {rate * options.megabytes / 1e3:.1f} | "
-            f"{gathered / 1e9:.2f} GB, {gathered / far / 1e6:.0f} ms |"
+            f"| {n} | {compute * 1e3:.0f} ms | {gradient * 1e3:.1f} ms | {latency * 1e3:.1f} ms | "
+            f"{step * 1e3:.0f} ms | {compute / step:.0%} | {max(1, enough)} | {rate:,.0f} | "
+            f"{cores:.0f} | {rate * options.megabytes / 1e3:.1f} GB/s | {ranked / 1e9:.1f} GB, "
+            f"{ranked / bandwidth * 1e3:.0f} ms |"
         )
+    fed = options.storage * 1e3 / options.megabytes / options.images_a_second
+    print(f"\nstorage of {options.storage:g} GB/s feeds {fed:.0f} accelerators at full rate")
 
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--images", type=int, default=4, help="a step and accelerator")
-    parser.add_argument("--images-a-second", type=float, default=40, help="of one accelerator")
+    parser.add_argument("--images-a-second", type=float, default=100, help="of one accelerator")
+    parser.add_argument("--pixels", type=int, default=1024 * 1024, help="of a crop")
     parser.add_argument("--per-host", type=int, default=8, help="accelerators in a host")
-    parser.add_argument("--near", type=float, default=200, help="GB/s between those of a host")
-    parser.add_argument("--gigabytes-a-second", type=float, default=25, help="between hosts")
+    parser.add_argument("--within", type=float, default=200, help="GB/s between those of a host")
+    parser.add_argument("--between", type=float, default=25, help="GB/s of each between hosts")
+    parser.add_argument("--storage", type=float, default=50, help="GB/s of the shared disk")
     parser.add_argument("--microseconds", type=float, default=15, help="all-reduce between two")
     parser.add_argument("--megabytes", type=float, default=2.4, help="of a frame and its mask")
     options = parser.parse_args()
