@@ -7,13 +7,13 @@ system allows it (root on Linux), else on loopback. All start from the same reci
 
 - one process, the reference; two hosts with the same global batch; one process with four devices;
   the last two end with its weights to 1e-4 and its scores, and the hosts read each frame once;
-- host 1 is killed (signal 9) in a step drawn at random: host 0 has to end within 60 s, with 1, in
-  one line; the run goes on with one host, and from a copy with two, to the reference's end;
+- either host is killed (signal 9) in a step drawn at random: the other has to end within 60 s, with
+  1 and one line; the run goes on with one host, and from a copy with two, to the reference's end;
 - host 1 is asked to end (SIGTERM): both end after the same step, and save;
 - on TensorFlow, one device against two;
 - `asap-tf eval` of the reference by two hosts against one.
 
-Ends with 1 if anything does not hold. About five minutes on two processor cores.
+Ends with 1 if anything does not hold. About five minutes of two processor cores.
 """
 
 from __future__ import annotations
@@ -194,26 +194,30 @@ class Bench:
                 len(counts) == whole == sum(counts.values()) == len(parts[0]) * 2,
             )
 
-    def killed(self, reference: Path, rng: np.random.Generator) -> None:
-        run = self.home / "killed"
-        per_epoch = STEPS // EPOCHS
-        step = int(rng.integers(per_epoch + 1, STEPS - per_epoch))
-        first, second = self.pair(
-            "train", self.recipe, "--out", run, environments=({}, {"DIE_AT": step})
-        )
-        second.wait(timeout=900)
-        died = time.monotonic()
-        _, told = first.communicate(timeout=900)
+    def lose(self, victim: int, step: int) -> Path:
+        """Kills one of two hosts in a step, and looks at how the other ends."""
+        run, environments = self.home / f"without-{victim}", ({}, {})
+        environments[victim]["DIE_AT"] = step
+        both = self.pair("train", self.recipe, "--out", run, environments=environments)
+        both[victim].wait(timeout=900)
+        died, other = time.monotonic(), both[1 - victim]
+        _, told = other.communicate(timeout=900)
         seconds = time.monotonic() - died
         errors = [line for line in told.splitlines() if line.startswith("Error: ")]
         print(*errors, sep="\n")
-        said = len(errors) == 1 and "host 1 of 2" in errors[0] and f"--resume {run}" in errors[0]
+        said = len(errors) == 1 and f"host {victim} of 2" in errors[0]
         self.hold(
-            f"host 1 killed in step {step}: host 0 ended {seconds:.1f} s later with "
-            f"{first.returncode}, in one line that names host 1 and how to go on",
-            said and seconds < 60 and first.returncode == 1,
+            f"host {victim} killed in step {step}: the other ended {seconds:.1f} s later with "
+            f"{other.returncode}, in one line that names the lost one and how to go on",
+            said and f"--resume {run}" in errors[0] and seconds < 60 and other.returncode == 1,
         )
-        copy = self.home / "copy"
+        return run
+
+    def killed(self, reference: Path, rng: np.random.Generator) -> None:
+        per_epoch = STEPS // EPOCHS
+        step = int(rng.integers(per_epoch + 2, STEPS - per_epoch))
+        self.lose(0, step)
+        run, copy = self.lose(1, step), self.home / "copy"
         shutil.copytree(run, copy)
         self.finish(self.start("train", "--resume", run))
         self.same("gone on with one host", run, reference)

@@ -2,8 +2,8 @@
 
     python benchmarks/hosts_process.py train RECIPE ... [--hosts N ...]
 
-The environment says what else: READS, a file to which the name of every frame that a step reads is
-added; TIMES, a file for the moment in which each step ends; DIE_AT and STOP_AT, the step in which
+The environment says what else: READS, a file to which the name of every training frame that is read
+is added; TIMES, a file for the moment in which each step ends; DIE_AT and STOP_AT, the step in which
 the process is killed or asked to end; DEVICES, TensorFlow's logical ones; CORE, the one to use.
 """
 
@@ -57,7 +57,7 @@ def prepare() -> None:
     read, ended = pipeline.read_pair, monitor.Monitor.on_train_batch_end
 
     def counted(pair, encoding):
-        if "READS" in os.environ:
+        if "READS" in os.environ and pair.image.parent.name == "train":
             with open(os.environ["READS"], "a", encoding="utf-8") as file:
                 file.write(f"{pair.image.name}\n")
         return read(pair, encoding)

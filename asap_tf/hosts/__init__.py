@@ -9,6 +9,7 @@ from __future__ import annotations
 import atexit
 import contextlib
 import ctypes
+import json
 import os
 import signal
 import sys
@@ -75,6 +76,7 @@ class Hosts:
         Args:
             value: As JSON can hold it; host 0 passes on all of them.
         """
+        value = json.loads(json.dumps(value))  # A tuple is a list to all of them, or to none.
         if not self.first:
             self._links[0].send("value", value)
             return self._links[0].values.get()

@@ -25,13 +25,13 @@ ROOT = Path(__file__).parents[2]
 
 def test_all_hosts_get_what_each_has_to_give_in_their_order(two_hosts):
     def talk(place):
-        answers = [place.exchange([place.id, i, float("nan")])[1][:2] for i in range(3)]
+        answers = [place.exchange((place.id, i, float("nan")))[1][:2] for i in range(3)]
         return place.share(range(5)), place.told(place.id), answers
 
     first, second = two_hosts(talk)
     assert first == (range(0, 5, 2), 0, [[1, 0], [1, 1], [1, 2]])
     assert second == (range(1, 5, 2), 0, [[1, 0], [1, 1], [1, 2]])
-    assert Hosts().exchange("alone") == ["alone"] and Hosts().share([1, 2]) == [1, 2]
+    assert Hosts().exchange((1, 2)) == [[1, 2]] and Hosts().share([1, 2]) == [1, 2]
 
 
 def test_long_messages_arrive_whole(two_hosts):
@@ -193,19 +193,10 @@ def bench(tmp_path_factory):
     return module.Bench(tmp_path_factory.mktemp("hosts"), [[], []])
 
 
-def test_two_hosts_one_killed_and_gone_on_with_on_four_devices_end_as_one(bench, tmp_path):
+def test_two_hosts_one_killed_and_gone_on_with_on_four_devices_end_as_one(bench):
     """The short form of `benchmarks/hosts.py`: here every part has to hold for the end to."""
     reference = bench.reference("one")
-    run = tmp_path / "run"
-    first, second = bench.pair(
-        "train", bench.recipe, "--out", run, environments=({}, {"DIE_AT": 26})
-    )
-    second.wait(timeout=300)
-    died = time.monotonic()
-    _, told = first.communicate(timeout=300)
-    assert first.returncode == 1 and time.monotonic() - died < 60
-    (error,) = (line for line in told.splitlines() if line.startswith("Error: "))
-    assert re.match(rf"Error: host 1 of 2 \(.+\) is lost: .*asap-tf train --resume {run}$", error)
+    run = bench.lose(1, 26)
     four = "--xla_force_host_platform_device_count=4"
     bench.finish(bench.start("train", "--resume", run, XLA_FLAGS=four))
     bench.same("gone on with", run, reference)
