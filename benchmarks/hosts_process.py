@@ -2,9 +2,10 @@
 
     python benchmarks/hosts_process.py train RECIPE ... [--hosts N ...]
 
-The environment says what else: READS, a file to which the name of every training frame that is read
-is added; TIMES, a file for the moment in which each step ends; DIE_AT and STOP_AT, the step in which
-the process is killed or asked to end; DEVICES, TensorFlow's logical ones; CORE, the one to use.
+The environment says what else: READS, a file to which the name of every training frame that is
+read is added; TIMES, a file for the moment in which each step ends; DIE_AT and STOP_AT, the step in
+which the process is killed or asked to end; DEVICES, TensorFlow's logical ones; CORE, the only one
+to use.
 """
 
 from __future__ import annotations
