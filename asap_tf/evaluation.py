@@ -18,6 +18,7 @@ from asap_tf.data.dataset import IGNORE_LABEL, Dataset, LabelClass, Pair
 from asap_tf.data.images import read_mask
 from asap_tf.data.pipeline import eval_pairs
 from asap_tf.errors import UsageError
+from asap_tf.hosts import Hosts
 from asap_tf.metrics import Scores, confusion_matrix
 from asap_tf.sizes import network_side
 
@@ -67,6 +68,7 @@ def evaluate(
     split: str = "val",
     scales: Sequence[float] = (1.0,),
     flip: bool = False,
+    hosts: Hosts | None = None,
 ) -> Evaluation:
     """Scores a model on every frame of a split, one frame in memory at a time.
 
@@ -80,6 +82,8 @@ def evaluate(
         scales: Factors of the network size (`segmenter.size`, or the frame's own where the
             network takes any); the result is rounded to multiples of 32.
         flip: Adds a mirrored pass for each scale.
+        hosts: Each scores its share of the frames; all get the result for the whole split. None
+            for this alone.
 
     Raises:
         UsageError: if the classes differ, the split has no masks, or a scale is not positive.
@@ -93,21 +97,29 @@ def evaluate(
         raise UsageError(f"scales={list(scales)}: one or more numbers above 0 are needed")
     require_same_classes(segmenter.classes, dataset)
     require_masks(dataset, split)
+    hosts = hosts or Hosts()
     pairs = dataset.pairs(split)
+    share = hosts.share(pairs)
     num_classes = len(dataset.classes)
     total = np.zeros((num_classes, num_classes), np.int64)
-    frames = []
+    frames: list[tuple[float, float]] = []
     start = time.perf_counter()
     progress = tqdm(
-        eval_pairs(pairs, dataset.encoding), "evaluating", len(pairs), unit="frame", disable=None
+        eval_pairs(share, dataset.encoding), "evaluating", len(share), unit="frame", disable=None
     )
-    for pair, image, truth in progress:
+    for _, image, truth in progress:
         matrix = confusion_matrix(truth, _predict(segmenter, image, scales, flip), num_classes)
         scores = Scores.from_confusion(matrix, dataset.classes)
-        frames.append(FrameScore(pair, scores.miou, scores.pixel_accuracy))
+        frames.append((scores.miou, scores.pixel_accuracy))
         total += matrix
+    everyone = hosts.exchange((total.tolist(), frames))
+    total = np.sum([np.array(matrix, np.int64) for matrix, _ in everyone], axis=0)
+    scored = [
+        FrameScore(pair, *everyone[i % hosts.count][1][i // hosts.count])
+        for i, pair in enumerate(pairs)
+    ]
     seconds = time.perf_counter() - start
-    return Evaluation(total, Scores.from_confusion(total, dataset.classes), frames, seconds)
+    return Evaluation(total, Scores.from_confusion(total, dataset.classes), scored, seconds)
 
 
 def location_prior(dataset: Dataset, split_train: str = "train", split_val: str = "val") -> Scores:

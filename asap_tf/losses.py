@@ -10,6 +10,7 @@ import keras
 from keras import ops
 
 from asap_tf.layers.blocks import Tensor
+from asap_tf.replicas import replica_context
 
 SMALLEST = 1e-30
 """Probability below which float32 soon has none left, and a loss is found without it."""
@@ -22,6 +23,8 @@ class OhemCrossEntropy(keras.losses.Loss):
     Hard is a pixel whose true class has a probability under `threshold`. If they are fewer than
     `min_kept` of the valid pixels (rounded up), the hardest of the valid ones fill up that share;
     pixels equally hard at the edge share the places that are left.
+
+    Where several devices share a batch, the hard pixels are those of the whole of it.
 
     Args:
         threshold: Probability of the true class under which a pixel is hard, in (0, 1].
@@ -71,10 +74,25 @@ class OhemCrossEntropy(keras.losses.Loss):
         labels = ops.where(is_class, labels, 0)
         losses = ops.where(wrong, math.nan, cross_entropy(labels, logits, valid))
 
-        share = ops.stop_gradient(self.pixel_share(losses, valid))
+        share, divisor = self.shares(ops.stop_gradient(losses), valid)
         if self.class_weights is not None:
             losses = losses * ops.take(ops.convert_to_tensor(self.class_weights), labels)
-        return ops.sum(share * losses) / ops.maximum(ops.sum(share), 1.0)
+        return ops.sum(share * losses) / divisor
+
+    def shares(self, losses: Tensor, valid: Tensor) -> tuple[Tensor, Tensor]:
+        """How much of each pixel counts, and what the sum of the losses is divided by.
+
+        Of a batch that is split over devices, Keras adds up the parts' losses, if they are scalars.
+        """
+        context = replica_context()
+        if context is None:
+            share = ops.stop_gradient(self.pixel_share(losses, valid))
+            return share, ops.maximum(ops.sum(share), 1.0)
+        everywhere = context.all_gather(ops.cast(valid, "int32"), 0)
+        share = self.pixel_share(context.all_gather(losses, 0), ops.cast(everywhere, "bool"))
+        divisor = ops.maximum(ops.sum(share), 1.0)
+        pixels, own = ops.size(losses), context.replica_id_in_sync_group
+        return ops.stop_gradient(share[own * pixels : (own + 1) * pixels]), divisor
 
     def pixel_share(self, losses: Tensor, valid: Tensor) -> Tensor:
         """How much of each pixel counts: 1 if it is kept, 0 if not, in between at a tie."""
@@ -125,16 +143,14 @@ def cross_entropy(labels: Tensor, logits: Tensor, valid: Tensor) -> Tensor:
     Returns:
         float32 `(P,)`.
     """
-    pixels, num_classes = ops.shape(logits)
 
     @ops.custom_gradient
     def losses_of(logits: Tensor) -> tuple[Tensor, Callable]:
         probabilities = ops.softmax(logits)
-        places = ops.arange(pixels) * num_classes + labels
-        true = ops.take(ops.reshape(probabilities, (-1,)), places)
+        true = at_labels(probabilities, labels)
 
         def by_the_likeliest() -> Tensor:
-            distance = ops.max(logits, axis=-1) - ops.take(ops.reshape(logits, (-1,)), places)
+            distance = ops.max(logits, axis=-1) - at_labels(logits, labels)
             return distance - ops.log(ops.max(probabilities, axis=-1))
 
         # Nearly every batch is spared two more passes over all classes.
@@ -143,12 +159,21 @@ def cross_entropy(labels: Tensor, logits: Tensor, valid: Tensor) -> Tensor:
 
         def gradient(*arguments: Tensor, upstream: Tensor | None = None) -> Tensor:
             upstream = arguments[0] if upstream is None else upstream
-            slopes = probabilities - ops.one_hot(labels, num_classes)
+            slopes = probabilities - ops.one_hot(labels, logits.shape[-1])
             return times_or_zero(slopes, upstream[:, None])
 
         return losses, gradient
 
     return ops.where(valid, losses_of(logits), 0.0)
+
+
+def at_labels(values: Tensor, labels: Tensor) -> Tensor:
+    """Each pixel's value of its own class: `(P,)` of `(P, C)` and int32 `(P,)`."""
+    if keras.backend.backend() != "tensorflow":
+        # JAX splits this over devices; with places in the flat array, each would need all pixels.
+        return ops.take_along_axis(values, labels[:, None], axis=-1)[:, 0]
+    pixels, num_classes = ops.shape(values)
+    return ops.take(ops.reshape(values, (-1,)), ops.arange(pixels) * num_classes + labels)
 
 
 def times_or_zero(x: Tensor, factor: Tensor) -> Tensor:

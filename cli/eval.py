@@ -6,6 +6,8 @@ from pathlib import Path
 
 import click
 
+from asap_tf.cli.hosts import host_options
+
 
 @click.command()
 @click.argument("model", type=click.Path(path_type=Path))
@@ -20,6 +22,7 @@ import click
     type=click.Path(path_type=Path),
     help="Instead of scoring, write the split for the Cityscapes test server (.zip).",
 )
+@host_options
 def command(
     model: Path,
     data: Path,
@@ -29,6 +32,9 @@ def command(
     skip_bad: bool,
     json_file: Path | None,
     submission: Path | None,
+    hosts: str,
+    host_id: int | None,
+    coordinator: str | None,
 ) -> None:
     """Score MODEL, trained or exported, at the resolution of the labels.
 
@@ -37,22 +43,30 @@ def command(
     asap-tf eval export/asap_int8.tflite --data CamVid
     asap-tf eval model.keras --data Cityscapes --scales 0.75 --scales 1 --scales 1.5 --flip
     asap-tf eval model.keras --data Cityscapes --split test --submission test.zip
+    asap-tf eval model.keras --data DATA --hosts 2 --host-id 0 --coordinator node0:7000
     """
     from asap_tf.data import open_dataset
     from asap_tf.data.check import checked
+    from asap_tf.errors import UsageError
+    from asap_tf.hosts import joined
 
-    dataset = checked(open_dataset(data), [split], skip_bad).dataset
+    if submission is not None and hosts != "1":
+        raise UsageError("--submission is written by one host: leave --hosts out")
+    with joined(hosts, host_id, coordinator) as place:
+        dataset = checked(open_dataset(data), [split], skip_bad, place).dataset
 
-    from asap_tf.evaluation import evaluate
-    from asap_tf.runtime import load
-    from asap_tf.submission import write_submission
+        from asap_tf.evaluation import evaluate
+        from asap_tf.runtime import load
+        from asap_tf.submission import write_submission
 
-    segmenter = load(model)
-    if submission is not None:
-        write_submission(segmenter, dataset, split, submission)
-        click.echo(f"{submission}: {len(dataset.pairs(split))} label maps, checked")
+        segmenter = load(model)
+        if submission is not None:
+            write_submission(segmenter, dataset, split, submission)
+            click.echo(f"{submission}: {len(dataset.pairs(split))} label maps, checked")
+            return
+        evaluation = evaluate(segmenter, dataset, split, scales, flip, place)
+    if not place.first:
         return
-    evaluation = evaluate(segmenter, dataset, split, scales, flip)
     click.echo(evaluation.scores.table())
     if json_file is not None:
         from asap_tf.files import write_json

@@ -7,8 +7,15 @@ import logging
 import time
 from collections.abc import Iterator
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import click
+
+from asap_tf.cli.hosts import host_options
+
+if TYPE_CHECKING:
+    from asap_tf.recipe import Recipe
+    from asap_tf.training.run_folder import RunFolder
 
 
 @click.command()
@@ -18,6 +25,7 @@ import click
 @click.option("--skip-bad", is_flag=True, help="Go on without damaged files, and list them.")
 @click.option("--out", type=click.Path(path_type=Path), help="Run folder. [runs/NAME-TIME]")
 @click.option("--resume", type=click.Path(path_type=Path), help="Run folder to go on with.")
+@host_options
 def command(
     recipe: str | None,
     data: Path | None,
@@ -25,6 +33,9 @@ def command(
     skip_bad: bool,
     out: Path | None,
     resume: Path | None,
+    hosts: str,
+    host_id: int | None,
+    coordinator: str | None,
 ) -> None:
     """Train a network by RECIPE, a YAML file or the name of one that ships with asap-tf.
 
@@ -34,40 +45,65 @@ def command(
     asap-tf train camvid_resnet18 --data CamVid
     asap-tf train recipes/cityscapes_resnet18.yaml --data Cityscapes --set train.batch_size=8
     asap-tf train --resume runs/camvid_resnet18-20260101-120000
+    KERAS_BACKEND=jax asap-tf train RECIPE --hosts 2 --host-id 0 --coordinator node0:7000
     """
-    from asap_tf.errors import UsageError
-    from asap_tf.recipe import load_recipe
+    from asap_tf.hosts import joined
+    from asap_tf.recipe import validate
     from asap_tf.runtime.tensorflow import import_keras
     from asap_tf.training import check_data
-    from asap_tf.training.run_folder import RunFolder
+    from asap_tf.training.run_folder import RunElsewhere
 
     if skip_bad:
         overrides = (*overrides, "data.skip_bad=true")
+    with joined(hosts, host_id, coordinator, training=True) as place:
+        run = opened(recipe, data, overrides, out, resume) if place.first else None
+        # Host 0's command counts; the others need not see its files.
+        values, path = place.told(run and (run[1].model_dump(mode="json"), str(run[0].path)))
+        settings = validate(values, "host 0")
+        folder = run[0] if run else RunElsewhere(Path(path))
+        report = check_data(settings, place)
+
+        import_keras()
+        from asap_tf.training.results import write_results
+        from asap_tf.training.trainer import Trainer
+
+        with told("asap_tf") if place.first else contextlib.nullcontext():
+            trainer = Trainer(folder, settings, report, place)
+        if place.first:
+            size = f"{trainer.deployed.count_params() / 1e6:.1f} M parameters"
+            weights = settings.model.weights or "random weights"
+            click.echo(f"run folder: {path}")
+            click.echo(f"network: {settings.model.name}, {size}, from {weights}")
+        trainer.train()
+    if not place.first:
+        return
+    click.echo(write_results(folder, report.dataset).scores.table())
+    click.echo(f"model: {folder.model}\nreport: {folder.report}")
+
+
+def opened(
+    recipe: str | None,
+    data: Path | None,
+    overrides: tuple[str, ...],
+    out: Path | None,
+    resume: Path | None,
+) -> tuple[RunFolder, Recipe]:
+    """The run folder and the recipe that the options stand for."""
+    from asap_tf.errors import UsageError
+    from asap_tf.recipe import load_recipe
+    from asap_tf.training.run_folder import RunFolder
+
     if resume is not None and not (recipe or overrides or out or data):
         run = RunFolder(resume)
-        settings = run.recipe
-    elif recipe is not None and resume is None:
-        if data is not None:
-            overrides = (*overrides, f"data.root={data.resolve()}")
-        settings = load_recipe(recipe, overrides)
-        run = RunFolder(out or Path("runs", f"{settings.name}-{time.strftime('%Y%m%d-%H%M%S')}"))
-        run.require_free()
-    else:
+        return run, run.recipe
+    if recipe is None or resume is not None:
         raise UsageError("give a RECIPE, or --resume RUN alone: a run goes on as it was recorded")
-    report = check_data(settings)
-
-    import_keras()
-    from asap_tf.training.results import write_results
-    from asap_tf.training.trainer import Trainer
-
-    with told("asap_tf"):
-        trainer = Trainer(run, settings, report)
-    network = f"{settings.model.name}, {trainer.deployed.count_params() / 1e6:.1f} M parameters"
-    click.echo(f"run folder: {run.path}")
-    click.echo(f"network: {network}, from {settings.model.weights or 'random weights'}")
-    trainer.train()
-    click.echo(write_results(run, report.dataset).scores.table())
-    click.echo(f"model: {run.model}\nreport: {run.report}")
+    if data is not None:
+        overrides = (*overrides, f"data.root={data.resolve()}")
+    settings = load_recipe(recipe, overrides)
+    run = RunFolder(out or Path("runs", f"{settings.name}-{time.strftime('%Y%m%d-%H%M%S')}"))
+    run.require_free()
+    return run, settings
 
 
 @contextlib.contextmanager

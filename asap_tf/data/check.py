@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import zlib
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
@@ -14,6 +15,7 @@ from tqdm import tqdm
 from asap_tf.data.dataset import IGNORE_LABEL, Dataset, MaskEncoding, Pair
 from asap_tf.data.images import BadFile, check_size, read_image, read_mask
 from asap_tf.errors import AsapError, UsageError, nearest, shown
+from asap_tf.hosts import Hosts
 
 _LOGGER = logging.getLogger("asap_tf")
 
@@ -110,13 +112,16 @@ class CheckReport:
         return shares
 
 
-def checked(dataset: Dataset, splits: Sequence[str], skip_bad: bool = False) -> CheckReport:
+def checked(
+    dataset: Dataset, splits: Sequence[str], skip_bad: bool = False, hosts: Hosts | None = None
+) -> CheckReport:
     """Reads every file of some splits, to use them.
 
     Args:
         dataset: Holds the splits.
         splits: To read.
         skip_bad: Whether to go on without the pairs that have a defect, and tell of each.
+        hosts: See `check_dataset`.
 
     Raises:
         UsageError: if there is no such split, or no frame in it.
@@ -124,7 +129,7 @@ def checked(dataset: Dataset, splits: Sequence[str], skip_bad: bool = False) -> 
     """
     for split in splits:
         dataset.pairs(split)
-    report = check_dataset(dataset, splits)
+    report = check_dataset(dataset, splits, hosts)
     if not skip_bad:
         report.require_sound()
         return report
@@ -135,13 +140,16 @@ def checked(dataset: Dataset, splits: Sequence[str], skip_bad: bool = False) -> 
     return report.left_out()
 
 
-def check_dataset(dataset: Dataset, splits: Sequence[str] | None = None) -> CheckReport:
+def check_dataset(
+    dataset: Dataset, splits: Sequence[str] | None = None, hosts: Hosts | None = None
+) -> CheckReport:
     """Read every file of a dataset once.
 
     Args:
         dataset: What to check.
         splits: The splits to read; None for all. Files without a partner belong to no split and
             are reported in any case.
+        hosts: Each reads its share, and all get the same report; None for this alone.
 
     Returns:
         Counts, class shares, and every defect: files that cannot be used, masks that do not fit
@@ -150,6 +158,7 @@ def check_dataset(dataset: Dataset, splits: Sequence[str] | None = None) -> Chec
     Raises:
         UsageError: if there is no such split.
     """
+    hosts = hosts or Hosts()
     splits = list(dataset.splits) if splits is None else list(splits)
     for split in splits:
         if split not in dataset.splits:
@@ -160,7 +169,7 @@ def check_dataset(dataset: Dataset, splits: Sequence[str] | None = None) -> Chec
     pixels = {split: np.zeros(256, np.int64) for split in splits}
     defects: list[Defect] = []
     warnings: list[str] = []
-    total = sum(len(dataset.splits[split]) for split in splits)
+    total = sum(len(hosts.share(dataset.splits[split])) for split in splits)
     with (
         ThreadPoolExecutor() as pool,
         tqdm(total=total, desc="check", unit=" frames", disable=None) as progress,
@@ -169,10 +178,18 @@ def check_dataset(dataset: Dataset, splits: Sequence[str] | None = None) -> Chec
             pairs = dataset.splits[split]
             if not pairs:
                 defects.append(Defect(dataset.root, f"split '{split}' holds no frames"))
-            for histogram, found in pool.map(lambda p: _examine(p, dataset.encoding), pairs):
+            share = hosts.share(pairs)
+            own: list[Defect] = []
+            for histogram, found in pool.map(lambda p: _examine(p, dataset.encoding), share):
                 pixels[split] += histogram
-                defects += found
+                own += found
                 progress.update()
+            told = [[str(defect.path), defect.problem] for defect in own]
+            names = zlib.crc32("\n".join(pair.image.name for pair in pairs).encode())
+            everyone = hosts.exchange(((len(pairs), names), pixels[split].tolist(), told))
+            _require_alike(dataset, split, [listed for listed, _, _ in everyone])
+            pixels[split] = np.sum([histogram for _, histogram, _ in everyone], axis=0)
+            defects += [Defect(Path(p), problem) for *_, told in everyone for p, problem in told]
             if pixels[split].any():
                 warnings += [
                     f"class '{label.name}' never occurs in split '{split}'"
@@ -188,6 +205,20 @@ def check_dataset(dataset: Dataset, splits: Sequence[str] | None = None) -> Chec
         defects,
         warnings,
     )
+
+
+def _require_alike(dataset: Dataset, split: str, listed: list[list[int]]) -> None:
+    """Refuses to go on where hosts see different frames, by their number and a hash of names.
+
+    Raises:
+        AsapError: if they do.
+    """
+    if any(other != listed[0] for other in listed):
+        counts = ", ".join(str(count) for count, _ in listed)
+        raise AsapError(
+            f"{dataset.root}: split '{split}' differs between the hosts, which see {counts} "
+            "frames; give all of them the same data under the same path"
+        )
 
 
 def _examine(pair: Pair, encoding: MaskEncoding) -> tuple[np.ndarray, list[Defect]]:

@@ -17,6 +17,7 @@ from asap_tf.data.augment import MEAN_COLOR, Augmentation
 from asap_tf.data.dataset import IGNORE_LABEL, MaskEncoding, Pair
 from asap_tf.data.images import BadFile, read_image, read_pair
 from asap_tf.errors import UsageError
+from asap_tf.hosts import Hosts
 
 if TYPE_CHECKING:
     import tensorflow as tf
@@ -77,31 +78,36 @@ def training_batches(
     seed: int,
     start_step: int,
     stop_step: int,
+    hosts: Hosts | None = None,
 ) -> tf.data.Dataset:
     """Augmented batches of the steps `start_step` up to, not including, `stop_step`.
 
     What a step holds follows from `seed` and the step's number alone: a run that is resumed sees
-    the batches that it would have seen, whatever the number of threads. Every epoch is a new
-    permutation of the pairs.
+    the batches that it would have seen, whatever the number of threads and of hosts. Every epoch
+    is a new permutation of the pairs.
 
     Args:
         pairs: Of the training split.
         read: From `pair_reader`.
         augmentation: Applied to each pair, with randomness of its own.
-        batch_size: Pairs in a batch.
+        batch_size: Pairs in a batch, over all hosts together.
         seed: At least 0.
         start_step: The first step, counted from the beginning of the training.
         stop_step: The step to end before.
+        hosts: Each reads its part of every batch, which is the same for all; None for this alone.
 
     Returns:
-        Frames, uint8 `(batch_size, *crop, 3)` RGB, and train ids, uint8 `(batch_size, *crop)`.
+        Frames, uint8 `(batch_size, *crop, 3)` RGB, and train ids, uint8 `(batch_size, *crop)`; of
+        several hosts, the part of this one.
 
     Raises:
         UsageError: if there are fewer pairs than one batch holds.
     """
     import tensorflow as tf
 
+    hosts = hosts or Hosts()
     steps = steps_per_epoch(len(pairs), batch_size)
+    part = batch_size // hosts.count
     # tf.data brings the threads; OpenCV's own would only fight with them.
     cv2.setNumThreads(1)
 
@@ -110,7 +116,9 @@ def training_batches(
         return np.random.default_rng([seed, epoch]).permutation(len(pairs))
 
     def sample(number: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-        epoch, position = divmod(int(number), steps * batch_size)
+        step, place = divmod(int(number), part)
+        epoch, step = divmod(step, steps)
+        position = step * batch_size + hosts.id * part + place
         image, mask = read(pairs[order(epoch)[position]])
         return augmentation(image, mask, np.random.default_rng([seed, epoch, position]))
 
@@ -121,9 +129,9 @@ def training_batches(
         )
 
     return (
-        tf.data.Dataset.range(start_step * batch_size, stop_step * batch_size)
+        tf.data.Dataset.range(start_step * part, stop_step * part)
         .map(load, num_parallel_calls=tf.data.AUTOTUNE, deterministic=True)
-        .batch(batch_size, drop_remainder=True)
+        .batch(part, drop_remainder=True)
         .prefetch(tf.data.AUTOTUNE)
     )
 

@@ -7,6 +7,8 @@ from typing import Any
 import keras
 from keras import layers, ops
 
+from asap_tf.replicas import joint_moments, replica_context
+
 Tensor = Any
 """A Keras tensor, symbolic or of any backend."""
 
@@ -104,7 +106,8 @@ class BatchNormalization(layers.BatchNormalization):
     Keras (3.15) writes it as a dozen operations on the whole map, in float32 under every
     precision; TensorFlow has both directions fused, which takes a quarter of the time. Output,
     gradients and running statistics are the same up to rounding. So is the name, by which files
-    store the variables of layers within layers.
+    store the variables of layers within layers. Where several devices take a step together, the
+    statistics are those of the whole batch.
 
     Input and output `(N, H, W, C)`.
 
@@ -114,7 +117,8 @@ class BatchNormalization(layers.BatchNormalization):
     """
 
     def call(self, inputs: Tensor, training: bool | None = None, mask: Tensor = None) -> Tensor:
-        if not (training and self.trainable and keras.backend.backend() == "tensorflow"):
+        fused = keras.backend.backend() == "tensorflow" and replica_context() is None
+        if not (training and self.trainable and fused):
             return super().call(inputs, training=training, mask=mask)
         import tensorflow as tf
 
@@ -135,6 +139,9 @@ class BatchNormalization(layers.BatchNormalization):
         for kept, new in ((self.moving_mean, result.batch_mean), (self.moving_variance, variance)):
             kept.assign(kept * self.momentum + new * (1 - self.momentum))
         return result.y
+
+    def _moments(self, inputs: Tensor, mask: Tensor) -> tuple[Tensor, Tensor]:
+        return joint_moments(*super()._moments(inputs, mask))
 
 
 def batch_norm(name: str, epsilon: float = 1e-5, **kwargs: Any) -> BatchNormalization:

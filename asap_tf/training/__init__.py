@@ -11,17 +11,19 @@ from asap_tf.data.dataset import Pair
 from asap_tf.data.pairing import FRAME_ENDINGS, find_files, match
 from asap_tf.errors import UsageError
 from asap_tf.evaluation import require_masks
+from asap_tf.hosts import Hosts
 from asap_tf.recipe import Recipe
 
 UNLABELLED = "frames without masks"
 """The split of `distill.frames`."""
 
 
-def check_data(recipe: Recipe) -> CheckReport:
+def check_data(recipe: Recipe, hosts: Hosts | None = None) -> CheckReport:
     """Opens a recipe's dataset and reads every file that a training by it would need.
 
     Args:
         recipe: With `data.root` given.
+        hosts: That share the reading; None for this alone.
 
     Returns:
         The report, which holds the dataset.
@@ -43,7 +45,7 @@ def check_data(recipe: Recipe) -> CheckReport:
         pairs = tuple(p for folder in recipe.distill.frames for p in frames_alone(Path(folder)))
         dataset = replace(dataset, splits={**dataset.splits, UNLABELLED: pairs})
         splits.append(UNLABELLED)
-    return checked(dataset, splits, data.skip_bad)
+    return checked(dataset, splits, data.skip_bad, hosts)
 
 
 def frames_alone(folder: Path) -> tuple[Pair, ...]:

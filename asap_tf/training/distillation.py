@@ -9,6 +9,7 @@ from asap_tf.data.dataset import Dataset
 from asap_tf.errors import UsageError
 from asap_tf.evaluation import require_same_classes
 from asap_tf.layers.blocks import Tensor
+from asap_tf.replicas import replica_context
 from asap_tf.runtime import load
 from asap_tf.runtime.keras_network import KerasNetwork
 
@@ -37,7 +38,9 @@ class Divergence(layers.Layer):
 
 def mean_divergence(_labels: Tensor, divergence: Tensor) -> Tensor:
     """The loss of the output `"distilled"`; masks have no part in it."""
-    return ops.mean(divergence)
+    context = replica_context()
+    # Keras adds up the losses of devices that share a batch.
+    return ops.mean(divergence) / (context.num_replicas_in_sync if context else 1)
 
 
 def with_teacher(student: keras.Model, teacher: keras.Model) -> keras.Model:

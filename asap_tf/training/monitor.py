@@ -41,7 +41,11 @@ class Monitor(keras.callbacks.Callback):
         self.first_step = trainer.step
         self.loss = math.nan
         self.bar = tqdm(
-            total=trainer.total_steps, initial=trainer.step, desc="train", disable=None, unit="step"
+            total=trainer.total_steps,
+            initial=trainer.step,
+            desc="train",
+            disable=None if trainer.hosts.first else True,
+            unit="step",
         )
 
     def on_epoch_begin(self, epoch: int, logs: dict | None = None) -> None:
@@ -63,6 +67,8 @@ class Monitor(keras.callbacks.Callback):
         self.bar.update()
         if time.monotonic() - self.logged > LOG_SECONDS:
             self.write_log()
+        # All hosts stop after the same step, whichever of them was asked.
+        self.stop.requested = trainer.hosts.largest(self.stop.requested)
         if self.stop.requested or trainer.must_stop:
             self.model.stop_training = True
 
@@ -101,6 +107,9 @@ class Monitor(keras.callbacks.Callback):
             seconds=time.monotonic() - self.logged,
         )
         trainer = self.trainer
+        self.logged = time.monotonic()
+        if not trainer.hosts.first:
+            return
         done = trainer.step - self.first_step
         left = (time.monotonic() - self.started) / done * (trainer.total_steps - trainer.step)
         self.bar.write(
@@ -108,7 +117,6 @@ class Monitor(keras.callbacks.Callback):
             f"loss {self.loss:.3f}  lr {self.rate:.2g}  val mIoU {scores.miou:.1%}  "
             f"best {max(scores.miou, trainer.best_miou or 0):.1%}  ETA {duration(left)}"
         )
-        self.logged = time.monotonic()
 
     def log_entry(self, **values: float) -> None:
         """One entry, to the log and to TensorBoard."""

@@ -9,6 +9,7 @@ from keras import ops
 
 from asap_tf import recipe
 from asap_tf.layers.blocks import Tensor
+from asap_tf.replicas import replica_context
 
 
 @keras.saving.register_keras_serializable("asap_tf")
@@ -49,16 +50,24 @@ class PolyDecay(keras.optimizers.schedules.LearningRateSchedule):
 
 
 class KeepsAverages:
-    """Keeps trained weights and their moving averages apart.
+    """Keeps trained weights and their moving averages apart, and clips the whole gradient.
 
     Keras replaces the weights by their averages at the end of `fit`. A run calls `fit` once an
-    epoch, and the next epoch must go on from the trained weights.
+    epoch, and the next epoch must go on from the trained weights. Where several devices share a
+    batch, Keras clips each one's part of the gradient before it adds them up.
     """
 
     schedule: PolyDecay
 
     def finalize_variable_values(self, var_list: list) -> None:
         """Does nothing: see the class."""
+
+    def _clip_gradients(self, grads: list) -> list:
+        context = replica_context()
+        if context is None or not self.global_clipnorm:  # type: ignore[attr-defined]
+            return super()._clip_gradients(grads)  # type: ignore[misc]
+        clipped = super()._clip_gradients(context.all_reduce("SUM", grads))  # type: ignore[misc]
+        return [gradient / context.num_replicas_in_sync for gradient in clipped]
 
     def apply_averages(self, variables: list) -> None:
         """Overwrites `variables`, those that are trained, by their averages, if there are any."""

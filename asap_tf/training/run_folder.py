@@ -269,6 +269,32 @@ class RunFolder:
         write_text(self._log, "".join(json.dumps(e) + "\n" for e in entries))
 
 
+class RunElsewhere(RunFolder):
+    """A run whose folder another host writes: nothing is read, and nothing written."""
+
+    @contextlib.contextmanager
+    def started(self, recipe: Recipe) -> Iterator[None]:
+        yield
+
+    def make_again(self, recipe: Recipe) -> None:
+        pass
+
+    def save(self, checkpoint: Checkpoint) -> None:
+        pass
+
+    def latest(self) -> Checkpoint | None:
+        return None
+
+    def log(self, entry: dict[str, Any]) -> None:
+        pass
+
+    def write_scalars(self, step: int, values: dict[str, float]) -> None:
+        pass
+
+    def rewind_log(self, step: int) -> None:
+        pass
+
+
 def read_checkpoint(file: Path) -> Checkpoint:
     """Reads a checkpoint; each of its arrays is held against the checksum that it was stored with.
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import contextlib
 import logging
 from collections.abc import Callable
 from functools import partial
@@ -20,6 +19,7 @@ from asap_tf.data.pipeline import pair_reader, reader_error, steps_per_epoch, tr
 from asap_tf.errors import AsapError, UsageError
 from asap_tf.evaluation import Evaluation, evaluate
 from asap_tf.files import Unwritable
+from asap_tf.hosts import Hosts
 from asap_tf.losses import OhemCrossEntropy
 from asap_tf.models import NETWORKS
 from asap_tf.models.weights import copy_matching
@@ -33,6 +33,7 @@ from asap_tf.training.monitor import GONE_BAD, Monitor
 from asap_tf.training.optimizers import build_optimizer
 from asap_tf.training.precision import dtype_policy, resolve_precision
 from asap_tf.training.run_folder import Checkpoint, RunFolder
+from asap_tf.training.strategy import strategy_scope
 
 if TYPE_CHECKING:
     import tensorflow as tf
@@ -55,6 +56,8 @@ class Trainer:
         run: Where it is recorded; training goes on from the last checkpoint in it.
         recipe: Says everything.
         report: From `check_data`; holds the dataset.
+        hosts: That train together; None for this alone. Host 0's `run` is the one that counts, the
+            others' may be a `RunElsewhere`.
 
     Raises:
         UsageError: if recipe, dataset and weights do not fit together.
@@ -65,8 +68,12 @@ class Trainer:
         >>> Trainer(RunFolder(Path("runs/camvid")), recipe, check_data(recipe)).train()
     """
 
-    def __init__(self, run: RunFolder, recipe: Recipe, report: CheckReport):
+    def __init__(
+        self, run: RunFolder, recipe: Recipe, report: CheckReport, hosts: Hosts | None = None
+    ):
         self.run = run
+        self.hosts = hosts = hosts or Hosts()
+        self.scope = strategy_scope(recipe.train.batch_size, hosts)
         self.recipe = recipe
         self.dataset = dataset = report.dataset
         self.pairs = dataset.pairs(recipe.data.train_split) + dataset.splits.get(UNLABELLED, ())
@@ -81,8 +88,9 @@ class Trainer:
             recipe.loss.class_weights, report.class_pixels[recipe.data.train_split]
         )
         checkpoint = run.latest()
-        weights = None if checkpoint else recipe.model.weights
-        with strategy_scope(), dtype_policy(resolve_precision(recipe.train.precision)):
+        progress = hosts.told(checkpoint and (checkpoint.step, checkpoint.best_miou))
+        weights = None if progress else recipe.model.weights
+        with self.scope(), dtype_policy(resolve_precision(recipe.train.precision)):
             self.optimizer = build_optimizer(recipe.optimizer, self.total_steps)
             self.network = build_network(recipe, dataset, weights)
             self.model = compile_model(self.network, recipe, dataset, self.optimizer, class_weights)
@@ -93,11 +101,13 @@ class Trainer:
         self.step = 0
         self.best_miou: float | None = None
         self.unwritten: dict[str, str] = {}
-        if checkpoint is not None:
-            self.restore(checkpoint)
+        if progress:
+            blank = {name: np.zeros(v.shape, v.dtype) for name, v in self.variables().items()}
+            step, best_miou = progress
+            self.restore(checkpoint or Checkpoint(step, best_miou, blank))
 
     def restore(self, checkpoint: Checkpoint) -> None:
-        """Goes back to a checkpoint.
+        """Goes back to a checkpoint; of several hosts, to host 0's.
 
         Raises:
             UsageError: if it is one of another network or optimiser.
@@ -109,8 +119,9 @@ class Trainer:
                 f"{self.run.path}: its checkpoint does not fit its recipe and data, which have "
                 f"{len(self.dataset.classes)} classes; was either changed since the start?"
             )
-        for name, variable in variables.items():
-            variable.assign(checkpoint.arrays[name])
+        arrays = {name: checkpoint.arrays[name].astype(v.dtype) for name, v in variables.items()}
+        for name, array in self.hosts.broadcast(arrays).items():
+            variables[name].assign(array)
         self.step = checkpoint.step
         self.best_miou = checkpoint.best_miou
 
@@ -135,6 +146,7 @@ class Trainer:
         every = self.recipe.train.validate_every
         with self.run.started(self.recipe), stop_on_signals() as stop:
             self.run.rewind_log(self.step)
+            self.hosts.remedy = f"go on with: asap-tf train --resume {self.run.path}"
             monitor = Monitor(self, stop)
             while self.step < self.total_steps:
                 epoch = self.step // self.steps_per_epoch + 1
@@ -148,6 +160,7 @@ class Trainer:
                     _, problem = self.unwritten.popitem()
                     raise Unwritable(f"{problem}; {self.run.way_on()}")
                 if stop.requested and not finished:
+                    self.hosts.exchange(None)  # Host 0 has saved.
                     raise Interrupted(
                         f"stopped at step {self.step} of {self.total_steps} and saved; go on "
                         f"with: asap-tf train --resume {self.run.path}",
@@ -181,14 +194,15 @@ class Trainer:
     def fit(self, epoch: int, monitor: Monitor) -> None:
         """Takes the steps that are left of an epoch, counted from 1."""
         try:
-            self.model.fit(
-                self.batches(epoch * self.steps_per_epoch),
-                initial_epoch=epoch - 1,
-                epochs=epoch,
-                shuffle=False,
-                verbose=0,
-                callbacks=[monitor],
-            )
+            with self.scope():
+                self.model.fit(
+                    self.batches(epoch * self.steps_per_epoch),
+                    initial_epoch=epoch - 1,
+                    epochs=epoch,
+                    shuffle=False,
+                    verbose=0,
+                    callbacks=[monitor],
+                )
         except Exception as error:
             problem = reader_error(error)
             if problem is None:
@@ -222,7 +236,7 @@ class Trainer:
 
         Returns:
             Frames, uint8 RGB `(batch_size, *crop, 3)`, and for every head the train ids, uint8
-            `(batch_size, *crop)`.
+            `(batch_size, *crop)`; of several hosts, the part of this one.
         """
         batches = training_batches(
             self.pairs,
@@ -232,6 +246,7 @@ class Trainer:
             self.recipe.train.seed,
             self.step,
             stop_step,
+            self.hosts,
         )
         heads = list(self.model.output)
         return batches.map(lambda frames, labels: (frames, dict.fromkeys(heads, labels)))
@@ -239,21 +254,23 @@ class Trainer:
     def validate(self) -> Evaluation:
         """Scores the run on its validation split."""
         self.deploy()
-        return evaluate(self.segmenter, self.dataset, self.recipe.data.val_split)
+        split = self.recipe.data.val_split
+        return evaluate(self.segmenter, self.dataset, split, hosts=self.hosts)
 
     def keep_best(self, evaluation: Evaluation) -> None:
         """Writes `model.keras` if the evaluation is the best so far, or there is none yet."""
         miou = evaluation.scores.miou
         if self.best_miou is None or miou > self.best_miou or not self.run.model.exists():
-            save_model(
-                self.deployed,
-                self.run.model,
-                self.dataset.classes,
-                self.recipe.eval.size,
-                recipe=self.recipe.model_dump(mode="json"),
-                step=self.step,
-                scores=evaluation.scores.to_dict(),
-            )
+            if self.hosts.first:
+                save_model(
+                    self.deployed,
+                    self.run.model,
+                    self.dataset.classes,
+                    self.recipe.eval.size,
+                    recipe=self.recipe.model_dump(mode="json"),
+                    step=self.step,
+                    scores=evaluation.scores.to_dict(),
+                )
             self.best_miou = miou
 
     def deploy(self) -> None:
@@ -294,6 +311,10 @@ def compile_model(
         loss_weights["distilled"] = recipe.distill.weight
     network.compile(optimizer, loss=losses, loss_weights=loss_weights)
     network.optimizer.build(network.trainable_variables)
+    if keras.backend.backend() == "jax":
+        # Else the first fit would read frames only to see the shape of a batch.
+        blank = np.zeros((1, *recipe.augment.crop, 3), np.uint8)
+        network._symbolic_build(data_batch=(blank, dict.fromkeys(network.output, blank[..., 0])))
     return network
 
 
@@ -319,14 +340,3 @@ def resolve_class_weights(
             f"loss.class_weights: {len(wanted)} factors, but the dataset has {len(pixels)} classes"
         )
     return [float(w) for w in wanted]
-
-
-def strategy_scope() -> contextlib.AbstractContextManager[Any]:
-    """TensorFlow's MirroredStrategy over all GPUs where there are several, else nothing."""
-    if keras.backend.backend() != "tensorflow":
-        return contextlib.nullcontext()
-    import tensorflow as tf
-
-    if len(tf.config.list_physical_devices("GPU")) < 2:
-        return contextlib.nullcontext()
-    return tf.distribute.MirroredStrategy().scope()

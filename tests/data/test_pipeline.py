@@ -20,6 +20,7 @@ from asap_tf.data.pipeline import (
     training_batches,
 )
 from asap_tf.errors import UsageError
+from asap_tf.hosts import Hosts
 
 AUGMENTATION = Augmentation(crop=(20, 28), brightness=0.3, contrast=0.3, saturation=0.3, hue=0.05)
 
@@ -90,6 +91,16 @@ def test_the_frame_stays_with_its_mask(dataset: Dataset) -> None:
 @pytest.mark.parametrize("start", [1, 3, 5, 8])
 def test_a_resumed_run_sees_what_it_would_have_seen(start: int, dataset: Dataset) -> None:
     assert_equal(batches(dataset, start, 10), batches(dataset, 0, 10)[start:])
+
+
+def test_hosts_read_their_parts_of_the_same_batches(dataset: Dataset) -> None:
+    whole = batches(dataset, 1, 5, 6)
+    parts = [batches(dataset, 1, 5, 6, hosts=Hosts(i, 3)) for i in range(3)]
+    joined = [
+        tuple(np.concatenate(arrays) for arrays in zip(*step, strict=True))
+        for step in zip(*parts, strict=True)
+    ]
+    assert_equal(joined, whole)
 
 
 def test_batches_do_not_hang_on_the_number_of_threads(dataset: Dataset) -> None:

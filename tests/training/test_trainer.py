@@ -185,29 +185,29 @@ def test_class_weights():
         resolve_class_weights((1.0, 1.0, 1.0), np.array([1, 2]))
 
 
-MIRRORED = """
-import sys, keras, tensorflow as tf
-cpu = tf.config.list_physical_devices("CPU")[0]
-tf.config.set_logical_device_configuration(cpu, [tf.config.LogicalDeviceConfiguration()] * 2)
-import asap_tf.training.trainer as trainer
-trainer.strategy_scope = lambda: tf.distribute.MirroredStrategy(["CPU:0", "CPU:1"]).scope()
-from asap_tf.cli import main
-sys.argv = ["asap-tf", "train", *sys.argv[1:]]
-main()
-"""
+HOST = Path(__file__).parents[2] / "benchmarks" / "hosts_process.py"
 
 
-def test_two_devices_train_save_and_resume(tiny_recipe, tmp_path):
-    recipe, run = tiny_recipe(train={"epochs": 1}), tmp_path / "run"
+def test_two_devices_end_with_what_one_does(trainer, tiny_recipe, small_network, tmp_path):
+    recipe = tiny_recipe(optimizer={"learning_rate": 1e-3, "clip_norm": 1.0}, train={"epochs": 2})
+    trainer(tmp_path / "one", recipe).train()
     (tmp_path / "recipe.yaml").write_text(recipe.to_yaml())
     done = subprocess.run(
-        [sys.executable, "-c", MIRRORED, tmp_path / "recipe.yaml", "--out", run],
+        [sys.executable, HOST, "train", tmp_path / "recipe.yaml", "--out", tmp_path / "two"],
         capture_output=True,
         text=True,
-        env={**os.environ, "TF_CPP_MIN_LOG_LEVEL": "3"},
+        env={**os.environ, "DEVICES": "2"},
     )
     assert done.returncode == 0, done.stderr[-2000:]
-    assert RunFolder(run).latest().step == 2
+    one, two = (RunFolder(tmp_path / name).latest() for name in ("one", "two"))
+    assert one.step == two.step == 4
+    for name, value in one.arrays.items():
+        np.testing.assert_allclose(two.arrays[name], value, atol=1e-4, err_msg=name)
+    losses = [
+        [e["loss"] for e in RunFolder(tmp_path / r).read_log() if "loss" in e]
+        for r in ("one", "two")
+    ]
+    np.testing.assert_allclose(*losses, rtol=1e-4)
 
 
 def test_what_is_no_number_in_the_last_step_of_an_epoch_is_never_saved(

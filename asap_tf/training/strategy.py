@@ -1,0 +1,75 @@
+"""The devices of a training: one, several of this machine, or those of several hosts."""
+
+from __future__ import annotations
+
+import contextlib
+from collections.abc import Callable
+from typing import Any
+
+import keras
+
+from asap_tf.errors import UsageError
+from asap_tf.hosts import Hosts
+
+Scope = Callable[[], contextlib.AbstractContextManager[Any]]
+
+
+def strategy_scope(batch_size: int, hosts: Hosts) -> Scope:
+    """Data parallelism over all devices there are; nothing where there is one.
+
+    On JAX over the devices of all hosts, on TensorFlow over the GPUs of this machine. Every device
+    takes an equal part of each batch, and the result is that of one device: norms, hard pixels and
+    gradients are the whole batch's.
+
+    Args:
+        batch_size: Frames in a batch.
+        hosts: That train together.
+
+    Returns:
+        Makes the context in which the model is to be built and fitted.
+
+    Raises:
+        UsageError: if the devices cannot share a batch equally.
+    """
+    if keras.backend.backend() == "jax":
+        devices, scope = jax_devices(hosts)
+    else:
+        devices, scope = tensorflow_devices()
+    if batch_size % devices:
+        raise UsageError(
+            f"train.batch_size={batch_size}: {devices} devices cannot share it equally; it counts "
+            f"the frames of all hosts and devices together, so take a multiple of {devices}"
+        )
+    return scope
+
+
+def jax_devices(hosts: Hosts) -> tuple[int, Scope]:
+    """The number of JAX's devices, over all hosts, and `keras.distribution.DataParallel`.
+
+    Raises:
+        UsageError: if one host has more of them than another.
+    """
+    import jax
+    import tensorflow as tf
+
+    # TensorFlow only feeds: it would take the GPUs' memory.
+    tf.config.set_visible_devices([], "GPU")
+    counts = hosts.exchange(jax.local_device_count())
+    if len(set(counts)) > 1:
+        raise UsageError(
+            f"the hosts have {', '.join(map(str, counts))} devices; give each the same number, "
+            "for instance by CUDA_VISIBLE_DEVICES"
+        )
+    if sum(counts) == 1:
+        return 1, contextlib.nullcontext
+    return sum(counts), keras.distribution.DataParallel(auto_shard_dataset=False).scope
+
+
+def tensorflow_devices() -> tuple[int, Scope]:
+    """The number of TensorFlow's devices in this machine, and its MirroredStrategy."""
+    import tensorflow as tf
+
+    devices = tf.config.list_logical_devices("GPU") or tf.config.list_logical_devices("CPU")
+    if len(devices) == 1:
+        return 1, contextlib.nullcontext
+    return len(devices), tf.distribute.MirroredStrategy([d.name for d in devices]).scope
