@@ -179,8 +179,8 @@ class Train(Section):
         epochs: Passes over the training split.
         batch_size: Frames per step, over all GPUs together.
         seed: Of weights, order and augmentation.
-        precision: `auto` is float16 on a GPU, bfloat16 on a CPU with instructions for it
-            (AMX or AVX512-BF16), else float32.
+        precision: `auto` is float16 on a GPU, bfloat16 on a CPU that gains by it (AMX, or AMD's
+            AVX512-BF16), else float32.
         validate_every: Epochs between validations; the last epoch is always validated.
         unwritable: What to do where the run folder cannot be written to, since the disk is full,
             for instance: `stop`, or `go_on` and try again with the next checkpoint.

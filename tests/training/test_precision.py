@@ -17,8 +17,9 @@ from asap_tf.training import precision
     [
         (True, "amx_bf16", "mixed_float16"),
         (False, "avx512_bf16 amx_bf16 amx_tile", "mixed_bfloat16"),
-        (False, "fma avx512_bf16", "mixed_bfloat16"),
-        (False, "avx512f avx512_vnni", "float32"),
+        (False, "AuthenticAMD fma avx512_bf16", "mixed_bfloat16"),
+        (False, "AuthenticAMD avx512f avx512_vnni", "float32"),
+        (False, "GenuineIntel avx512_bf16", "float32"),
     ],
 )
 def test_auto(monkeypatch, gpu, flags, expected):
