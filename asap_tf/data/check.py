@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import os
 import zlib
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
@@ -185,7 +186,7 @@ def check_dataset(
                 own += found
                 progress.update()
             told = [[str(defect.path), defect.problem] for defect in own]
-            names = zlib.crc32("\n".join(pair.image.name for pair in pairs).encode())
+            names = zlib.crc32(os.fsencode("\n".join(pair.image.name for pair in pairs)))
             everyone = hosts.exchange(((len(pairs), names), pixels[split].tolist(), told))
             _require_alike(dataset, split, [listed for listed, _, _ in everyone])
             pixels[split] = np.sum([histogram for _, histogram, _ in everyone], axis=0)
