@@ -57,7 +57,11 @@ def written_whole(path: Path, durable: bool = False) -> Iterator[Path]:
 
 
 def flush(path: Path) -> None:
-    """Waits until the disk has what a file holds, or the names that a folder holds."""
+    """Waits until the disk has what a file holds, or the names that a folder holds.
+
+    Raises:
+        OSError: if it does not take it.
+    """
     descriptor = os.open(path, os.O_RDONLY)
     try:
         os.fsync(descriptor)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 import time
+from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
 import keras
@@ -40,6 +41,7 @@ class Monitor(keras.callbacks.Callback):
         self.started = self.logged = time.monotonic()
         self.first_step = trainer.step
         self.loss = math.nan
+        self.is_finite = finite_check(trainer.network.trainable_variables)
         self.bar = tqdm(
             total=trainer.total_steps,
             initial=trainer.step,
@@ -64,6 +66,8 @@ class Monitor(keras.callbacks.Callback):
                 f"loss is {mean} at step {trainer.step}, learning rate {self.rate:.3g}; {GONE_BAD}"
             )
         trainer.step += 1
+        if not self.is_finite():
+            trainer.require_finite()
         self.bar.update()
         if time.monotonic() - self.logged > LOG_SECONDS:
             self.write_log()
@@ -133,6 +137,19 @@ class Monitor(keras.callbacks.Callback):
             trainer.run.write_scalars(trainer.step, values)
 
         trainer.attempt("log", write)
+
+
+def finite_check(variables: list[keras.Variable]) -> Callable[[], bool]:
+    """A function that tells in a few milliseconds whether all of some variables are finite."""
+
+    def total() -> Any:
+        return keras.ops.sum(keras.ops.stack([keras.ops.sum(v) for v in variables]))
+
+    if keras.backend.backend() == "tensorflow":
+        import tensorflow as tf
+
+        total = tf.function(total)
+    return lambda: math.isfinite(float(total()))
 
 
 def duration(seconds: float) -> str:

@@ -17,7 +17,7 @@ from typing import Any, TextIO
 import numpy as np
 
 from asap_tf.errors import AsapError, UsageError
-from asap_tf.files import Unwritable, remove_leftovers, written_whole
+from asap_tf.files import Unwritable, flush, remove_leftovers, written_whole
 from asap_tf.recipe import Recipe, load_recipe
 
 LOGGER = logging.getLogger("asap_tf")
@@ -166,6 +166,9 @@ class RunFolder:
         state = {"step": checkpoint.step, "best_miou": checkpoint.best_miou}
         arrays: dict[str, Any] = {**checkpoint.arrays, STATE: np.array(json.dumps(state))}
         with written_whole(target, durable=True) as aside, aside.open("wb") as file:
+            if self._log.is_file():
+                # Once this is saved, its steps are not taken again: the log has to have them.
+                flush(self._log)
             np.savez(file, **arrays)
         for old in self._saved()[:-KEPT_CHECKPOINTS]:
             with contextlib.suppress(OSError):

@@ -220,7 +220,7 @@ class Trainer:
     def require_finite(self) -> None:
         """Refuses to save or validate weights that are no numbers any more.
 
-        The loss tells of them one step later, which for the last step of an epoch is too late.
+        The loss tells of them one step later or, where an activation makes zeros of them, never.
 
         Raises:
             AsapError: naming the first of them.

@@ -72,7 +72,7 @@ class Fault:
         self.at = int(rng.integers(np.prod(self.variable.shape, dtype=int)))
 
     def happen(self) -> None:
-        array = np.array(self.variable)
+        array = np.array(np.asarray(self.variable))
         array.reshape(-1)[self.at] = self.value
         self.variable.assign(array)
 

@@ -163,6 +163,7 @@ def test_a_disk_that_takes_half_a_line_keeps_the_log_whole(run, monkeypatch):
 def test_a_checkpoint_is_on_the_disk_before_it_has_its_name(run, monkeypatch):
     run.save(checkpoint(5))
     run.save(checkpoint(6))
+    run.log({"step": 7})
     happened, names = [], {}
     opened, replaced, unlinked = os.open, os.replace, Path.unlink
 
@@ -185,7 +186,7 @@ def test_a_checkpoint_is_on_the_disk_before_it_has_its_name(run, monkeypatch):
     monkeypatch.setattr(Path, "unlink", removing)
     run.save(checkpoint(7))
     aside = f".00000007.{os.getpid()}.npz"
-    assert happened == [aside, "named", "checkpoints", "00000005.npz removed"]
+    assert happened == ["log.jsonl", aside, "named", "checkpoints", "00000005.npz removed"]
 
 
 def test_a_folder_that_somebody_removed_is_made_again_unless_it_is_somebody_elses(

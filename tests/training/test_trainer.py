@@ -228,6 +228,7 @@ def test_what_is_no_number_in_the_last_step_of_an_epoch_is_never_saved(
             at_step(patch, 4, spoil)
             with pytest.raises(AsapError, match=r"is no number after step 4; the run is kept"):
                 run.train()
+            assert run.step == 4
         kept = run.run.latest()
         assert kept.step == 2
         run.restore(kept)
@@ -315,6 +316,18 @@ def test_a_run_folder_that_is_removed_is_made_again_and_nothing_is_lost(
     trainer(tmp_path / "run", run.run.recipe).train()
     assert_same(final_arrays(tmp_path / "whole"), final_arrays(tmp_path / "run"))
     asap_tf.load(tmp_path / "run")
+
+
+def test_weights_that_an_activation_hides_are_told_of_within_a_step(
+    trainer, tiny_recipe, tmp_path, monkeypatch, small_network
+):
+    run = trainer(tmp_path / "run", tiny_recipe(train={"batch_size": 1}))
+    kernel = run.model.get_layer("backbone2_conv").kernel
+    # On a CPU, ReLU makes zeros of what is no number: the loss stays one.
+    at_step(monkeypatch, 2, lambda: kernel.assign(np.full(kernel.shape, np.nan)))
+    with pytest.raises(AsapError, match=r"is no number after step 2; the run is kept"):
+        run.train()
+    assert run.run.latest() is None
 
 
 @pytest.mark.parametrize("cache", [False, True])
