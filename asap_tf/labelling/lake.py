@@ -8,6 +8,7 @@ import logging
 import os
 import queue
 import shutil
+import signal
 import threading
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
@@ -200,6 +201,7 @@ def _ray(folder: Path, plan: Plan) -> Iterator[Any]:
         "_temp_dir": str(temporary),
     }
     shutil.rmtree(temporary, ignore_errors=True)
+    terminated = signal.getsignal(signal.SIGTERM)
     try:
         try:
             with hushed():
@@ -212,6 +214,8 @@ def _ray(folder: Path, plan: Plan) -> Iterator[Any]:
         except (ConnectionError, RuntimeError, ValueError, OSError) as error:
             where = f"no Ray cluster answers at {plan.cluster}" if plan.cluster else "Ray fails"
             raise AsapError(f"{where}: {first_line(error)}") from error
+        # Ray has a handler of its own, which it would leave behind.
+        signal.signal(signal.SIGTERM, terminated)
         yield ray
     finally:
         ray.shutdown()

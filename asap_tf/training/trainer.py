@@ -155,10 +155,14 @@ class Trainer:
                 finished = self.step == self.total_steps
                 due = finished or epoch % every == 0
                 scored = due and self.step == epoch * self.steps_per_epoch
+                # Saving may mend what could not be written before, and the recipe wants to stop.
+                problems = [*self.unwritten.values()] if self.must_stop else []
                 self.attempt("checkpoint", partial(self.keep, scored, monitor))
-                if self.unwritten and (self.must_stop or stop.requested or finished):
-                    _, problem = self.unwritten.popitem()
-                    raise Unwritable(f"{problem}; {self.run.way_on()}")
+                if self.must_stop or stop.requested or finished:
+                    problems += self.unwritten.values()
+                if problems:
+                    self.unwritten.clear()
+                    raise Unwritable(f"{problems[-1]}; {self.run.way_on()}")
                 if stop.requested and not finished:
                     self.hosts.exchange(None)  # Host 0 has saved.
                     raise Interrupted(
