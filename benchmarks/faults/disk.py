@@ -2,14 +2,14 @@
 
     python benchmarks/faults/disk.py [--times 60] [--seed 0]        (as root, on Linux: it mounts)
 
-At a random moment of a training, in a step, a validation or a save, its small disk is filled to the
-last byte or nearly so (a tmpfs), falls back to read-only as after an error (ext4, which then
-forgets what was not flushed), or its run folder is removed; half of the times by a recipe that
-stops then, half by one that goes on, for which a full disk is emptied again after a random time.
-Nothing else than one error in one line may come of it, and the last checkpoint has to be whole and
-that of an undisturbed training at the same step, bit for bit. Then the disk is mended, and the
-training resumed if it ended early: its last weights, averages and optimiser state have to be the
-undisturbed ones, and its log has to tell of the same validations. Ends with 1 if there is a fault.
+At a random moment after a random step of a training, its small disk is filled to the last byte or
+nearly so (a tmpfs), falls back to read-only as after an error (ext4, which then forgets what was
+not flushed), or its run folder is removed; half of the times by a recipe that stops then, half by
+one that goes on, for which a full disk is emptied again after a random time. Nothing else than one
+error in one line may come of it, and the last checkpoint has to be whole and that of an undisturbed
+training at the same step, bit for bit. Then the disk is mended, and the training resumed if it
+ended early: its last weights, averages and optimiser state have to be the undisturbed ones, and its
+log has to tell of the same validations. Ends with 1 if there is a fault.
 """
 
 from __future__ import annotations
@@ -57,9 +57,11 @@ class Disk:
     def __init__(self, fault: str, home: Path, rng: np.random.Generator):
         self.fault = fault
         self.image, self.place = home / "image", home / "disk"
-        self.left = int(rng.choice([0, 4096, 200_000, 4_000_000]))
+        self.left = int(rng.choice([0, 512, 4096, 50_000]))
         self.place.mkdir(exist_ok=True)
         if fault == "read-only":
+            # A new file, as what still holds the one before would bring its dead disk back.
+            self.image.unlink(missing_ok=True)
             with self.image.open("wb") as file:
                 file.truncate(MEGABYTES << 20)
             command("mkfs.ext4", "-q", "-F", self.image)
@@ -120,7 +122,13 @@ class Campaign:
     def state(self) -> Arrays:
         return {name: np.array(np.asarray(v)) for name, v in self.trainer.variables().items()}
 
-    def train(self, run: Path, choice: str, events: bool = True) -> str | None:
+    def train(
+        self,
+        run: Path,
+        choice: str,
+        started: threading.Event | None = None,
+        events: bool = True,
+    ) -> str | None:
         """Goes on with a run folder, as a new process would; returns the error, if any."""
         trainer = self.trainer
         trainer.run, trainer.unwritten = RunFolder(run), {}
@@ -128,6 +136,8 @@ class Campaign:
             trainer.run.write_scalars = lambda *_: None  # type: ignore[method-assign]
         trainer.recipe = with_choice(self.recipe, choice)
         trainer.restore(trainer.run.latest() or Checkpoint(0, None, self.arrays[0]))
+        if started is not None:
+            started.set()
         try:
             trainer.train()
         except Unwritable as error:
@@ -167,23 +177,27 @@ def trial(
     """What one fault led to, and what is wrong with that."""
     disk = Disk(fault, home, rng)
     run = disk.place / "run"
-    broken_after, mended_after = rng.uniform(0, campaign.seconds, 2)
+    step = int(rng.integers(1, campaign.trainer.total_steps))
+    delay, mended_after = rng.uniform(0, campaign.seconds / 6), rng.uniform(0, campaign.seconds)
     mends = choice == "go_on" and fault == "full" and rng.random() < 0.7
 
     def disturb() -> None:
-        time.sleep(broken_after)
+        while not started.is_set() or campaign.trainer.step < step:
+            time.sleep(0.002)
+        time.sleep(delay)
         disk.break_it()
         if mends:
             time.sleep(mended_after)
             disk.mend()
 
+    started = threading.Event()
     thread = threading.Thread(target=disturb)
     thread.start()
     wrong: list[str] = []
     try:
         # TensorFlow's writer of events keeps a dead disk's file open until the process ends.
-        told = campaign.train(run, choice, events=fault != "read-only")
-        step = campaign.trainer.step
+        told = campaign.train(run, choice, started, events=fault != "read-only")
+        last = campaign.trainer.step
         thread.join()
         if told is not None and ("\n" in told or str(disk.place) not in told):
             wrong.append(f"said {told}")
@@ -191,7 +205,7 @@ def trial(
         if told is None and fault != "removed":
             result = "mended in time" if mends else "unharmed"
         else:
-            result = f"told, {'stopped' if step < campaign.trainer.total_steps else 'at the end'}"
+            result = f"told, {'stopped' if last < campaign.trainer.total_steps else 'at the end'}"
         if told is None and fault == "removed":
             result = "made again" if run.exists() else "removed after the end"
         if result == "removed after the end":
@@ -206,10 +220,12 @@ def trial(
     except Exception as error:
         result = "fault"
         wrong.append(f"{type(error).__name__}: {error}")
+        campaign.trainer.step = campaign.trainer.total_steps
+        started.set()
         thread.join()
     finally:
         disk.close()
-    return result, [f"{fault}, {choice}, after {broken_after:.2f} s: {w}" for w in wrong]
+    return result, [f"{fault}, {choice}, {delay:.2f} s after step {step}: {w}" for w in wrong]
 
 
 def main() -> int:
