@@ -6,6 +6,7 @@ import contextlib
 import json
 import queue
 import socket
+import struct
 import threading
 import time
 from multiprocessing.connection import Connection
@@ -27,6 +28,9 @@ class Link:
 
     def __init__(self, over: socket.socket):
         over.setblocking(True)  # A long message is more than one write.
+        # Whoever breaks off within a message must not be waited for without an end.
+        patience = struct.pack("ll", *divmod(round(SILENCE_SECONDS * 1e6), 10**6))
+        over.setsockopt(socket.SOL_SOCKET, socket.SO_RCVTIMEO, patience)
         self.values: queue.Queue[Any] = queue.Queue()
         self._connection = Connection(over.detach())
         self._lock = threading.Lock()
