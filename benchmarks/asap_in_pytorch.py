@@ -130,7 +130,7 @@ class Head(nn.Module):
 
     def forward(self, x: Tensor) -> Tensor:
         x = F.relu(self.block_bn(self.block_conv(x)), inplace=True)
-        with torch.autocast("cpu", enabled=False):
+        with torch.autocast(x.device.type, enabled=False):
             # PyTorch enlarges few channels, and takes their softmax, far faster channels first.
             return enlarged(self.classes(x.float()).contiguous(), self.stride)
 
@@ -144,8 +144,10 @@ class ASAP(nn.Module):
         self.pyramid, self.fusion, self.attention = SimplePyramid(), FFDN(), StripAttention()
         self.logits = Head(256, classes, 8)
         self.aux3, self.aux4 = Head(256, classes, 16), Head(512, classes, 32)
-        self.scale = (1 / (255 * torch.tensor(DEVIATION))).view(3, 1, 1)
-        self.offset = (-torch.tensor(MEAN) / torch.tensor(DEVIATION)).view(3, 1, 1)
+        mean, deviation = torch.tensor(MEAN), torch.tensor(DEVIATION)
+        scale, offset = 1 / (255 * deviation), -mean / deviation
+        self.register_buffer("scale", scale.view(3, 1, 1), persistent=False)
+        self.register_buffer("offset", offset.view(3, 1, 1), persistent=False)
         self.layout = layout
         self.to(memory_format=layout)
 
@@ -198,6 +200,7 @@ class Training:
         self.bfloat16 = dtype == "bfloat16"
         self.network = ASAP(settings["classes"], getattr(torch, layout))
         self.network.load_keras(weights)
+        self.network.to(settings["device"])
         kernels = [p for p in self.network.parameters() if p.ndim > 1]
         others = [p for p in self.network.parameters() if p.ndim == 1]
         self.optimizer = torch.optim.SGD(
@@ -209,21 +212,25 @@ class Training:
     def step(self, frames: Tensor, labels: Tensor) -> None:
         """Forward, loss, backward, update."""
         self.network.train()
-        with torch.autocast("cpu", torch.bfloat16, enabled=self.bfloat16):
+        device = self.settings["device"]
+        with torch.autocast(device, torch.bfloat16, enabled=self.bfloat16):
             outputs = self.network(frames)
         labels = labels.long()
         rules = self.settings["threshold"], self.settings["min_kept"]
-        loss = torch.zeros(())
+        loss = torch.zeros((), device=device)
         for head, factor in self.settings["loss_weights"].items():
             loss = loss + factor * ohem_cross_entropy(outputs[head], labels, *rules)
         self.optimizer.zero_grad()
         loss.backward()
         self.optimizer.step()
+        if device == "cuda":
+            torch.cuda.synchronize()
 
     @torch.no_grad()
     def differences(self, proof: dict[str, Tensor]) -> dict[str, float]:
         """Of outputs and losses from Keras's, relative to the largest of these."""
-        outputs = self.network.eval()(proof["frames"])
+        with torch.backends.cudnn.flags(allow_tf32=False):
+            outputs = self.network.eval()(proof["frames"])
         found = {
             head: off(x.permute(0, 2, 3, 1), proof[f"{head} output"]) for head, x in outputs.items()
         }
@@ -246,15 +253,15 @@ def read(path: Path) -> dict[str, np.ndarray]:
         return dict(file)
 
 
-def tensors(path: Path) -> dict[str, Tensor]:
-    return {key: torch.from_numpy(array) for key, array in read(path).items()}
+def tensors(path: Path, device: str) -> dict[str, Tensor]:
+    return {key: torch.from_numpy(array).to(device) for key, array in read(path).items()}
 
 
 def main() -> None:
     folder = Path(sys.argv[1])
     settings = json.loads((folder / "settings.json").read_text(encoding="utf-8"))
     torch.set_num_threads(settings["threads"])
-    weights, batch = read(folder / "weights.npz"), tensors(folder / "batch.npz")
+    weights, batch = read(folder / "weights.npz"), tensors(folder / "batch.npz", settings["device"])
     rows = {
         title: Training(settings, weights, dtype, layout)
         for dtype, titles in settings["rows"].items()
@@ -263,7 +270,8 @@ def main() -> None:
     proven = Training(settings, weights, "float32", "contiguous_format")
     facts = {
         "version": torch.__version__,
-        "differences": proven.differences(tensors(folder / "proof.npz")),
+        "device": torch.cuda.get_device_name() if settings["device"] == "cuda" else "CPU",
+        "differences": proven.differences(tensors(folder / "proof.npz", settings["device"])),
     }
     print(json.dumps(facts), flush=True)
     for _ in sys.stdin:

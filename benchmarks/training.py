@@ -153,7 +153,8 @@ def compare(
         raise click.Abort
     apart = ", ".join(f"{name} {value:.0e}" for name, value in differences.items())
     lines = [
-        f"- {keras.facts}; PyTorch {pytorch.facts['version']}, CPU, as many threads",
+        f"- {keras.facts}; PyTorch {pytorch.facts['version']}, {pytorch.facts['device']}, "
+        "as many threads",
         f"- the same network: largest differences from Keras's values, relative: {apart}",
     ]
     return lines, rows_of(found, recipe.train.batch_size)

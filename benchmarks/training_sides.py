@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import subprocess
 import time
@@ -58,22 +59,28 @@ class KerasSide:
     """A `Runner` of Keras's rows and the pipeline; puts into the folder what PyTorch is to read."""
 
     def __init__(self, job: Job):
-        from asap_tf.runtime.tensorflow import import_keras, set_threads
+        from asap_tf.runtime.tensorflow import import_keras
 
         import_keras()
-        self.facts = set_threads(job.threads)
+        import keras
         import tensorflow as tf
 
+        from asap_tf.runtime.keras_network import backend_name
         from asap_tf.training.run_folder import RunFolder
         from asap_tf.training.trainer import Trainer
 
+        on_jax = keras.backend.backend() == "jax"
+        self.facts = backend_name(None if on_jax else job.threads)
         self.models = {}
         for row, (precision, xla) in KERAS.items():
+            if on_jax and xla:
+                # On JAX it always does.
+                continue
             train = job.recipe.train.model_copy(update={"precision": precision})
             recipe = job.recipe.model_copy(update={"train": train})
             self.trainer = Trainer(RunFolder(job.folder / "run"), recipe, job.report)
             self.models[row] = self.trainer.model
-            self.models[row].jit_compile = xla
+            self.models[row].jit_compile = xla or on_jax
         if job.recipe.data.cache:
             for pair in self.trainer.pairs:
                 self.trainer.read(pair)
@@ -127,12 +134,14 @@ def write_inputs(
 ) -> None:
     """What `asap_in_pytorch.py` reads; see there."""
     from asap_tf import ASAPNet, OhemCrossEntropy
+    from asap_tf.training.precision import has_gpu
 
     few = tuple(map(slice, PROOF))
     proof = {"frames": frames[few], "labels": labels[few]}
     model = ASAPNet(len(job.report.dataset.classes), proof["frames"].shape[1:], aux_heads=True)
     model.set_weights([*weights.values()])
-    proof |= {f"{head} output": np.array(x) for head, x in model(proof["frames"]).items()}
+    with exactly():
+        proof |= {f"{head} output": np.array(x) for head, x in model(proof["frames"]).items()}
     loss, optimizer = job.recipe.loss, job.recipe.optimizer
     for threshold in THRESHOLDS:
         own = OhemCrossEntropy(threshold, loss.min_kept)(proof["labels"], proof["logits output"])
@@ -140,6 +149,7 @@ def write_inputs(
     settings = {
         "classes": len(job.report.dataset.classes),
         "threads": job.threads,
+        "device": "cuda" if has_gpu() else "cpu",
         "rows": PYTORCH,
         "threshold": loss.threshold,
         "min_kept": loss.min_kept,
@@ -151,6 +161,17 @@ def write_inputs(
     np.savez(job.folder / "weights.npz", **weights)
     np.savez(job.folder / "batch.npz", frames=frames, labels=labels)
     np.savez(job.folder / "proof.npz", **proof)
+
+
+def exactly() -> contextlib.AbstractContextManager[Any]:
+    """A context without TF32, in which JAX takes float32 products on a GPU."""
+    import keras
+
+    if keras.backend.backend() != "jax":
+        return contextlib.nullcontext()
+    import jax
+
+    return jax.default_matmul_precision("highest")
 
 
 class PyTorchSide:

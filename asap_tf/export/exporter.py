@@ -9,7 +9,6 @@ import os
 import shutil
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import asdict, dataclass
-from importlib.metadata import version
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -23,7 +22,13 @@ from asap_tf.export.parity import Parity, compare
 from asap_tf.export.plan import PACKAGES, Job, plan
 from asap_tf.operations import Operations, count_operations
 from asap_tf.runtime import load, model_file
-from asap_tf.runtime.metadata import artefact_bytes, artefact_files, checksums, sidecar
+from asap_tf.runtime.metadata import (
+    artefact_bytes,
+    artefact_files,
+    checksums,
+    sidecar,
+    versions,
+)
 from asap_tf.sizes import STRIDE
 
 if TYPE_CHECKING:
@@ -216,10 +221,7 @@ def _metadata(
         "parameters": graph.model.count_params(),
         **operations.to_dict(),
         **{entry: known[entry] for entry in ("recipe", "scores", "step") if entry in known},
-        "versions": {
-            package: version(package.replace("_", "-"))
-            for package in ("asap_tf", "keras", "tensorflow", *sorted(packages))
-        },
+        "versions": versions("asap_tf", "keras", "tensorflow", *sorted(packages)),
     }
 
 

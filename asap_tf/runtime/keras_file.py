@@ -6,7 +6,6 @@ import json
 import zipfile
 from collections.abc import Sequence
 from dataclasses import asdict
-from importlib.metadata import version
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -14,7 +13,7 @@ from asap_tf.data.dataset import LabelClass
 from asap_tf.errors import AsapError, UsageError, first_line
 from asap_tf.files import written_whole
 from asap_tf.presets import preset_file, presets
-from asap_tf.runtime.metadata import METADATA_NAME
+from asap_tf.runtime.metadata import METADATA_NAME, versions
 from asap_tf.runtime.tensorflow import import_keras
 
 if TYPE_CHECKING:
@@ -94,7 +93,7 @@ def save_model(
         "classes": [asdict(c) for c in classes],
         "size": size,
         "input": "RGB frames 0..255, NHWC; normalised inside",
-        "versions": {name: version(name) for name in ("asap-tf", "keras", "tensorflow")},
+        "versions": versions("asap_tf", "keras", "tensorflow"),
         **metadata,
     }
     with written_whole(path, durable=True) as aside:

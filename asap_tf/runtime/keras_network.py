@@ -36,8 +36,8 @@ class KerasNetwork:
         self.num_classes = model.output_shape[-1]
         self.runtime = runtime
         self.metadata = metadata or {}
-        self._labels = compiled(self._labels_eager)
-        self._probabilities = compiled(self._probabilities_eager)
+        self._labels = compiled(self._labels_eager, model)
+        self._probabilities = compiled(self._probabilities_eager, model)
 
     @classmethod
     def open(cls, path: Path, threads: int | None = None) -> KerasNetwork:
@@ -51,7 +51,7 @@ class KerasNetwork:
             AsapError: if it is damaged or no segmentation network, or TensorFlow has started
                 already with another number of threads.
         """
-        runtime = f"Keras {keras.__version__}, {_backend(threads)}"
+        runtime = f"Keras {keras.__version__}, {backend_name(threads)}"
         model = load_keras_model(path)
         if isinstance(model.output, dict):
             model = keras.Model(model.inputs, model.get_layer("logits").output, name=model.name)
@@ -89,18 +89,38 @@ class KerasNetwork:
         return ops.softmax(self._logits(inputs, height, width), axis=-1)
 
 
-def compiled(function: Any) -> Any:
-    """`function` as a TensorFlow graph where TensorFlow runs the show, unchanged elsewhere."""
-    if keras.backend.backend() != "tensorflow":
-        return function
-    import tensorflow as tf
+def compiled(function: Any, model: keras.Model) -> Any:
+    """`function` of frames and a size as one graph of TensorFlow's or JAX's, as it is elsewhere."""
+    backend = keras.backend.backend()
+    if backend == "tensorflow":
+        import tensorflow as tf
 
-    return tf.function(function, autograph=False, reduce_retracing=True)
+        return tf.function(function, autograph=False, reduce_retracing=True)
+    if backend == "jax":
+        import jax
+
+        def run(weights: list[Any], frames: Any, height: int, width: int) -> Any:
+            with keras.StatelessScope(zip(model.variables, weights, strict=True)):
+                return function(frames, height, width)
+
+        graph = jax.jit(run, static_argnums=(2, 3))
+        return lambda frames, *size: graph([v.value for v in model.variables], frames, *size)
+    return function
 
 
-def _backend(threads: int | None) -> str:
-    if keras.backend.backend() == "tensorflow":
+def backend_name(threads: int | None) -> str:
+    """Keras's backend for people, `"JAX 0.11.2, NVIDIA H100 80GB HBM3"`, with so many threads.
+
+    Raises:
+        AsapError: if the number of threads cannot be set, or not any more.
+    """
+    backend = keras.backend.backend()
+    if backend == "tensorflow":
         return set_threads(threads)
     if threads:
-        raise AsapError(f"threads cannot be set on Keras's {keras.backend.backend()} backend")
-    return f"{keras.backend.backend()} backend"
+        raise AsapError(f"threads cannot be set on Keras's {backend} backend")
+    if backend == "jax":
+        import jax
+
+        return f"JAX {jax.__version__}, {jax.devices()[0].device_kind}"
+    return f"{backend} backend"

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import hashlib
+import importlib
 import json
 import zipfile
 import zlib
+from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
@@ -159,3 +161,19 @@ def numbered_classes(count: int) -> list[LabelClass]:
         LabelClass(f"class {i}", (int(red), int(green), int(blue)), "unknown", i)
         for i, (red, green, blue) in enumerate(colors)
     ]
+
+
+def versions(*modules: str) -> dict[str, str]:
+    """The version of each module.
+
+    Example:
+        >>> versions("keras")
+        {'keras': '3.15.1'}
+    """
+    return {module: _version(module) for module in modules}
+
+
+def _version(module: str) -> str:
+    # The distribution may have another name: tensorflow-cpu, onnxruntime-gpu.
+    own = getattr(importlib.import_module(module), "__version__", None)
+    return own or version(module.replace("_", "-"))

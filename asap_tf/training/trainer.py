@@ -279,10 +279,12 @@ class Trainer:
 
     def deploy(self) -> None:
         """Brings the weights, averaged if the recipe says so, into the float32 network."""
-        trained = [np.array(v) for v in self.network.trainable_variables]
-        self.optimizer.apply_averages(self.network.trainable_variables)
+        # In the order of the optimiser's averages; a student's own order is another.
+        variables = self.model.trainable_variables
+        trained = [np.array(v) for v in variables]
+        self.optimizer.apply_averages(variables)
         copy_matching(self.network, self.deployed)
-        for variable, value in zip(self.network.trainable_variables, trained, strict=True):
+        for variable, value in zip(variables, trained, strict=True):
             variable.assign(value)
 
 

@@ -57,6 +57,20 @@ def test_a_student_comes_near_its_teacher_without_a_mask(
     assert distance() < before / 4
 
 
+def test_averages_of_a_student_are_those_of_its_own_weights(
+    trainer, tiny_recipe, teacher, tmp_path
+):
+    recipe = tiny_recipe(distill={"teacher": teacher}, optimizer={"ema": 0.5})
+    run = trainer(tmp_path / "run", recipe)
+    run.train()
+    averages = {
+        v.path.partition("/")[2].replace("_average", ""): v for v in run.optimizer.variables
+    }
+    run.deploy()
+    for deployed in run.deployed.trainable_variables:
+        np.testing.assert_array_equal(deployed, averages[deployed.path.replace("/", "_")])
+
+
 def test_a_teacher_never_changes_and_is_in_no_checkpoint(trainer, tiny_recipe, teacher, tmp_path):
     recipe = tiny_recipe(distill={"teacher": teacher})
     run = trainer(tmp_path / "run", recipe)
