@@ -73,7 +73,7 @@ def onnx_model(
         graph: The deployed network; its model is rewritten once more, by `REWRITES`.
         precision: `"fp32"`; `"fp16"`, all but normalisation, the statistics of norms and softmax,
             which stay float32; or `"int8"`, convolutions and what is between them as Q/DQ, by
-            channel, the statistics and the attention's products float32.
+            channel, kernels in 7 bits, the statistics and the attention's products float32.
         calibration: uint8 `(H, W, 3)` frames at the graph's size; for int8.
         for_tensorrt: int8 by TensorRT's rules: activations symmetric, their zero points 0;
             Q/DQ before convolutions and additions only; weights and biases float32. ONNX Runtime
@@ -221,6 +221,8 @@ def _in_int8(
             per_channel=True,
             activation_type=kind.QInt8 if for_tensorrt else kind.QUInt8,
             weight_type=kind.QInt8,
+            # ONNX Runtime's products of 8 bits overflow on x86-64 without VNNI; these do not.
+            reduce_range=not for_tensorrt,
             nodes_to_exclude=[node.name for node in float_islands(model.graph)],
             extra_options=options if for_tensorrt else {},
         )

@@ -17,7 +17,7 @@ def presets() -> dict[str, Path]:
 
     Example:
         >>> sorted(presets())
-        ['asap_lite0_camvid']
+        ['asap_lite0_camvid', 'asap_resnet18_camvid', 'asap_resnet18_half_camvid']
     """
     files = (Path(str(f)) for f in resources.files("asap_tf.presets").iterdir())
     return {file.stem: file for file in sorted(files) if file.suffix == ".keras"}

@@ -12,7 +12,9 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+import asap_tf
 from asap_tf import __version__, hosts
+from asap_tf.cli import group
 from asap_tf.data import open_dataset
 from asap_tf.data.check import check_dataset
 from asap_tf.errors import AsapError, UsageError
@@ -190,14 +192,29 @@ def bench(tmp_path_factory):
     return module.Bench(tmp_path_factory.mktemp("hosts"), [[], []])
 
 
-def test_two_hosts_one_killed_and_gone_on_with_on_four_devices_end_as_one(bench):
+@pytest.fixture(scope="module")
+def reference(bench):
+    """A run on JAX, in one process."""
+    return bench.reference("one")
+
+
+def test_two_hosts_one_killed_and_gone_on_with_on_four_devices_end_as_one(bench, reference):
     """The short form of `benchmarks/hosts.py`: here every part has to hold for the end to."""
-    reference = bench.reference("one")
     run = bench.lose(1, 26)
     four = "--xla_force_host_platform_device_count=4"
     bench.finish(bench.start("train", "--resume", run, XLA_FLAGS=four))
     bench.same("gone on with", run, reference)
     assert bench.faults == []
+
+
+def test_a_model_trained_on_jax_is_exported_by_tensorflow(reference, tmp_path):
+    out = tmp_path / "export"
+    command = ["export", str(reference), "--out", str(out), "--tflite", "--size", "32x64"]
+    group.main(command, standalone_mode=False)
+    (file,) = out.glob("*.tflite")
+    frames = np.random.default_rng(0).integers(0, 256, (4, 32, 64, 3), np.uint8)
+    labels, own = (asap_tf.load(path).predict(frames) for path in (file, reference))
+    assert np.mean(labels == own) > 0.99 and len(np.unique(own)) > 1
 
 
 def test_the_slurm_example_is_a_shell_script():
