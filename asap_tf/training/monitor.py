@@ -42,6 +42,7 @@ class Monitor(keras.callbacks.Callback):
         self.first_step = trainer.step
         self.loss = math.nan
         self.is_finite = finite_check(trainer.network.trainable_variables)
+        self.loss_scale = loss_scale(trainer.model.optimizer)
         self.bar = tqdm(
             total=trainer.total_steps,
             initial=trainer.step,
@@ -68,6 +69,11 @@ class Monitor(keras.callbacks.Callback):
         trainer.step += 1
         if not self.is_finite():
             trainer.require_finite()
+        if self.loss_scale() < 1:
+            raise AsapError(
+                f"gradients overflow float16 at step {trainer.step}, with a loss scale under 1; "
+                f"{GONE_BAD}"
+            )
         self.bar.update()
         if time.monotonic() - self.logged > LOG_SECONDS:
             self.write_log()
@@ -151,6 +157,17 @@ def finite_check(variables: list[keras.Variable]) -> Callable[[], bool]:
         return tf.add_n([tf.reduce_sum(v.value) for v in variables])
 
     return lambda: math.isfinite(float(total()))
+
+
+def loss_scale(optimizer: keras.optimizers.Optimizer) -> Callable[[], float]:
+    """A function that tells what losses are multiplied by, for float16; infinite without that.
+
+    Each gradient that is no number is passed over, and halves it.
+    """
+    scaled = isinstance(optimizer, keras.optimizers.LossScaleOptimizer)
+    if not scaled or keras.backend.backend() != "tensorflow":
+        return lambda: math.inf
+    return lambda: float(optimizer.dynamic_scale)
 
 
 def duration(seconds: float) -> str:

@@ -322,6 +322,18 @@ def test_a_run_folder_that_is_removed_is_made_again_and_nothing_is_lost(
     asap_tf.load(tmp_path / "run")
 
 
+def test_gradients_too_large_for_float16_are_told_of(trainer, tiny_recipe, small_network, tmp_path):
+    recipe = tiny_recipe(
+        loss={"class_weights": [1e15] * 11},
+        train={"precision": "mixed_float16", "epochs": 20, "validate_every": 20},
+    )
+    with pytest.raises(
+        AsapError, match=r"gradients overflow float16 at step 16, .*the run is kept"
+    ):
+        trainer(tmp_path / "run", recipe).train()
+    assert RunFolder(tmp_path / "run").latest().step == 14
+
+
 def test_weights_that_an_activation_hides_are_told_of_within_a_step(
     trainer, tiny_recipe, tmp_path, monkeypatch, small_network
 ):
