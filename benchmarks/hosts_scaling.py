@@ -8,10 +8,11 @@ A step of n accelerators takes
 
 where latency(n) = latency(2) * log2(n), and input runs beside it: a step can be no shorter than
 reading and decoding its frames takes. Measured here, between two processes with one core each:
-the time of an all-reduce by its size, which gives latency and bandwidth (the fastest of many: other
+the time of an all-reduce alone by its size, which gives the bandwidth (the fastest of many: other
 work on the machine only ever adds); the collectives in the compiled step; and a step of one process
-against one of two with twice the batch, which the model has to foretell. Then it is filled with an
-accelerator's numbers, which are assumptions.
+against one of two with twice the batch, which gives what a collective costs within a step, where
+the processes wait for each other. With a larger batch, the model has to foretell the step of two.
+Then it is filled with an accelerator's numbers, which are assumptions.
 """
 
 from __future__ import annotations
@@ -32,6 +33,8 @@ import numpy as np
 SIZES = (1 << 10, 1 << 14, 1 << 18, 1 << 20, 1 << 22, 1 << 24)
 """Bytes."""
 REPEATS = 50
+BATCHES = (4, 10)
+"""Frames of a process: for the fit, and for what has to be foretold."""
 HEADS = 3
 """Outputs with an OHEM loss, each of which may have to rank all pixels of the batch."""
 
@@ -96,15 +99,18 @@ def collectives(bench: bench_hosts.Bench) -> int:
     return len(re.findall(r"= .* all-reduce\(", text.read_text()))
 
 
-def step_times(bench: bench_hosts.Bench) -> tuple[float, float]:
+def step_times(bench: bench_hosts.Bench, batch: int) -> tuple[float, float]:
     """Fewest seconds of a step: of one process, and of two with twice the batch."""
-    files = [bench.home / f"times-{n}" for n in (1, 2)]
-    bench.finish(bench.start("train", bench.recipe, "--out", bench.home / "s1", CORE=0,
-                             TIMES=files[0]))  # fmt: skip
+    runs, files = (
+        [bench.home / f"{kind}-{batch}-{n}" for n in (1, 2)] for kind in ("run", "times")
+    )
+    commands = [
+        ("train", bench.recipe, "--out", run, "--set", f"train.batch_size={n * batch}")
+        for n, run in enumerate(runs, 1)
+    ]
+    bench.finish(bench.start(*commands[0], CORE=0, TIMES=files[0]))
     environments = ({"CORE": 0, "TIMES": files[1]}, {"CORE": 1})
-    doubled = ("--set", f"train.batch_size={2 * bench_hosts.BATCH}")
-    command = ("train", bench.recipe, "--out", bench.home / "s2", *doubled)
-    bench.finish(*bench.pair(*command, environments=environments))
+    bench.finish(*bench.pair(*commands[1], environments=environments))
     ends = [np.array([float(line) for line in file.read_text().split()]) for file in files]
     return tuple(float(np.diff(e).min()) for e in ends)
 
@@ -190,11 +196,14 @@ def main() -> None:
     with tempfile.TemporaryDirectory() as folder:
         bench = bench_hosts.Bench(Path(folder), [[], []])
         count = collectives(bench)
-        alone, two = step_times(bench)
-    foretold = alone + count * latency
+        steps = [step_times(bench, batch) for batch in BATCHES]
+    within = (steps[0][1] - steps[0][0]) / count
     print(f"all-reduces in the compiled step of the small network, with 8 BatchNorms: {count}")
-    print(f"step of one process {alone * 1e3:.1f} ms; of two with twice the batch "
-          f"{two * 1e3:.1f} ms, by the model {foretold * 1e3:.1f} ms")  # fmt: skip
+    for batch, (alone, two) in zip(BATCHES, steps, strict=True):
+        foretold = alone + count * within
+        print(f"{batch} frames a process: step of one {alone * 1e3:.1f} ms, of two "
+              f"{two * 1e3:.1f} ms, by the model {foretold * 1e3:.1f} ms")  # fmt: skip
+    print(f"so an all-reduce within a step costs {within * 1e6:.0f} us")
     decode = decoding()
     print(f"reading and augmenting a frame of 1024 x 2048: {decode * 1e3:.0f} ms of one core")
     small = round(count / 8 * norms)
