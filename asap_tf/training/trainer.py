@@ -6,21 +6,19 @@ import logging
 from collections.abc import Callable
 from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import keras
 import numpy as np
 
 from asap_tf.data.augment import Augmentation
 from asap_tf.data.check import CheckReport
-from asap_tf.data.dataset import Dataset
 from asap_tf.data.images import BadFile
 from asap_tf.data.pipeline import pair_reader, reader_error, steps_per_epoch, training_batches
 from asap_tf.errors import AsapError, UsageError
 from asap_tf.evaluation import Evaluation, evaluate
 from asap_tf.files import Unwritable
 from asap_tf.hosts import Hosts
-from asap_tf.losses import OhemCrossEntropy
 from asap_tf.models import NETWORKS
 from asap_tf.models.weights import copy_matching
 from asap_tf.recipe import Recipe
@@ -28,7 +26,7 @@ from asap_tf.runtime import Segmenter, save_model
 from asap_tf.runtime.keras_network import KerasNetwork
 from asap_tf.signals import stop_on_signals
 from asap_tf.training import UNLABELLED
-from asap_tf.training.distillation import load_teacher, mean_divergence, with_teacher
+from asap_tf.training.model import build_network, compile_model, resolve_class_weights
 from asap_tf.training.monitor import GONE_BAD, Monitor
 from asap_tf.training.optimizers import build_optimizer
 from asap_tf.training.precision import dtype_policy, resolve_precision
@@ -286,63 +284,3 @@ class Trainer:
         copy_matching(self.network, self.deployed)
         for variable, value in zip(variables, trained, strict=True):
             variable.assign(value)
-
-
-def build_network(recipe: Recipe, dataset: Dataset, weights: str | None) -> keras.Model:
-    """The network with its auxiliary heads, for crops of the recipe's size."""
-    return NETWORKS[recipe.model.name](
-        len(dataset.classes),
-        (*recipe.augment.crop, 3),
-        weights=weights,
-        aux_heads=True,
-        **recipe.model.options(),
-    )
-
-
-def compile_model(
-    network: keras.Model,
-    recipe: Recipe,
-    dataset: Dataset,
-    optimizer: keras.optimizers.Optimizer,
-    class_weights: list[float] | None,
-) -> keras.Model:
-    """The network with its total loss, L = Lpred + alpha L1 + beta L2, and its teacher if any."""
-    settings = recipe.loss
-    ohem = OhemCrossEntropy(settings.threshold, settings.min_kept, class_weights=class_weights)
-    losses: dict[str, Any] = dict.fromkeys(network.output, ohem)
-    loss_weights = {"logits": 1.0, "aux3": settings.aux3, "aux4": settings.aux4}
-    if recipe.distill is not None:
-        network = with_teacher(network, load_teacher(recipe.distill.teacher, dataset))
-        losses["distilled"] = mean_divergence
-        loss_weights["distilled"] = recipe.distill.weight
-    network.compile(optimizer, loss=losses, loss_weights=loss_weights)
-    network.optimizer.build(network.trainable_variables)
-    if keras.backend.backend() == "jax":
-        # Else the first fit would read frames only to see the shape of a batch.
-        blank = np.zeros((1, *recipe.augment.crop, 3), np.uint8)
-        network._symbolic_build(data_batch=(blank, dict.fromkeys(network.output, blank[..., 0])))
-    return network
-
-
-def resolve_class_weights(
-    wanted: str | tuple[float, ...] | None, pixels: np.ndarray
-) -> list[float] | None:
-    """One factor per class, or None.
-
-    Args:
-        wanted: The recipe's `loss.class_weights`.
-        pixels: Pixels of each class in the training masks.
-
-    Raises:
-        UsageError: if a list has another length than there are classes.
-    """
-    if wanted is None:
-        return None
-    if wanted == "balanced":
-        weights = 1 / np.log(1.1 + pixels / pixels.sum())
-        return (weights / weights.mean()).tolist()
-    if len(wanted) != len(pixels):
-        raise UsageError(
-            f"loss.class_weights: {len(wanted)} factors, but the dataset has {len(pixels)} classes"
-        )
-    return [float(w) for w in wanted]

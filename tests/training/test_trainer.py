@@ -18,10 +18,11 @@ import asap_tf
 from asap_tf.errors import AsapError, UsageError
 from asap_tf.files import Unwritable
 from asap_tf.training import check_data, monitor
+from asap_tf.training.model import resolve_class_weights
 from asap_tf.training.monitor import Monitor
 from asap_tf.training.results import write_results
 from asap_tf.training.run_folder import RunFolder
-from asap_tf.training.trainer import Interrupted, resolve_class_weights
+from asap_tf.training.trainer import Interrupted
 
 WEIGHTS = {"logits": 1.0, "aux3": 0.5, "aux4": 2.0}
 
