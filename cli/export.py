@@ -69,7 +69,7 @@ def command(
     """Export MODEL, a run folder or .keras file, for other runtimes.
 
     Every artefact takes uint8 RGB frames and gives label maps, and is held against the Keras model
-    on real frames before it gets its name.
+    on 20 frames before it gets its name.
 
     \b
     asap-tf export runs/camvid --out export --tflite --precision fp32 --precision int8 \\
