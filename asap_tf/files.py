@@ -80,8 +80,8 @@ def remove_leftovers(folder: Path) -> None:
             path.unlink(missing_ok=True)
 
 
-def write_json(path: Path, content: Any) -> None:
-    """Writes a JSON file whole or not at all.
+def write_json(path: Path, content: Any, durable: bool = False) -> None:
+    """Writes a JSON file whole or not at all; see `written_whole`.
 
     Raises:
         Unwritable: if it cannot be written.
@@ -89,5 +89,5 @@ def write_json(path: Path, content: Any) -> None:
     Example:
         >>> write_json(Path("scores.json"), {"miou": 0.6})
     """
-    with written_whole(path) as aside:
+    with written_whole(path, durable=durable) as aside:
         aside.write_text(json.dumps(content, indent=1), encoding="utf-8")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import stat
 import threading
 import time
@@ -118,10 +119,11 @@ def predict_stream(
     prepare(out)
     latest, count = Latest(policy == "every"), Count()
     name = f"live-{time.strftime('%Y%m%d-%H%M%S')}"
-    with open_video(source) as capture, stop_on_signals() as stop:
+    with contextlib.ExitStack() as held, stop_on_signals() as stop:
+        capture = held.enter_context(open_video(source))
         rate = capture.get(cv2.CAP_PROP_FPS)
         target = out / (name if mode == "ids" else f"{name}.mp4")
-        reader = threading.Thread(target=_read, args=(capture, latest), daemon=True)
+        reader = threading.Thread(target=_read, args=(held.pop_all(), capture, latest), daemon=True)
         reader.start()
         sink = png_folder(target) if mode == "ids" else video_file(target, rate)
         progress = tqdm(desc=source, unit="frame", disable=None)
@@ -150,12 +152,14 @@ def predict_stream(
     return target, count
 
 
-def _read(capture: cv2.VideoCapture, latest: Latest) -> None:
-    try:
-        while True:
-            found, frame = capture.read()
-            if not found or not latest.put(cv2.cvtColor(frame, cv2.COLOR_BGR2RGB)):
-                break
-        latest.end()
-    except Exception as error:
-        latest.end(error)
+def _read(held: contextlib.ExitStack, capture: cv2.VideoCapture, latest: Latest) -> None:
+    # Who reads also releases: elsewhere, it would be under the read of a camera that is silent.
+    with held:
+        try:
+            while True:
+                found, frame = capture.read()
+                if not found or not latest.put(cv2.cvtColor(frame, cv2.COLOR_BGR2RGB)):
+                    break
+            latest.end()
+        except Exception as error:
+            latest.end(error)

@@ -138,7 +138,7 @@ class Optimizer(Section):
     Attributes:
         name: `sgd` couples weight decay into the gradient, as the paper's framework does; `adamw`
             decouples it. Neither decays norms and biases.
-        learning_rate: At the end of the warm-up.
+        learning_rate: What warm-up and decay are factors of.
         momentum: For `sgd`.
         weight_decay: 1e-4 in the paper.
         power: Of the polynomial decay to 0.

@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+from typing import Any
+
+import numpy as np
 import tensorflow as tf
 
-from asap_tf.runtime.keras_network import KerasNetwork
+from asap_tf.runtime.keras_network import KerasNetwork, label_map, resized
 
 
 class XLANetwork(KerasNetwork):
@@ -16,4 +19,14 @@ class XLANetwork(KerasNetwork):
 
     def __init__(self, network: KerasNetwork):
         super().__init__(network.model, f"{network.runtime}, XLA", network.metadata)
-        self._labels = tf.function(self._labels_eager, autograph=False, jit_compile=True)
+
+        @tf.function(autograph=False, jit_compile=True)
+        def labels(frames: tf.Tensor, height: int, width: int) -> Any:
+            logits = self.model(tf.cast(frames, tf.float32), training=False)
+            return label_map(resized(logits, (height, width)))
+
+        self._labels = labels
+
+    def labels(self, frames: np.ndarray, size: tuple[int, ...]) -> np.ndarray:
+        """Train ids, all in one program."""
+        return self._labels(frames, *size).numpy()

@@ -101,6 +101,8 @@ def export(
     Example:
         >>> export(Path("runs/camvid"), Path("export"), ["litert"], ["int8"], calibration=camvid)
     """
+    if os.environ.get("KERAS_BACKEND", "tensorflow") != "tensorflow":
+        raise UsageError("TensorFlow makes the exports: leave KERAS_BACKEND out")
     if out.exists():
         raise UsageError(f"{out}: already exists; remove it or choose another folder")
     for option, value in (("--batch", batch), ("--calibration-frames", calibration_frames)):
@@ -257,7 +259,7 @@ def _published(path: Path, out: Path, job: Job, graph: DeployedGraph, parity: Pa
     note = ""
     if job.kind == "litert":
         note = str(delegation(path))
-    elif job.kind in ("tf_trt", "tensorrt"):
+    elif job.kind == "tf_trt":
         from asap_tf.export.converters import report
 
         note = report(graph)

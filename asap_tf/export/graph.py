@@ -146,3 +146,11 @@ def deployed_network(
         if layer.weights and layer.name not in stand_ins:
             layer.set_weights(inference.get_layer(layer.name).get_weights())
     return network
+
+
+def calibration_batches(graph: DeployedGraph, frames: Sequence[np.ndarray]) -> list[np.ndarray]:
+    """All frames, in batches of the graph; the last one filled up from the start."""
+    return [
+        np.stack([frames[(start + i) % len(frames)] for i in range(graph.batch)])
+        for start in range(0, len(frames), graph.batch)
+    ]

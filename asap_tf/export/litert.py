@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 
 from asap_tf.errors import AsapError, first_line
-from asap_tf.export.graph import EVERYWHERE, DeployedGraph, repeated
+from asap_tf.export.graph import EVERYWHERE, DeployedGraph, calibration_batches, repeated
 from asap_tf.export.rewrites import (
     depthwise_pooling,
     fold_normalization,
@@ -94,8 +94,7 @@ def _converted(graph: DeployedGraph, precision: str, frames: Sequence[np.ndarray
     from tensorflow.lite.python.convert import mlir_quantize
 
     def batches() -> Iterator[list[np.ndarray]]:
-        for start in range(0, len(frames) - graph.batch + 1, graph.batch):
-            batch = np.stack(frames[start : start + graph.batch])
+        for batch in calibration_batches(graph, frames):
             # Both ends of the range, so that the scale of the frames is 1: in two pixels, since a
             # whole white frame would stretch the ranges of all maps.
             batch[0, 0, 0], batch[0, -1, -1] = 0, 255

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from asap_tf.errors import AsapError, first_line
-from asap_tf.export.graph import EVERYWHERE, DeployedGraph
+from asap_tf.export.graph import EVERYWHERE, DeployedGraph, calibration_batches
 from asap_tf.export.rewrites import fold_normalization, pad_in_pooling
 from asap_tf.extras import require
 from asap_tf.runtime.onnx import METADATA_KEY
@@ -238,11 +238,3 @@ class _Reader:
     def get_next(self) -> dict[str, np.ndarray] | None:
         batch = next(self._batches, None)
         return None if batch is None else {"frames": batch}
-
-
-def calibration_batches(graph: DeployedGraph, frames: Sequence[np.ndarray]) -> list[np.ndarray]:
-    """All frames, in batches of the graph; the last one filled up from the start."""
-    return [
-        np.stack([frames[(start + i) % len(frames)] for i in range(graph.batch)])
-        for start in range(0, len(frames), graph.batch)
-    ]

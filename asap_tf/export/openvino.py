@@ -14,8 +14,8 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from asap_tf.errors import AsapError, first_line
-from asap_tf.export.graph import DeployedGraph
-from asap_tf.export.onnx import calibration_batches, float_islands, onnx_model
+from asap_tf.export.graph import DeployedGraph, calibration_batches
+from asap_tf.export.onnx import float_islands, onnx_model
 from asap_tf.extras import require
 from asap_tf.runtime.openvino import METADATA_KEY, core
 from asap_tf.runtime.quiet import hushed

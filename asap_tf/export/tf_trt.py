@@ -14,7 +14,7 @@ from keras import layers
 
 from asap_tf.errors import AsapError, first_line
 from asap_tf.export import saved_model
-from asap_tf.export.graph import EVERYWHERE, DeployedGraph
+from asap_tf.export.graph import EVERYWHERE, DeployedGraph, calibration_batches
 from asap_tf.export.rewrites import StandIns
 from asap_tf.layers import SimplePyramid
 from asap_tf.layers.blocks import Tensor, Upsample
@@ -45,12 +45,14 @@ def write(
         AsapError: if TF-TRT cannot do it. Ask `gpu_probe.tensorrt_choice` first, which says what
             is missing.
     """
+    # Engines are built on something, be it black.
+    frames = calibration or [np.zeros((*graph.size, 3), np.uint8)]
     with tempfile.TemporaryDirectory() as folder:
         plain = Path(folder) / "saved_model"
         saved_model.write(tf_trt_graph(graph), "fp32", plain, (), metadata)
         try:
             with hushed():
-                _convert(plain, path, precision, _batches(graph, calibration))
+                _convert(plain, path, precision, calibration_batches(graph, frames))
         except AsapError:
             raise
         except Exception as error:
@@ -108,13 +110,6 @@ def interpolation(length: int, factor: int) -> np.ndarray:
     """
     places = np.clip((np.arange(length * factor) + 0.5) / factor - 0.5, 0, length - 1)
     return np.maximum(0, 1 - np.abs(places[:, None] - np.arange(length))).astype(np.float32)
-
-
-def _batches(graph: DeployedGraph, frames: Sequence[np.ndarray]) -> list[np.ndarray]:
-    """Whole batches of the frames; one of zeros if there are too few, to build engines with."""
-    count = len(frames) // graph.batch
-    stacked = [np.stack(frames[i * graph.batch :][: graph.batch]) for i in range(count)]
-    return stacked or [np.zeros((graph.batch, *graph.size, 3), np.uint8)]
 
 
 def _convert(plain: Path, path: Path, precision: str, batches: list[np.ndarray]) -> None:

@@ -243,6 +243,8 @@ def resolve(
         raise UsageError(f"--hosts {hosts}: want a number from 1, or auto")
     count = int(hosts)
     if count == 1:
+        if host_id is not None or coordinator is not None:
+            raise UsageError("--host-id and --coordinator want --hosts N, of all hosts, or auto")
         return 1, 0, "", None
     if host_id is None or coordinator is None:
         raise UsageError(

@@ -234,7 +234,9 @@ class LabelFolder:
     def picture(self, block: int, number: int, path: str) -> Path:
         """Where the label map of an input goes."""
         stem = re.sub(r"[^\w.-]", "_", path.rstrip("/").rpartition("/")[2].rpartition(".")[0])
-        return self.path / "labels" / f"{block:09d}" / f"{number:09d}-{stem[-100:]}.png"
+        # File systems count bytes.
+        stem = stem.encode()[-100:].decode(errors="ignore")
+        return self.path / "labels" / f"{block:09d}" / f"{number:09d}-{stem}.png"
 
     def commit(self, job: Job, block: int, rows: Sequence[dict[str, Any]], writer: str) -> None:
         """Writes the shard of a block, all else of which has been written.

@@ -23,7 +23,7 @@ from asap_tf.errors import AsapError, UsageError, first_line, nearest
 from asap_tf.extras import require
 from asap_tf.labelling.folder import Job, LabelFolder
 from asap_tf.labelling.source import Input, Source
-from asap_tf.labelling.worker import Labeller, class_names, model_hash
+from asap_tf.labelling.worker import Worker, class_names, model_hash
 from asap_tf.presets import preset_file
 from asap_tf.runtime.network import available_cores
 from asap_tf.runtime.quiet import hushed
@@ -130,8 +130,11 @@ def label(
         if job is None or folder.pending(job).size:
             # Ray has a SIGTERM handler of its own: ours comes after it.
             with _ray(folder.path, plan) as ray, stop_on_signals() as stop:
+                found = ray.cluster_resources().get("GPU", 0)
+                if plan.cluster is None and plan.gpus > found:
+                    raise AsapError(f"--gpus {plan.gpus:g}: Ray finds {found:g} on this machine")
                 if job is None:
-                    classes = _class_names(ray, model, plan)
+                    classes = _class_names(ray, model, plan, stop)
                     inputs = _listed(inputs, stop)
                     job = folder.begin(replace(wanted, classes=classes), inputs)
                 _label_blocks(ray, folder, job, model, plan, stop)
@@ -222,11 +225,15 @@ def _ray(folder: Path, plan: Plan) -> Iterator[Any]:
         shutil.rmtree(temporary, ignore_errors=True)
 
 
-def _class_names(ray: Any, model: str, plan: Plan) -> tuple[str, ...]:
+def _class_names(ray: Any, model: str, plan: Plan, stop: Stop) -> tuple[str, ...]:
     """The classes of a model, by a worker: this process keeps clear of its runtime."""
     task = ray.remote(num_cpus=plan.cores, num_gpus=plan.gpus, max_calls=1)(class_names)
+    names = task.remote(model, plan.cores)
+    while not ray.wait([names], timeout=0.2)[0]:
+        if stop.requested:
+            raise Interrupted("stopped before the first label", stop.requested)
     try:
-        return ray.get(task.remote(model, plan.cores))
+        return ray.get(names)
     except ray.exceptions.RayTaskError as error:
         raise _own(error) from error
 
@@ -255,7 +262,7 @@ def _label_blocks(
     context.enable_progress_bars = False
     context.raise_original_map_exception = True
     results = ray.data.from_numpy(np.array_split(pending, tasks)).map_batches(
-        Labeller,
+        Worker,
         fn_constructor_args=(str(folder.path), model, plan.cores),
         batch_size=1,
         compute=ray.data.ActorPoolStrategy(size=min(plan.workers, tasks)),

@@ -13,7 +13,7 @@ from typing import Any, NamedTuple
 import cv2
 
 from asap_tf.data.images import BadFile
-from asap_tf.errors import AsapError, UsageError, first_line, nearest
+from asap_tf.errors import AsapError, UsageError, first_line, nearest, shown
 from asap_tf.extras import require
 from asap_tf.prediction import IMAGE_SUFFIXES, VIDEO_SUFFIXES
 from asap_tf.video import open_video
@@ -103,14 +103,19 @@ class Source:
             UsageError: if the source cannot be read as what it is, or holds nothing.
         """
         count = 0
-        for found in {
+        kinds = {
             "folder": self._in_folder,
             "video": self._in_video,
             "list": self._in_list,
             "table": self._in_table,
-        }[self.kind]():
-            yield found
-            count += 1
+        }
+        try:
+            for found in kinds[self.kind]():
+                yield found
+                count += 1
+        except OSError as error:
+            where = error.filename or self.name
+            raise UsageError(f"{where}: cannot be read ({error.strerror or error})") from error
         if not count:
             empty = "no images in this folder and its subfolders"
             raise UsageError(f"{self.name}: {empty if self.kind == 'folder' else 'is empty'}")
@@ -125,6 +130,11 @@ class Source:
             if entry["type"] == "directory" and not entry.get("islink"):
                 yield from self._in_folder(name)
             elif Path(name).suffix.lower() in IMAGE_SUFFIXES:
+                try:
+                    name.encode()
+                except UnicodeEncodeError as error:
+                    problem = "its name is no text in UTF-8; rename it"
+                    raise UsageError(f"{shown(name)}: {problem}") from error
                 yield Input(name if self._is_local else self._files.unstrip_protocol(name))
 
     def _in_video(self) -> Iterator[Input]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import time
 import uuid
 from collections import deque
@@ -18,7 +19,7 @@ from asap_tf.errors import AsapError, first_line
 from asap_tf.extras import require
 from asap_tf.labelling.folder import LabelFolder
 from asap_tf.labelling.source import Input
-from asap_tf.runtime import FixedNetwork, format_of, load, model_file
+from asap_tf.runtime import FixedNetwork, Segmenter, format_of, load, model_file
 from asap_tf.runtime.metadata import fingerprint
 from asap_tf.video import open_video
 
@@ -41,11 +42,36 @@ def model_hash(model: str) -> str:
 
 def class_names(model: str, threads: int) -> tuple[str, ...]:
     """The classes of a model, which has to open."""
-    return tuple(c.name for c in load(model, threads).classes)
+    return tuple(c.name for c in opened(model, threads).classes)
+
+
+def opened(model: str, threads: int) -> Segmenter:
+    """A model that runs in so many threads, where they can be told."""
+    elsewhere = os.environ.get("KERAS_BACKEND", "tensorflow") != "tensorflow"
+    return load(model, None if elsewhere and format_of(model) == "keras" else threads)
+
+
+class Worker:
+    """What Ray runs: blocks in, how many of their inputs were done out.
+
+    Its `Labeller` is opened with the first block: of what a constructor raises, Ray only tells that
+    it did.
+    """
+
+    def __init__(self, *arguments: Any):
+        self._arguments = arguments
+        self._labeller: Labeller | None = None
+
+    def __call__(self, batch: dict[str, np.ndarray]) -> dict[str, np.ndarray]:
+        """Labels the blocks of `batch["data"]`; gives the inputs of each as `"inputs"`."""
+        if self._labeller is None:
+            self._labeller = Labeller(*self._arguments)
+        done = [self._labeller.label(int(block)) for block in batch["data"]]
+        return {"inputs": np.array(done)}
 
 
 class Labeller:
-    """A worker: blocks in, how many of their inputs were done out.
+    """An open model, and the folder that its labels go to.
 
     Args:
         folder: Of the labels.
@@ -64,16 +90,12 @@ class Labeller:
         if job is None:
             raise AsapError(f"{folder}: not to be seen from this machine; it has to be shared")
         self.job = job
-        self.segmenter = load(model, threads)
+        self.segmenter = opened(model, threads)
         if model_hash(model) != job.model:
             raise AsapError(f"{model}: not the model that {folder} was begun with")
         network = self.segmenter.network
         self.batch = network.batch if isinstance(network, FixedNetwork) else 1
         self.video = _Video()
-
-    def __call__(self, batch: dict[str, np.ndarray]) -> dict[str, np.ndarray]:
-        """Labels the blocks of `batch["data"]`; gives the inputs of each as `"inputs"`."""
-        return {"inputs": np.array([self.label(int(block)) for block in batch["data"]])}
 
     def label(self, block: int) -> int:
         """Labels one block, unless it is done: a worker that was lost may have got so far."""
@@ -175,15 +197,15 @@ class _Video:
 
     def frame(self, path: Path, number: int) -> np.ndarray:
         if self._stack is None or number < self._next:
-            self._stack = open_video(path)
-            self._capture = self._stack.__enter__()
-            self._next = 0
+            stack = open_video(path)
+            self._capture, self._stack, self._next = stack.__enter__(), stack, 0
         while self._next < number and self._capture.grab():
             self._next += 1
-        found, frame = self._capture.read()
-        if not found:
+        grabbed = self._capture.grab()
+        self._next += grabbed
+        found, frame = self._capture.retrieve()
+        if not grabbed or not found:
             raise BadFile(path, f"frame {number} cannot be decoded")
-        self._next += 1
         return cv2.cvtColor(frame, cv2.COLOR_BGR2RGB)
 
 
@@ -193,13 +215,24 @@ def _fetched(uri: str) -> bytes:
         try:
             with fsspec.open(uri, "rb") as file:
                 return file.read()
-        except (FileNotFoundError, PermissionError):
-            raise
-        except OSError:
-            if pause is None:
+        except Exception as error:
+            if pause is None or is_final(error):
                 raise
             time.sleep(pause)
     raise AssertionError
+
+
+def is_final(error: Exception) -> bool:
+    """Whether asking a store again will not help.
+
+    Its HTTP client says of all that goes wrong that there is no such file, and why in the cause.
+    """
+    if isinstance(error, (PermissionError, ImportError, ValueError)):
+        return True
+    status = getattr(error.__cause__ or error, "status", None)
+    if status is not None:
+        return 400 <= status < 500
+    return isinstance(error, FileNotFoundError) and error.__cause__ is None
 
 
 def _ahead(

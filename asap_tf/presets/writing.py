@@ -46,6 +46,9 @@ def without_folders(metadata: bytes) -> bytes:
         recipe["data"]["root"] = None
     if recipe.get("distill"):
         recipe["distill"]["frames"] = []
+        recipe["distill"]["teacher"] = Path(recipe["distill"]["teacher"]).name
+    if recipe.get("model", {}).get("weights"):
+        recipe["model"]["weights"] = Path(recipe["model"]["weights"]).name
     return json.dumps(entries, indent=1).encode()
 
 

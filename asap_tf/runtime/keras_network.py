@@ -36,8 +36,7 @@ class KerasNetwork:
         self.num_classes = model.output_shape[-1]
         self.runtime = runtime
         self.metadata = metadata or {}
-        self._labels = compiled(self._labels_eager, model)
-        self._probabilities = compiled(self._probabilities_eager, model)
+        self._logits = compiled(model)
 
     @classmethod
     def open(cls, path: Path, threads: int | None = None) -> KerasNetwork:
@@ -70,42 +69,53 @@ class KerasNetwork:
 
     def labels(self, frames: np.ndarray, size: tuple[int, ...]) -> np.ndarray:
         """Train ids: the argmax of logits that were resized bilinearly."""
-        return np.asarray(self._labels(ops.convert_to_tensor(frames, "float32"), *size))
+        return np.asarray(label_map(resized(self._logits(_floats(frames)), size)))
 
     def probabilities(self, frames: np.ndarray, size: tuple[int, ...]) -> np.ndarray:
         """Softmax of logits that were resized bilinearly."""
-        return np.asarray(self._probabilities(ops.convert_to_tensor(frames, "float32"), *size))
-
-    def _logits(self, inputs: Any, height: Any, width: Any) -> Any:
-        logits = self.model(inputs, training=False)
-        if logits.shape[1:3] == (height, width):
-            return logits
-        return ops.image.resize(logits, (height, width), interpolation="bilinear")
-
-    def _labels_eager(self, inputs: Any, height: Any, width: Any) -> Any:
-        return ops.cast(ops.argmax(self._logits(inputs, height, width), axis=-1), "uint8")
-
-    def _probabilities_eager(self, inputs: Any, height: Any, width: Any) -> Any:
-        return ops.softmax(self._logits(inputs, height, width), axis=-1)
+        return np.asarray(ops.softmax(resized(self._logits(_floats(frames)), size), axis=-1))
 
 
-def compiled(function: Any, model: keras.Model) -> Any:
-    """`function` of frames and a size as one graph of TensorFlow's or JAX's, as it is elsewhere."""
+def _floats(frames: Any) -> Any:
+    return ops.convert_to_tensor(frames, "float32")
+
+
+def resized(logits: Any, size: tuple[int, ...]) -> Any:
+    """Logits at a size, bilinearly."""
+    if logits.shape[1:3] == size:
+        return logits
+    return ops.image.resize(logits, size, interpolation="bilinear")
+
+
+def label_map(logits: Any) -> Any:
+    """Train ids, uint8: the argmax over the classes."""
+    return ops.cast(ops.argmax(logits, axis=-1), "uint8")
+
+
+def compiled(model: keras.Model) -> Any:
+    """The model at inference, as one graph of TensorFlow's or JAX's; as it is elsewhere.
+
+    Only sizes of frames make another graph, not those that labels are wanted in.
+    """
+
+    def logits(frames: Any) -> Any:
+        return model(frames, training=False)
+
     backend = keras.backend.backend()
     if backend == "tensorflow":
         import tensorflow as tf
 
-        return tf.function(function, autograph=False, reduce_retracing=True)
+        return tf.function(logits, autograph=False, reduce_retracing=True)
     if backend == "jax":
         import jax
 
-        def run(weights: list[Any], frames: Any, height: int, width: int) -> Any:
+        @jax.jit
+        def graph(weights: list[Any], frames: Any) -> Any:
             with keras.StatelessScope(zip(model.variables, weights, strict=True)):
-                return function(frames, height, width)
+                return logits(frames)
 
-        graph = jax.jit(run, static_argnums=(2, 3))
-        return lambda frames, *size: graph([v.value for v in model.variables], frames, *size)
-    return function
+        return lambda frames: graph([v.value for v in model.variables], frames)
+    return logits
 
 
 def backend_name(threads: int | None) -> str:

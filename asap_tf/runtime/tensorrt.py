@@ -15,6 +15,7 @@ class TensorRTNetwork(FixedNetwork):
     """An exported network in TensorRT, on the first GPU."""
 
     format = "tensorrt"
+    exclusive = True
 
     def __init__(self, engine: Engine, signature: Signature, runtime: str):
         super().__init__(signature, runtime)

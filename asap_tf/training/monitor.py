@@ -42,7 +42,6 @@ class Monitor(keras.callbacks.Callback):
         self.first_step = trainer.step
         self.loss = math.nan
         self.is_finite = finite_check(trainer.network.trainable_variables)
-        self.loss_scale = loss_scale(trainer.model.optimizer)
         self.bar = tqdm(
             total=trainer.total_steps,
             initial=trainer.step,
@@ -67,23 +66,39 @@ class Monitor(keras.callbacks.Callback):
                 f"loss is {mean} at step {trainer.step}, learning rate {self.rate:.3g}; {GONE_BAD}"
             )
         trainer.step += 1
-        if not self.is_finite():
-            trainer.require_finite()
-        if self.loss_scale() < 1:
-            raise AsapError(
-                f"gradients overflow float16 at step {trainer.step}, with a loss scale under 1; "
-                f"{GONE_BAD}"
-            )
+        if keras.backend.backend() == "tensorflow":
+            # JAX's trainer holds what it changes itself until the epoch's end.
+            if not self.is_finite():
+                trainer.require_finite()
+            self.require_scale()
         self.bar.update()
         if time.monotonic() - self.logged > LOG_SECONDS:
             self.write_log()
         # All hosts stop after the same step, whichever of them was asked.
-        self.stop.requested = trainer.hosts.largest(self.stop.requested)
-        if self.stop.requested or trainer.must_stop:
+        asked = trainer.hosts.largest(self.stop.requested)
+        # A signal may have come meanwhile.
+        self.stop.requested = self.stop.requested or asked
+        if asked or trainer.must_stop:
             self.model.stop_training = True
 
     def on_epoch_end(self, epoch: int, logs: dict | None = None) -> None:
         self.write_log()
+        self.require_scale()
+
+    def require_scale(self) -> None:
+        """Refuses to go on where each gradient overflows float16, and no step changes anything.
+
+        Raises:
+            AsapError: if the loss's factor, which each of them halves, is under 1.
+        """
+        optimizer = self.trainer.model.optimizer
+        if not isinstance(optimizer, keras.optimizers.LossScaleOptimizer):
+            return
+        if float(optimizer.dynamic_scale) < 1:
+            raise AsapError(
+                f"gradients overflow float16 at step {self.trainer.step}, with a loss scale under "
+                f"1; {GONE_BAD}"
+            )
 
     @property
     def rate(self) -> float:
@@ -147,9 +162,6 @@ class Monitor(keras.callbacks.Callback):
 
 def finite_check(variables: list[keras.Variable]) -> Callable[[], bool]:
     """A function that tells in a few milliseconds whether all of some variables are finite."""
-    if keras.backend.backend() != "tensorflow":
-        # JAX's trainer holds them itself until the epoch's end; there the loss alone tells.
-        return lambda: True
     import tensorflow as tf
 
     @tf.function
@@ -157,17 +169,6 @@ def finite_check(variables: list[keras.Variable]) -> Callable[[], bool]:
         return tf.add_n([tf.reduce_sum(v.value) for v in variables])
 
     return lambda: math.isfinite(float(total()))
-
-
-def loss_scale(optimizer: keras.optimizers.Optimizer) -> Callable[[], float]:
-    """A function that tells what losses are multiplied by, for float16; infinite without that.
-
-    Each gradient that is no number is passed over, and halves it.
-    """
-    scaled = isinstance(optimizer, keras.optimizers.LossScaleOptimizer)
-    if not scaled or keras.backend.backend() != "tensorflow":
-        return lambda: math.inf
-    return lambda: float(optimizer.dynamic_scale)
 
 
 def duration(seconds: float) -> str:

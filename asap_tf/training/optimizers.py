@@ -12,12 +12,11 @@ from asap_tf.layers.blocks import Tensor
 from asap_tf.replicas import replica_context
 
 
-@keras.saving.register_keras_serializable("asap_tf")
 class PolyDecay(keras.optimizers.schedules.LearningRateSchedule):
     """Linear warm-up, then polynomial decay to 0: `rate * (1 - step / steps) ** power`.
 
     Args:
-        rate: Learning rate at the end of the warm-up.
+        rate: What warm-up and decay are factors of.
         steps: Steps of the whole training, warm-up included.
         power: Exponent of the decay.
         warmup_steps: Steps of linear growth from `rate / warmup_steps`.
@@ -39,14 +38,6 @@ class PolyDecay(keras.optimizers.schedules.LearningRateSchedule):
         left = ops.clip(1.0 - step / self.steps, 0.0, 1.0)
         warmth = ops.minimum((step + 1.0) / max(1, self.warmup_steps), 1.0)
         return self.rate * warmth * ops.power(left, self.power)
-
-    def get_config(self) -> dict:
-        return {
-            "rate": self.rate,
-            "steps": self.steps,
-            "power": self.power,
-            "warmup_steps": self.warmup_steps,
-        }
 
 
 class KeepsAverages:
@@ -93,9 +84,6 @@ class SGD(KeepsAverages, keras.optimizers.SGD):
         if self.decay and self._use_weight_decay(variable):
             gradient = gradient + self.decay * ops.cast(variable, gradient.dtype)
         super().update_step(gradient, variable, learning_rate)
-
-    def get_config(self) -> dict:
-        return {**super().get_config(), "decay": self.decay}
 
 
 class AdamW(KeepsAverages, keras.optimizers.AdamW):

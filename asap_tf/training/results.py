@@ -2,18 +2,17 @@
 
 from __future__ import annotations
 
-import json
-
 import numpy as np
 
 from asap_tf.data.dataset import Dataset
 from asap_tf.data.images import read_pair
 from asap_tf.errors import shown
 from asap_tf.evaluation import Evaluation, evaluate
+from asap_tf.files import write_json
 from asap_tf.report import Example, write_report
 from asap_tf.runtime import Segmenter, load
 from asap_tf.training.monitor import duration
-from asap_tf.training.run_folder import RunFolder, write_text
+from asap_tf.training.run_folder import RunFolder
 
 SHOWN = 2
 """Frames in the report from the top, from the middle and from the bottom of the ranking."""
@@ -35,18 +34,16 @@ def write_results(run: RunFolder, dataset: Dataset) -> Evaluation:
     step = segmenter.metadata["step"]
     log = run.read_log()
     minutes = sum(entry.get("seconds", 0.0) for entry in log) / 60
-    write_text(
+    write_json(
         run.metrics,
-        json.dumps(
-            {
-                **evaluation.scores.to_dict(),
-                "split": recipe.data.val_split,
-                "frames": evaluation.num_frames,
-                "step": step,
-                "training_minutes": round(minutes, 1),
-            },
-            indent=1,
-        ),
+        {
+            **evaluation.scores.to_dict(),
+            "split": recipe.data.val_split,
+            "frames": evaluation.num_frames,
+            "step": step,
+            "training_minutes": round(minutes, 1),
+        },
+        durable=True,
     )
     write_report(
         run.report,

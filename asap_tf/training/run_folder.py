@@ -176,10 +176,10 @@ class RunFolder:
 
     def way_on(self) -> str:
         """What there is to go on from, and how."""
-        if not (saved := self._saved()):
+        if not (step := self.newest_step()):
             return "there is no checkpoint yet: start again with another --out"
         return (
-            f"saved up to step {int(saved[-1].stem)}: mend that, then go on with: "
+            f"saved up to step {step}: mend that, then go on with: "
             f"asap-tf train --resume {self.path}"
         )
 
@@ -195,6 +195,8 @@ class RunFolder:
         for file in reversed(self._saved()):
             try:
                 checkpoint = read_checkpoint(file)
+            except (PermissionError, MemoryError):
+                raise
             except Exception:
                 damaged.append(file)
                 continue
@@ -209,6 +211,11 @@ class RunFolder:
                 "with another --out"
             )
         return None
+
+    def newest_step(self) -> int:
+        """That of the last checkpoint, 0 if there is none."""
+        saved = self._saved()
+        return int(saved[-1].stem) if saved else 0
 
     def _saved(self) -> list[Path]:
         return sorted(self._checkpoints.glob("[0-9]*.npz"))
@@ -287,6 +294,9 @@ class RunElsewhere(RunFolder):
 
     def latest(self) -> Checkpoint | None:
         return None
+
+    def newest_step(self) -> int:
+        return 0
 
     def log(self, entry: dict[str, Any]) -> None:
         pass

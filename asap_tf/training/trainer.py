@@ -70,6 +70,7 @@ class Trainer:
         self, run: RunFolder, recipe: Recipe, report: CheckReport, hosts: Hosts | None = None
     ):
         self.run = run
+        self.way_on = f"go on with: asap-tf train --resume {run.path}"
         self.hosts = hosts = hosts or Hosts()
         self.scope = strategy_scope(recipe.train.batch_size, hosts)
         self.recipe = recipe
@@ -88,7 +89,8 @@ class Trainer:
         checkpoint = run.latest()
         progress = hosts.told(checkpoint and (checkpoint.step, checkpoint.best_miou))
         weights = None if progress else recipe.model.weights
-        with self.scope(), dtype_policy(resolve_precision(recipe.train.precision)):
+        precision = hosts.told(resolve_precision(recipe.train.precision))
+        with self.scope(), dtype_policy(precision):
             self.optimizer = build_optimizer(recipe.optimizer, self.total_steps)
             self.network = build_network(recipe, dataset, weights)
             self.model = compile_model(self.network, recipe, dataset, self.optimizer, class_weights)
@@ -143,8 +145,10 @@ class Trainer:
         """
         every = self.recipe.train.validate_every
         with self.run.started(self.recipe), stop_on_signals() as stop:
+            if self.run.newest_step() > self.step:
+                raise UsageError(f"{self.run.path}: was gone on with meanwhile; start this again")
             self.run.rewind_log(self.step)
-            self.hosts.remedy = f"go on with: asap-tf train --resume {self.run.path}"
+            self.hosts.remedy = self.way_on
             monitor = Monitor(self, stop)
             while self.step < self.total_steps:
                 epoch = self.step // self.steps_per_epoch + 1
@@ -156,17 +160,19 @@ class Trainer:
                 # Saving may mend what could not be written before, and the recipe wants to stop.
                 problems = [*self.unwritten.values()] if self.must_stop else []
                 self.attempt("checkpoint", partial(self.keep, scored, monitor))
-                if self.must_stop or stop.requested or finished:
+                # Any host may have been asked since the last step.
+                asked = self.hosts.largest(stop.requested)
+                if self.must_stop or asked or finished:
                     problems += self.unwritten.values()
                 if problems:
                     self.unwritten.clear()
                     raise Unwritable(f"{problems[-1]}; {self.run.way_on()}")
-                if stop.requested and not finished:
+                if asked and not finished:
                     self.hosts.exchange(None)  # Host 0 has saved.
                     raise Interrupted(
-                        f"stopped at step {self.step} of {self.total_steps} and saved; go on "
-                        f"with: asap-tf train --resume {self.run.path}",
-                        stop.requested,
+                        f"stopped at step {self.step} of {self.total_steps} and saved; "
+                        f"{self.way_on}",
+                        asked,
                     )
 
     def attempt(self, what: str, write: Callable[[], None]) -> None:
@@ -186,9 +192,10 @@ class Trainer:
 
     def keep(self, scored: bool, monitor: Monitor) -> None:
         """Makes this step safe; a step that is to be scored is so before it has a checkpoint."""
+        # All hosts score, whatever becomes of the first one's disk.
+        evaluation = self.validate() if scored else None
         self.run.make_again(self.recipe)
-        if scored:
-            evaluation = self.validate()
+        if evaluation is not None:
             monitor.validated(evaluation)
             self.keep_best(evaluation)
         self.save()
@@ -209,9 +216,7 @@ class Trainer:
             problem = reader_error(error)
             if problem is None:
                 raise
-            raise AsapError(
-                f"{problem}; mend it, then go on with: asap-tf train --resume {self.run.path}"
-            ) from error
+            raise AsapError(f"{problem}; mend it, then {self.way_on}") from error
 
     def leave_out(self, error: BadFile) -> None:
         """Tells, once, of a file that went bad under the training."""
@@ -257,7 +262,10 @@ class Trainer:
         """Scores the run on its validation split."""
         self.deploy()
         split = self.recipe.data.val_split
-        return evaluate(self.segmenter, self.dataset, split, hosts=self.hosts)
+        try:
+            return evaluate(self.segmenter, self.dataset, split, hosts=self.hosts)
+        except BadFile as error:
+            raise AsapError(f"{error}; mend it, then {self.way_on}") from error
 
     def keep_best(self, evaluation: Evaluation) -> None:
         """Writes `model.keras` if the evaluation is the best so far, or there is none yet."""

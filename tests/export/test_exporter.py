@@ -117,6 +117,12 @@ def test_what_cannot_be_done_is_refused(trained_model, tmp_path, options, messag
     assert not list(tmp_path.iterdir())
 
 
+def test_another_backend_than_tensorflow_is_refused(trained_model, tmp_path, monkeypatch):
+    monkeypatch.setenv("KERAS_BACKEND", "jax")
+    with pytest.raises(UsageError, match="TensorFlow makes the exports: leave KERAS_BACKEND out"):
+        export(trained_model, tmp_path / "out", ["litert"])
+
+
 def test_a_folder_that_exists_is_left_alone(trained_model, tmp_path):
     (tmp_path / "kept").write_text("mine")
     with pytest.raises(UsageError, match="already exists; remove it or choose another folder"):

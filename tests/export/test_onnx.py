@@ -192,11 +192,13 @@ def test_nothing_is_printed(graph, frames, tmp_path, capfd):
 def test_batches_are_filled_up_from_the_start(graph):
     from dataclasses import replace
 
+    from asap_tf.export.graph import calibration_batches
+
     frames = [np.full((2, 2, 3), i, np.uint8) for i in range(5)]
     for batch, wanted in ((1, [[0], [1], [2], [3], [4]]), (3, [[0, 1, 2], [3, 4, 0]])):
-        found = onnx.calibration_batches(replace(graph, batch=batch), frames)
+        found = calibration_batches(replace(graph, batch=batch), frames)
         assert [b[:, 0, 0, 0].tolist() for b in found] == wanted
-    (found,) = onnx.calibration_batches(replace(graph, batch=4), frames[:2])
+    (found,) = calibration_batches(replace(graph, batch=4), frames[:2])
     assert found[:, 0, 0, 0].tolist() == [0, 1, 0, 1]
 
 

@@ -97,6 +97,7 @@ def test_hosts_that_see_different_frames_are_refused(two_hosts, streets_root, tm
         (("two", None, None), "--hosts two: want a number from 1, or auto"),
         (("2", 0, None), "--hosts 2 wants --host-id I, from 0, and --coordinator HOST:PORT"),
         (("2", 2, "a:1"), "--host-id 2: want 0 to 1, with --hosts 2"),
+        (("1", 0, None), "--host-id and --coordinator want --hosts N, of all hosts, or auto"),
         (("2", 1, "a"), "--coordinator a: want HOST:PORT"),
         (("2", 1, "a:99999"), "--coordinator a:99999: want HOST:PORT"),
         (("auto", None, None), "--hosts auto: JAX finds neither Slurm nor MPI nor a cloud"),

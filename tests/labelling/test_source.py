@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import hashlib
 import os
+from pathlib import Path
 
 import fsspec
 import pyarrow as pa
@@ -29,6 +30,20 @@ def test_a_folder_is_its_images_and_those_of_its_subfolders_in_order(frames, tmp
     expected.insert(3, str(folder / "0003.d" / "x.JPG"))
     assert paths(folder) == expected
     assert Source(str(folder)).digest() is None
+
+
+def test_a_name_of_no_encoding_is_told(tmp_path):
+    Path(os.fsdecode(os.fsencode(tmp_path) + b"/\xff.png")).touch()
+    with pytest.raises(UsageError, match=r"/\\udcff.png: its name is no text in UTF-8"):
+        paths(tmp_path)
+
+
+def test_a_folder_that_cannot_be_read_is_told(frames, tmp_path, monkeypatch):
+    source = Source(str(tmp_path))
+    problem = PermissionError(13, "Permission denied", "/lake/deep")
+    monkeypatch.setattr(source._files, "ls", lambda *_, **__: (_ for _ in ()).throw(problem))
+    with pytest.raises(UsageError, match=r"^/lake/deep: cannot be read \(Permission denied\)"):
+        list(source.inputs())
 
 
 def test_a_folder_of_a_store(frames):

@@ -17,7 +17,7 @@ from asap_tf.labelling import folder as folders
 from asap_tf.labelling import worker as workers
 from asap_tf.labelling.folder import Job, LabelFolder
 from asap_tf.labelling.source import Input
-from asap_tf.labelling.worker import Labeller, model_hash
+from asap_tf.labelling.worker import Labeller, Worker, model_hash
 
 
 @pytest.fixture
@@ -55,8 +55,7 @@ def test_every_input_ends_once_labelled_or_failed(begun, tiny_artefact, frames, 
     names += [tmp_path / "grey.png", frames[0], "memory:///lake/a.png", "nowhere://a.png", "a\0"]
     inputs = [*(Input(str(name)) for name in names), Input(None)]
     folder, job, worker = begun(inputs, format)
-    done = worker({"data": np.array([2, 0, 1])})
-    assert done["inputs"].tolist() == [3, 4, 4]
+    assert [worker.label(block) for block in (2, 0, 1)] == [3, 4, 4]
     assert not folder.pending(job).size
     assert folder.merge(job) == {"labelled": 5, "failed": 6}
     rows = read(folder)
@@ -152,6 +151,19 @@ def test_a_store_that_hesitates_is_asked_again(begun, frames, monkeypatch):
     assert worker.read(Input("s3://lake/a.png")) == "cannot be read (reset)"
 
 
+@pytest.mark.parametrize(
+    ("status", "final"), [(None, True), (404, True), (503, False), (ConnectionError, False)]
+)
+def test_what_a_store_says_is_not_there_may_be_for_now(status, final):
+    error = FileNotFoundError("http://lake/a.png")
+    if status is ConnectionError:
+        error.__cause__ = ConnectionError("reset")
+    elif status:
+        error.__cause__ = Exception()
+        error.__cause__.status = status
+    assert workers.is_final(error) == final
+
+
 def test_a_store_whose_package_is_missing_ends_it(begun, monkeypatch):
     def fetch(uri, mode):
         raise ImportError("Install s3fs to access S3")
@@ -171,6 +183,17 @@ def test_another_model_at_the_same_place_is_refused(begun, tiny_artefact, frames
         Labeller(str(folder.path), str(tiny_artefact), 1)
     with pytest.raises(AsapError, match="has to be shared"):
         Labeller(str(tmp_path / "elsewhere"), str(tiny_artefact), 1)
+    late = Worker(str(folder.path), str(tiny_artefact), 1)
+    with pytest.raises(AsapError, match="not the model"):
+        late({"data": np.array([0])})
+
+
+def test_long_names_fit_a_file_system(begun, frames, tmp_path):
+    long = tmp_path / f"{'街' * 83}.png"
+    long.write_bytes(frames[0].read_bytes())
+    folder, job, worker = begun([Input(str(long))])
+    worker.label(0)
+    assert folder.merge(job) == {"labelled": 1, "failed": 0}
 
 
 def test_a_disk_that_cannot_be_written_to_ends_it(begun, frames):
@@ -182,7 +205,8 @@ def test_a_disk_that_cannot_be_written_to_ends_it(begun, frames):
 
 def test_merging_names_the_shard_that_is_damaged_or_not_ours(begun, frames):
     folder, job, worker = begun([Input(str(f)) for f in frames])
-    worker({"data": np.arange(2)})
+    for block in range(2):
+        worker.label(block)
     whole = folder.shard(1).read_bytes()
     folder.shard(1).write_bytes(whole[:-100])
     with pytest.raises(AsapError, match="000000001.parquet: damaged"):
@@ -198,7 +222,8 @@ def test_merging_names_the_shard_that_is_damaged_or_not_ours(begun, frames):
 def test_a_manifest_of_many_groups_of_rows(begun, frames, monkeypatch):
     monkeypatch.setattr(folders, "_ROWS", 4)
     folder, job, worker = begun([Input(str(f)) for f in frames], block=2)
-    worker({"data": np.arange(4)})
+    for block in range(4):
+        worker.label(block)
     folder.merge(job)
     assert pq.ParquetFile(folder.manifest).num_row_groups == 2
     assert [r["number"] for r in read(folder)] == list(range(7))

@@ -64,7 +64,7 @@ def gradients_of_asap():
     return functools.cache(gradients)
 
 
-@pytest.mark.parametrize(("policy", "least"), [("mixed_float16", 0.9), ("mixed_bfloat16", 0.8)])
+@pytest.mark.parametrize(("policy", "least"), [("mixed_float16", 0.9), ("mixed_bfloat16", 0.7)])
 def test_gradients_in_half_precision_point_where_float32s_do(policy, least, gradients_of_asap):
     one, other = gradients_of_asap("float32"), gradients_of_asap(policy)
     cosine = one @ other / (np.linalg.norm(one) * np.linalg.norm(other))
