@@ -74,11 +74,8 @@ class Monitor(keras.callbacks.Callback):
         self.bar.update()
         if time.monotonic() - self.logged > LOG_SECONDS:
             self.write_log()
-        # All hosts stop after the same step, whichever of them was asked.
-        asked = trainer.hosts.largest(self.stop.requested)
-        # A signal may have come meanwhile.
-        self.stop.requested = self.stop.requested or asked
-        if asked or trainer.must_stop:
+        # All hosts stop after the same step, whichever of them was asked, or cannot write.
+        if trainer.hosts.largest(self.stop.requested or int(trainer.must_stop)):
             self.model.stop_training = True
 
     def on_epoch_end(self, epoch: int, logs: dict | None = None) -> None:
