@@ -73,7 +73,7 @@ def workers(pid: int) -> list[int]:
             return b""
 
     found = descendants(pid)
-    return [p for p in found if title(p).startswith(b"ray::") and b"Labeller" in title(p)]
+    return [p for p in found if title(p).startswith(b"ray::") and b"LabelWorker" in title(p)]
 
 
 def alive(pid: int) -> bool:

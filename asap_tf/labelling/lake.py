@@ -23,7 +23,7 @@ from asap_tf.errors import AsapError, UsageError, first_line, nearest
 from asap_tf.extras import require
 from asap_tf.labelling.folder import Job, LabelFolder
 from asap_tf.labelling.source import Input, Source
-from asap_tf.labelling.worker import Worker, class_names, model_hash
+from asap_tf.labelling.worker import LabelWorker, class_names, model_hash
 from asap_tf.presets import preset_file
 from asap_tf.runtime.network import available_cores
 from asap_tf.runtime.quiet import hushed
@@ -262,7 +262,7 @@ def _label_blocks(
     context.enable_progress_bars = False
     context.raise_original_map_exception = True
     results = ray.data.from_numpy(np.array_split(pending, tasks)).map_batches(
-        Worker,
+        LabelWorker,
         fn_constructor_args=(str(folder.path), model, plan.cores),
         batch_size=1,
         compute=ray.data.ActorPoolStrategy(size=min(plan.workers, tasks)),

@@ -51,7 +51,7 @@ def opened(model: str, threads: int) -> Segmenter:
     return load(model, None if elsewhere and format_of(model) == "keras" else threads)
 
 
-class Worker:
+class LabelWorker:
     """What Ray runs: blocks in, how many of their inputs were done out.
 
     Its `Labeller` is opened with the first block: of what a constructor raises, Ray only tells that

@@ -17,7 +17,7 @@ from asap_tf.labelling import folder as folders
 from asap_tf.labelling import worker as workers
 from asap_tf.labelling.folder import Job, LabelFolder
 from asap_tf.labelling.source import Input
-from asap_tf.labelling.worker import Labeller, Worker, model_hash
+from asap_tf.labelling.worker import Labeller, LabelWorker, model_hash
 
 
 @pytest.fixture
@@ -183,7 +183,7 @@ def test_another_model_at_the_same_place_is_refused(begun, tiny_artefact, frames
         Labeller(str(folder.path), str(tiny_artefact), 1)
     with pytest.raises(AsapError, match="has to be shared"):
         Labeller(str(tmp_path / "elsewhere"), str(tiny_artefact), 1)
-    late = Worker(str(folder.path), str(tiny_artefact), 1)
+    late = LabelWorker(str(folder.path), str(tiny_artefact), 1)
     with pytest.raises(AsapError, match="not the model"):
         late({"data": np.array([0])})
 
