@@ -21,7 +21,7 @@ from asap_tf.export.frames import Frames, export_frames
 from asap_tf.export.parity import Parity, compare
 from asap_tf.export.plan import PACKAGES, Job, plan
 from asap_tf.operations import Operations, count_operations
-from asap_tf.runtime import load, model_file
+from asap_tf.runtime import load, model_file, tensorflow
 from asap_tf.runtime.metadata import (
     artefact_bytes,
     artefact_files,
@@ -101,7 +101,7 @@ def export(
     Example:
         >>> export(Path("runs/camvid"), Path("export"), ["litert"], ["int8"], calibration=camvid)
     """
-    if os.environ.get("KERAS_BACKEND", "tensorflow") != "tensorflow":
+    if not tensorflow.is_backend():
         raise UsageError("TensorFlow makes the exports: leave KERAS_BACKEND out")
     if out.exists():
         raise UsageError(f"{out}: already exists; remove it or choose another folder")

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import time
 import uuid
 from collections import deque
@@ -19,7 +18,7 @@ from asap_tf.errors import AsapError, first_line
 from asap_tf.extras import require
 from asap_tf.labelling.folder import LabelFolder
 from asap_tf.labelling.source import Input
-from asap_tf.runtime import FixedNetwork, Segmenter, format_of, load, model_file
+from asap_tf.runtime import FixedNetwork, Segmenter, format_of, load, model_file, tensorflow
 from asap_tf.runtime.metadata import fingerprint
 from asap_tf.video import open_video
 
@@ -47,8 +46,8 @@ def class_names(model: str, threads: int) -> tuple[str, ...]:
 
 def opened(model: str, threads: int) -> Segmenter:
     """A model that runs in so many threads, where they can be told."""
-    elsewhere = os.environ.get("KERAS_BACKEND", "tensorflow") != "tensorflow"
-    return load(model, None if elsewhere and format_of(model) == "keras" else threads)
+    told = format_of(model) != "keras" or tensorflow.is_backend()
+    return load(model, threads if told else None)
 
 
 class LabelWorker:

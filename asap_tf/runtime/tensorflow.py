@@ -9,6 +9,11 @@ from asap_tf.runtime.network import available_cores, thread_count
 from asap_tf.runtime.quiet import hushed
 
 
+def is_backend() -> bool:
+    """Whether Keras runs on TensorFlow, or will once it is imported."""
+    return os.environ.get("KERAS_BACKEND", "tensorflow") == "tensorflow"
+
+
 def import_tensorflow() -> None:
     """Imports TensorFlow with nothing to see of its own messages."""
     os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
@@ -18,7 +23,7 @@ def import_tensorflow() -> None:
 
 def import_keras() -> None:
     """Imports Keras, and before it TensorFlow, quietly, unless Keras has another backend."""
-    if os.environ.get("KERAS_BACKEND", "tensorflow") == "tensorflow":
+    if is_backend():
         import_tensorflow()
     import keras  # noqa: F401
 
