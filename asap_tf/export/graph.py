@@ -10,13 +10,8 @@ import keras
 import numpy as np
 from keras import layers, ops
 
-from asap_tf.export.rewrites import (
-    Rewrite,
-    StandIns,
-    decided_at,
-    fold_batch_norms,
-    two_pass_norms,
-)
+from asap_tf.export.rewrites import decided_at, fold_batch_norms, two_pass_norms
+from asap_tf.export.surgery import Rewrite, StandIns
 from asap_tf.layers.blocks import Tensor
 from asap_tf.runtime.quiet import hushed
 

@@ -10,12 +10,9 @@ from typing import Any
 import numpy as np
 
 from asap_tf.errors import AsapError, first_line
+from asap_tf.export.entrance import fold_normalization, pool_odd_maps, space_to_depth_stem
 from asap_tf.export.graph import EVERYWHERE, DeployedGraph, calibration_batches, repeated
-from asap_tf.export.rewrites import (
-    depthwise_pooling,
-    fold_normalization,
-    space_to_depth_stem,
-)
+from asap_tf.export.rewrites import depthwise_pooling, pooled_pyramid
 from asap_tf.layers import FFDN
 from asap_tf.layers.blocks import Tensor
 from asap_tf.runtime.metadata import METADATA_NAME
@@ -23,7 +20,14 @@ from asap_tf.runtime.quiet import hushed
 
 PRECISIONS = ("fp32", "fp16", "dynamic", "int8")
 
-REWRITES = (*EVERYWHERE, fold_normalization, space_to_depth_stem, depthwise_pooling)
+REWRITES = (
+    *EVERYWHERE,
+    fold_normalization,
+    space_to_depth_stem,
+    pool_odd_maps,
+    depthwise_pooling,
+    pooled_pyramid,
+)
 
 
 def write(

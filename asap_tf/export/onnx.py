@@ -12,8 +12,9 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from asap_tf.errors import AsapError, first_line
+from asap_tf.export.entrance import fold_normalization, pad_in_pooling
 from asap_tf.export.graph import EVERYWHERE, DeployedGraph, calibration_batches
-from asap_tf.export.rewrites import fold_normalization, pad_in_pooling
+from asap_tf.export.rewrites import pooled_strips
 from asap_tf.extras import require
 from asap_tf.runtime.onnx import METADATA_KEY
 from asap_tf.runtime.quiet import hushed
@@ -23,7 +24,7 @@ if TYPE_CHECKING:
 
 PRECISIONS = ("fp32", "fp16", "int8")
 
-REWRITES = (*EVERYWHERE, fold_normalization, pad_in_pooling)
+REWRITES = (*EVERYWHERE, fold_normalization, pad_in_pooling, pooled_strips)
 
 OPSET = 17
 """The last that TensorRT 8.6 reads; Q/DQ by channel came with 13, and nothing later is needed."""

@@ -3,12 +3,12 @@
 Each rewrite finds layers of a trained model and gives a stand-in for each, by the layer's name,
 knowing the stand-ins that there are already; `graph.deployed_network` puts them into a copy. All
 but `decided_at` are exact but for the rounding of float32, whatever functional model calls its
-layers once each: what a rewrite does not know it leaves alone.
+layers once each: what a rewrite does not know it leaves alone. What comes before the first block is
+in `entrance`.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from typing import Any, TypeVar
 
 import keras
@@ -16,13 +16,12 @@ import numpy as np
 from keras import layers, ops
 
 from asap_tf.errors import UsageError
-from asap_tf.layers import FFDN, StripAttention
+from asap_tf.export.surgery import Rewrite, StandIns, consumers, is_linear_conv, producer
+from asap_tf.layers import FFDN, SimplePyramid, StripAttention
 from asap_tf.layers.blocks import Tensor, Upsample
 from asap_tf.layers.ffdn import EPSILON, NORMS
 
 Convolution = TypeVar("Convolution", layers.Conv2D, layers.DepthwiseConv2D)
-StandIns = dict[str, layers.Layer]
-Rewrite = Callable[[keras.Model, StandIns], StandIns]
 
 
 def fold_batch_norms(model: keras.Model, so_far: StandIns) -> StandIns:
@@ -32,8 +31,8 @@ def fold_batch_norms(model: keras.Model, so_far: StandIns) -> StandIns:
         if isinstance(layer, StripAttention):
             stand_ins[layer.name] = _without_batch_norm(layer)
         elif isinstance(layer, layers.BatchNormalization):
-            before = _producer(layer)
-            if _is_linear_conv(before) and _consumers(before, model) == [layer]:
+            before = producer(layer)
+            if is_linear_conv(before) and consumers(before, model) == [layer]:
                 stand_ins[before.name] = folded_conv(before, layer)
                 stand_ins[layer.name] = layers.Identity(name=layer.name)
     return stand_ins
@@ -70,53 +69,6 @@ def two_pass_norms(model: keras.Model, so_far: StandIns) -> StandIns:
     return stand_ins
 
 
-def fold_normalization(model: keras.Model, so_far: StandIns) -> StandIns:
-    """Normalisation's scale goes into the first kernels; its mean is one subtraction.
-
-    Padding is zeros as before, so this is exact at the border as well.
-    """
-    stand_ins: StandIns = {}
-    for rescaling in _normalizations(model):
-        convs = _where_scale_ends(rescaling, model)
-        if convs and all(type(conv) is layers.Conv2D and conv.groups == 1 for conv in convs):
-            scale = np.broadcast_to(np.float32(rescaling.scale), rescaling.output.shape[-1])
-            mean = -np.float32(rescaling.offset) / scale
-            stand_ins[rescaling.name] = CentredFrames(mean, name=rescaling.name)
-            for conv in convs:
-                stand_ins[conv.name] = _scaled_conv(so_far.get(conv.name, conv), scale)
-    return stand_ins
-
-
-def space_to_depth_stem(model: keras.Model, so_far: StandIns) -> StandIns:
-    """The first convolutions on 2 x 2 blocks of pixels: 12 channels at half the size.
-
-    Processors work on many channels at once; three leave most of that idle.
-    """
-    stand_ins: StandIns = {}
-    for rescaling in _normalizations(model):
-        for padding in _consumers(rescaling, model):
-            convs = _consumers(padding, model)
-            if convs and all(_halves(padding, conv) for conv in convs):
-                stand_ins[padding.name] = layers.Identity()
-                for conv in convs:
-                    known = so_far.get(conv.name, conv)
-                    stand_ins[conv.name] = SpaceToDepthStem(known, padding.padding[0][0])
-    return stand_ins
-
-
-def pad_in_pooling(model: keras.Model, so_far: StandIns) -> StandIns:
-    """Max pooling that pads by itself; after a ReLU its -inf gives what zeros give."""
-    stand_ins: StandIns = {}
-    for padding in model.layers:
-        if isinstance(padding, layers.ZeroPadding2D) and _is_relu(_producer(padding)):
-            poolings = _consumers(padding, model)
-            if poolings and all(_pads(padding, pooling) for pooling in poolings):
-                stand_ins[padding.name] = layers.Identity(name=padding.name)
-                for pooling in poolings:
-                    stand_ins[pooling.name] = PaddedMaxPooling(padding, pooling)
-    return stand_ins
-
-
 def depthwise_pooling(model: keras.Model, so_far: StandIns) -> StandIns:
     """Mean pooling as a depthwise convolution, which XNNPACK has in int8; it has no pooling."""
     return {
@@ -127,6 +79,35 @@ def depthwise_pooling(model: keras.Model, so_far: StandIns) -> StandIns:
         and layer.padding == "valid"
         and layer.strides[0] == layer.strides[1]
     }
+
+
+def pooled_pyramid(model: keras.Model, so_far: StandIns) -> StandIns:
+    """The finest level of a pyramid at half its size, at which alone it is gathered."""
+    stand_ins: StandIns = {}
+    for layer in model.layers:
+        if isinstance(layer, SimplePyramid):
+            finest, *coarser = layer.output
+            takers = [
+                taker
+                for taker in consumers(layer, model)
+                if any(tensor is finest for tensor in keras.tree.flatten(taker.input))
+            ]
+            if len(takers) == 1 and coarser and _halves(takers[0]):
+                stand_ins[layer.name] = PooledPyramid(layer)
+                stand_ins[takers[0].name] = layers.Identity(name=takers[0].name)
+    return stand_ins
+
+
+def pooled_strips(model: keras.Model, so_far: StandIns) -> StandIns:
+    """The strip of the attention by pooling, which OpenVINO is quicker at than at a mean."""
+    stand_ins: StandIns = {}
+    for layer in model.layers:
+        if isinstance(layer, StripAttention) and layer.axis in ("vertical", "horizontal"):
+            twin = PooledStripAttention.from_config(layer.get_config())
+            twin.projections = so_far.get(layer.name, layer).projections
+            twin.built = True
+            stand_ins[layer.name] = twin
+    return stand_ins
 
 
 def folded_conv(conv: Convolution, norm: layers.BatchNormalization) -> Convolution:
@@ -161,65 +142,6 @@ class TwoPassFFDN(FFDN):
         return ops.concatenate(halves, axis=-1) if halves else x
 
 
-class CentredFrames(layers.Layer):
-    """Subtracts each channel's mean."""
-
-    def __init__(self, mean: np.ndarray, name: str):
-        super().__init__(name=name)
-        self.mean = mean
-
-    def call(self, frames: Tensor) -> Tensor:
-        import tensorflow as tf
-
-        batch, height, width, channels = frames.shape
-        # Whole rows: a constant of three numbers would be subtracted three numbers at a time.
-        rows = tf.reshape(frames, (batch, height, width * channels))
-        return tf.reshape(rows - np.tile(self.mean, width), frames.shape)
-
-
-class SpaceToDepthStem(layers.Layer):
-    """See `space_to_depth_stem`."""
-
-    def __init__(self, conv: layers.Conv2D, padding: int):
-        super().__init__(name=conv.name)
-        kernel = np.array(conv.kernel)
-        side, _, channels, filters = kernel.shape
-        self.before = -(-padding // 2)
-        blocks = self.before + (side - 1 - padding) // 2 + 1
-        self.after = blocks - 1 - self.before
-        self.kernel = np.zeros((blocks, blocks, 2, 2, channels, filters), np.float32)
-        for row in range(side):
-            for column in range(side):
-                block_row, y = divmod(row - padding, 2)
-                block_column, x = divmod(column - padding, 2)
-                place = (self.before + block_row, self.before + block_column, y, x)
-                self.kernel[place] = kernel[row, column]
-        self.kernel = self.kernel.reshape(blocks, blocks, 4 * channels, filters)
-        self.bias = np.array(conv.bias) if conv.use_bias else np.zeros(filters, np.float32)
-
-    def call(self, frames: Tensor) -> Tensor:
-        import tensorflow as tf
-
-        x = tf.nn.space_to_depth(frames, 2)
-        around = (self.before, self.after)
-        x = tf.pad(x, ((0, 0), around, around, (0, 0)))
-        return tf.nn.conv2d(x, self.kernel, 1, "VALID") + self.bias
-
-
-class PaddedMaxPooling(layers.Layer):
-    """See `pad_in_pooling`."""
-
-    def __init__(self, padding: layers.ZeroPadding2D, pooling: layers.MaxPooling2D):
-        super().__init__(name=pooling.name)
-        self.padding = ((0, 0), *padding.padding, (0, 0))
-        self.pool_size, self.strides = pooling.pool_size, pooling.strides
-
-    def call(self, inputs: Tensor) -> Tensor:
-        import tensorflow as tf
-
-        return tf.nn.max_pool2d(inputs, self.pool_size, self.strides, self.padding)
-
-
 class DepthwiseMean(layers.Layer):
     """See `depthwise_pooling`."""
 
@@ -235,6 +157,48 @@ class DepthwiseMean(layers.Layer):
         return tf.nn.depthwise_conv2d(inputs, kernel, (1, *self.strides, 1), "VALID")
 
 
+class PooledPyramid(layers.Layer):
+    """See `pooled_pyramid`: the mean of 2 x 2 pixels goes before sums and convolutions.
+
+    The mean of a level's own lateral convolution is one convolution of 2 x 2 pixels; that of the
+    level above, doubled in size, is a weighted mean of 3 x 3 of its pixels.
+    """
+
+    def __init__(self, pyramid: SimplePyramid):
+        super().__init__(name=pyramid.name)
+        finest, *self.kernels = (np.array(lateral.kernel) for lateral in pyramid.laterals)
+        self.finest = np.tile(finest, (2, 2, 1, 1)) / 4
+        self.double = Upsample(2)
+
+    def call(self, inputs: list[Tensor]) -> list[Tensor]:
+        import tensorflow as tf
+
+        levels = [
+            tf.nn.conv2d(x, kernel, 1, "VALID")
+            for x, kernel in zip(inputs[1:], self.kernels, strict=True)
+        ]
+        for i in reversed(range(len(levels) - 1)):
+            levels[i] = levels[i] + self.double(levels[i + 1])
+        x = levels[0]
+        x = tf.concat([x[:, :1], x, x[:, -1:]], axis=1)
+        x = tf.concat([x[:, :, :1], x, x[:, :, -1:]], axis=2)
+        taps = np.outer([1, 6, 1], [1, 6, 1]).astype("float32") / 64
+        kernel = np.tile(taps[..., np.newaxis, np.newaxis], (1, 1, x.shape[-1], 1))
+        above = tf.nn.depthwise_conv2d(x, kernel, (1, 1, 1, 1), "VALID")
+        return [tf.nn.conv2d(inputs[0], self.finest, 2, "VALID") + above, *levels]
+
+
+class PooledStripAttention(StripAttention):
+    """See `pooled_strips`."""
+
+    def strip(self, inputs: Tensor) -> Tensor:
+        import tensorflow as tf
+
+        height, width = inputs.shape[1:3]
+        window = (height, 1) if self.axis == "vertical" else (1, width)
+        return tf.nn.avg_pool2d(inputs, window, 1, "VALID")
+
+
 def _without_batch_norm(layer: StripAttention) -> StripAttention:
     twin = StripAttention.from_config(layer.get_config())
     twin.projections = {
@@ -245,70 +209,10 @@ def _without_batch_norm(layer: StripAttention) -> StripAttention:
     return twin
 
 
-def _scaled_conv(conv: layers.Conv2D, scale: np.ndarray) -> layers.Conv2D:
-    """What gives `conv(scale * x)`, from x."""
-    scaled = layers.Conv2D.from_config(conv.get_config())
-    scaled.build((None, None, None, len(scale)))
-    kernel, *bias = conv.get_weights()
-    scaled.set_weights([kernel * scale[:, np.newaxis], *bias])
-    return scaled
-
-
-def _normalizations(model: keras.Model) -> list[layers.Rescaling]:
-    frames = model.inputs[0]._keras_history.operation
-    return [layer for layer in _consumers(frames, model) if isinstance(layer, layers.Rescaling)]
-
-
-def _where_scale_ends(layer: layers.Layer, model: keras.Model) -> list[Any]:
-    """The layers that see `layer`'s scale, past those that keep channels apart and zeros zero."""
-    ends = []
-    for consumer in _consumers(layer, model):
-        passes = isinstance(consumer, (layers.ZeroPadding2D, layers.AveragePooling2D, Upsample))
-        ends += _where_scale_ends(consumer, model) if passes else [consumer]
-    return ends
-
-
-def _is_linear_conv(layer: Any) -> bool:
+def _halves(pooling: Any) -> bool:
+    """Whether a layer is the mean of 2 x 2 pixels, each in one mean."""
     return (
-        type(layer) in (layers.Conv2D, layers.DepthwiseConv2D)
-        and layer.activation is keras.activations.linear
+        type(pooling) is layers.AveragePooling2D
+        and (pooling.pool_size, pooling.strides) == ((2, 2), (2, 2))
+        and all(size % 2 == 0 for size in pooling.input.shape[1:3] if size)
     )
-
-
-def _halves(padding: Any, conv: Any) -> bool:
-    """Whether the two are a convolution as `blocks.conv` builds it, at stride 2."""
-    if not isinstance(padding, layers.ZeroPadding2D) or not _is_linear_conv(conv):
-        return False
-    side = 2 * padding.padding[0][0] + 1
-    return (
-        type(conv) is layers.Conv2D
-        and (conv.kernel_size, conv.strides, conv.padding) == ((side, side), (2, 2), "valid")
-        and {*padding.padding[0], *padding.padding[1]} == {side // 2}
-        and (conv.dilation_rate, conv.groups) == ((1, 1), 1)
-    )
-
-
-def _pads(padding: layers.ZeroPadding2D, pooling: Any) -> bool:
-    """Whether pooling can do the padding, with a pixel of the map in every window."""
-    return (
-        type(pooling) is layers.MaxPooling2D
-        and pooling.padding == "valid"
-        and all(max(p) < size for p, size in zip(padding.padding, pooling.pool_size, strict=True))
-    )
-
-
-def _is_relu(layer: Any) -> bool:
-    if isinstance(layer, layers.ReLU):
-        return not layer.negative_slope
-    return isinstance(layer, layers.Activation) and layer.activation is keras.activations.relu
-
-
-def _consumers(layer: Any, model: keras.Model) -> list[Any]:
-    """The layers of `model` that take what `layer` gives; not those of a training head."""
-    consumers = [node.operation for node in layer._outbound_nodes]
-    return [consumer for consumer in consumers if consumer in model.operations]
-
-
-def _producer(layer: layers.Layer) -> Any:
-    """The layer that gives what `layer` takes."""
-    return layer.input._keras_history.operation

@@ -15,7 +15,7 @@ from keras import layers
 from asap_tf.errors import AsapError, first_line
 from asap_tf.export import saved_model
 from asap_tf.export.graph import EVERYWHERE, DeployedGraph, calibration_batches
-from asap_tf.export.rewrites import StandIns
+from asap_tf.export.surgery import StandIns
 from asap_tf.layers import SimplePyramid
 from asap_tf.layers.blocks import Tensor, Upsample
 from asap_tf.runtime.metadata import METADATA_NAME

@@ -58,8 +58,7 @@ class StripAttention(layers.Layer):
         super().build(input_shape)
 
     def call(self, inputs: Tensor, training: bool | None = None) -> Tensor:
-        pooled = POOLED_AXES[self.axis]
-        strip = inputs if pooled is None else ops.mean(inputs, axis=pooled, keepdims=True)
+        strip = self.strip(inputs)
 
         def project(name: str) -> Tensor:
             conv, norm = self.projections[name]
@@ -70,6 +69,11 @@ class StripAttention(layers.Layer):
         weights = ops.cast(ops.softmax(ops.cast(scores, "float32")), self.compute_dtype)
         context = ops.matmul(weights, project("value"))
         return inputs + ops.reshape(context, ops.shape(strip))
+
+    def strip(self, inputs: Tensor) -> Tensor:
+        """What attends: the means along one axis, or the map itself."""
+        pooled = POOLED_AXES[self.axis]
+        return inputs if pooled is None else ops.mean(inputs, axis=pooled, keepdims=True)
 
     def compute_output_shape(self, input_shape: tuple) -> tuple:
         return input_shape

@@ -6,19 +6,26 @@ import pytest
 from keras import layers, ops
 
 from asap_tf.export import litert
+from asap_tf.export.entrance import (
+    CentredFrames,
+    OddMapPooling,
+    SpaceToDepthStem,
+    fold_normalization,
+    pad_in_pooling,
+    pool_odd_maps,
+    space_to_depth_stem,
+)
 from asap_tf.export.graph import deployed_network
 from asap_tf.export.rewrites import (
-    CentredFrames,
-    SpaceToDepthStem,
+    PooledStripAttention,
     depthwise_pooling,
     fold_batch_norms,
-    fold_normalization,
     folded_conv,
-    pad_in_pooling,
-    space_to_depth_stem,
+    pooled_pyramid,
+    pooled_strips,
     two_pass_norms,
 )
-from asap_tf.layers import FFDN
+from asap_tf.layers import FFDN, SimplePyramid, StripAttention
 from asap_tf.layers.blocks import Upsample, batch_norm, conv
 
 
@@ -74,6 +81,43 @@ def test_depthwise_pooling_is_the_mean(pool, strides):
 @pytest.mark.parametrize("options", [{"strides": (2, 1)}, {"strides": 2, "padding": "same"}])
 def test_other_mean_pooling_stays(options):
     assert depthwise_pooling(network(layers.AveragePooling2D(3, **options)), {}) == {}
+
+
+def pyramid_network(*pooling):
+    """A pyramid on three maps, the finest of which goes through `pooling`."""
+    frames = keras.Input((None, None, 3), name="frames")
+    maps = [layers.Conv2D(4 + i, 1, 2**i)(frames) for i in range(3)]
+    levels = SimplePyramid(6, name="pyramid")(maps)
+    for layer in pooling:
+        levels[0] = layer(levels[0])
+    means = [layers.GlobalAveragePooling2D(keepdims=True)(level) for level in levels[1:]]
+    model = keras.Model(frames, layers.Add(name="logits")([levels[0], *means]))
+    rng = np.random.default_rng(0)
+    model.set_weights([rng.normal(size=w.shape) for w in model.get_weights()])
+    return model
+
+
+def test_pooled_pyramid():
+    plain, rewritten, twin = both(pyramid_network(layers.AveragePooling2D(2)), pooled_pyramid)
+    # Borders above all: what is doubled in size repeats its edge there.
+    np.testing.assert_allclose(rewritten, plain, rtol=1e-4, atol=1e-5 * abs(plain).max())
+    assert layers.AveragePooling2D not in map(type, twin.layers)
+
+
+@pytest.mark.parametrize(
+    "pooling", [(), (layers.MaxPooling2D(2),), (layers.AveragePooling2D(2, 1, "same"),)], ids=len
+)
+def test_other_pyramids_stay(pooling):
+    assert pooled_pyramid(pyramid_network(*pooling), {}) == {}
+
+
+@pytest.mark.parametrize("axis", ["vertical", "horizontal", "full"])
+def test_pooled_strips(axis):
+    model = network(layers.Conv2D(8, 3), StripAttention(axis, 4))
+    model.set_weights([abs(w) for w in model.get_weights()])
+    plain, rewritten, twin = both(model, fold_batch_norms, pooled_strips)
+    np.testing.assert_allclose(rewritten, plain, rtol=1e-3, atol=1e-4 * abs(plain).max())
+    assert (PooledStripAttention in map(type, twin.layers)) == (axis != "full")
 
 
 @pytest.mark.parametrize("norms", ["both", "layer", "instance", "none"])
@@ -150,6 +194,43 @@ def test_pad_in_pooling(relu):
     plain, rewritten, twin = both(network(*stack), pad_in_pooling)
     np.testing.assert_array_equal(rewritten, plain)
     assert layers.ZeroPadding2D not in [type(layer) for layer in twin.layers]
+
+
+def stem_and_pooling(pool=3, strides=2, padding=1, aside=False, activation="relu"):
+    """ResNet's first layers."""
+    frames = keras.Input((None, None, 3), name="frames")
+    x = conv(layers.Rescaling(1 / 64, -2)(frames), 8, 7, 2, "stem")
+    x = layers.Activation(activation)(batch_norm("bn")(x))
+    y = layers.MaxPooling2D(pool, strides)(layers.ZeroPadding2D(padding)(x))
+    if aside:
+        y = layers.Concatenate()([y, layers.AveragePooling2D(2)(x)])
+    model = keras.Model(frames, layers.Identity(name="logits")(y))
+    rng = np.random.default_rng(0)
+    for variable in model.variables:
+        least = 0.1 if "variance" in variable.path else -1
+        variable.assign(rng.uniform(least, 1, variable.shape))
+    return model
+
+
+STEM = (fold_batch_norms, fold_normalization, space_to_depth_stem, pool_odd_maps)
+
+
+def test_pool_odd_maps():
+    plain, rewritten, twin = both(stem_and_pooling(), *STEM)
+    np.testing.assert_allclose(rewritten, plain, atol=1e-5 * abs(plain).max())
+    kinds = [type(layer) for layer in twin.layers]
+    assert OddMapPooling in kinds and layers.ZeroPadding2D not in kinds
+
+
+@pytest.mark.parametrize(
+    "options",
+    [{"pool": 2}, {"strides": 1}, {"padding": 0}, {"aside": True}, {"activation": "tanh"}],
+    ids=str,
+)
+def test_stems_that_are_followed_by_something_else(options):
+    plain, rewritten, twin = both(stem_and_pooling(**options), *STEM)
+    np.testing.assert_allclose(rewritten, plain, atol=1e-5 * abs(plain).max())
+    assert OddMapPooling not in map(type, twin.layers)
 
 
 def test_zeros_that_may_be_the_maximum_stay():
