@@ -164,11 +164,13 @@ class Distill(Section):
     Attributes:
         teacher: Run folder or `.keras` file of a model of the same classes.
         weight: Of the divergence from it, beside 1 for the loss of the masks.
+        features: Of the distance between the backbones' maps; 0 for none.
         frames: Folders of frames without masks, that are learnt from by its answers alone.
     """
 
     teacher: str
     weight: Positive = 1.0
+    features: NotNegative = 0.0
     frames: tuple[str, ...] = ()
 
 

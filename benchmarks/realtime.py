@@ -122,6 +122,11 @@ ENTRIES = (
     Entry("ASAP, ResNet18-vd, labels of stride 2", network("asap", backbone="resnet18_vd"), 2),
     Entry("ASAP, Lite0, labels of stride 2", network("asap", backbone="efficientnet_lite0"), 2),
     Entry("ASAP, fused at stride 4, labels of stride 2", network("asap", fuse_stride=4), 2),
+    Entry(
+        "ASAP, Lite0, fused at stride 4, labels of stride 2",
+        network("asap", backbone="efficientnet_lite0", fuse_stride=4),
+        2,
+    ),
     Entry("STDC1-Seg50, labels of stride 2", network("stdc1"), 2),
     Entry("STDC2-Seg50, labels of stride 2", network("stdc2"), 2),
     Entry("BiSeNetV2, labels of stride 2", network("bisenetv2"), 2),

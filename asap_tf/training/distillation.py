@@ -9,7 +9,7 @@ from asap_tf.data.dataset import Dataset
 from asap_tf.errors import UsageError
 from asap_tf.evaluation import require_same_classes
 from asap_tf.layers.blocks import Tensor
-from asap_tf.replicas import replica_context
+from asap_tf.replicas import joint_moments, replica_context
 from asap_tf.runtime import load
 from asap_tf.runtime.keras_network import KerasNetwork
 
@@ -36,24 +36,78 @@ class Divergence(layers.Layer):
         return input_shape[0][:-1]
 
 
-def mean_divergence(_labels: Tensor, divergence: Tensor) -> Tensor:
-    """The loss of the output `"distilled"`; masks have no part in it."""
+class FeatureDistance(layers.Layer):
+    """How far a teacher's maps are from what a student's maps foretell of them.
+
+    Each of the student's maps goes through a 1 x 1 convolution of this layer's to its teacher's
+    channels, which are brought to mean 0 and variance 1 over the batch.
+
+    Input: `[(N, H, W, C), ...]`, the student's maps, then as many of its teacher's, of the same
+    sizes. Output: float32 `(N,)`, the mean squared difference, summed over the maps.
+
+    Source: Romero et al. 2015 (FitNets), here at all levels, and jointly with the masks.
+    """
+
+    def build(self, input_shape: list[tuple]) -> None:
+        half = len(input_shape) // 2
+        self.guesses = []
+        pairs = zip(input_shape[:half], input_shape[half:], strict=True)
+        for level, (own, wanted) in enumerate(pairs, 1):
+            guess = layers.Conv2D(wanted[-1], 1, dtype=self.dtype_policy, name=f"guess{level}")
+            guess.build(own)
+            self.guesses.append(guess)
+        super().build(input_shape)
+
+    def call(self, inputs: list[Tensor]) -> Tensor:
+        half = len(inputs) // 2
+        distance = 0.0
+        triples = zip(self.guesses, inputs[:half], inputs[half:], strict=True)
+        for guess, own, wanted in triples:
+            wanted = ops.cast(wanted, "float32")
+            mean, variance = joint_moments(*ops.moments(wanted, (0, 1, 2)))
+            wanted = (wanted - mean) * ops.rsqrt(variance + 1e-5)
+            distance += ops.mean((ops.cast(guess(own), "float32") - wanted) ** 2, (1, 2, 3))
+        return distance
+
+    def compute_output_shape(self, input_shape: list[tuple]) -> tuple:
+        return input_shape[0][:1]
+
+
+def mean_output(_labels: Tensor, output: Tensor) -> Tensor:
+    """The loss of an output that is one: its mean; masks have no part in it."""
     context = replica_context()
     # Keras adds up the losses of devices that share a batch.
-    return ops.mean(divergence) / (context.num_replicas_in_sync if context else 1)
+    return ops.mean(output) / (context.num_replicas_in_sync if context else 1)
 
 
-def with_teacher(student: keras.Model, teacher: keras.Model) -> keras.Model:
-    """A student for training, with one more output: `"distilled"`, how far it is from its teacher.
+def with_teacher(student: keras.Model, teacher: keras.Model, features: bool) -> keras.Model:
+    """A student for training, with one or two more outputs, which tell how far it is off.
 
     Args:
         student: With auxiliary heads; its layers are shared, not copied.
         teacher: From frames to logits; it is frozen, and runs as it does at inference.
+        features: Whether to have the output `"features"`, of the maps of the backbones at 1/8,
+            1/16 and 1/32, beside `"distilled"`, of the logits.
+
+    Raises:
+        UsageError: if there are to be features, and one of the two has no pyramid.
     """
     teacher.trainable = False
-    logits = teacher(student.input, training=False)
-    distilled = Divergence(dtype="float32", name="distilled")([student.output["logits"], logits])
-    return keras.Model(student.input, {**student.output, "distilled": distilled}, name=student.name)
+    outputs = dict(student.output)
+    taught = [teacher.output, *(levels(teacher) if features else ())]
+    logits, *maps = keras.Model(teacher.input, taught)(student.input, training=False)
+    divergence = Divergence(dtype="float32", name="distilled")
+    outputs["distilled"] = divergence([outputs["logits"], logits])
+    if features:
+        outputs["features"] = FeatureDistance(name="features")([*levels(student), *maps])
+    return keras.Model(student.input, outputs, name=student.name)
+
+
+def levels(network: keras.Model) -> list[Tensor]:
+    """The maps of an ASAP network's backbone at 1/8, 1/16 and 1/32."""
+    if "pyramid" not in (layer.name for layer in network.layers):
+        raise UsageError(f"distill.features is between ASAP networks, and {network.name} is none")
+    return network.get_layer("pyramid").input[1:]
 
 
 def load_teacher(path: str, dataset: Dataset) -> keras.Model:

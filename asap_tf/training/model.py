@@ -12,7 +12,7 @@ from asap_tf.errors import UsageError
 from asap_tf.losses import OhemCrossEntropy
 from asap_tf.models import NETWORKS
 from asap_tf.recipe import Recipe
-from asap_tf.training.distillation import load_teacher, mean_divergence, with_teacher
+from asap_tf.training.distillation import load_teacher, mean_output, with_teacher
 
 
 def build_network(recipe: Recipe, dataset: Dataset, weights: str | None) -> keras.Model:
@@ -39,9 +39,11 @@ def compile_model(
     losses: dict[str, Any] = dict.fromkeys(network.output, ohem)
     loss_weights = {"logits": 1.0, "aux3": settings.aux3, "aux4": settings.aux4}
     if recipe.distill is not None:
-        network = with_teacher(network, load_teacher(recipe.distill.teacher, dataset))
-        losses["distilled"] = mean_divergence
-        loss_weights["distilled"] = recipe.distill.weight
+        teacher = load_teacher(recipe.distill.teacher, dataset)
+        network = with_teacher(network, teacher, recipe.distill.features > 0)
+        weights = {"distilled": recipe.distill.weight, "features": recipe.distill.features}
+        for name in network.output.keys() - losses.keys():
+            losses[name], loss_weights[name] = mean_output, weights[name]
     network.compile(optimizer, loss=losses, loss_weights=loss_weights)
     network.optimizer.build(network.trainable_variables)
     if keras.backend.backend() == "jax":

@@ -133,6 +133,8 @@ class Trainer:
     def variables(self) -> dict[str, keras.Variable]:
         """All that steps change: weights, running statistics, optimiser state, averages."""
         groups = {"model": self.network.variables, "optimizer": self.model.optimizer.variables}
+        if "features" in self.model.output:
+            groups["features"] = self.model.get_layer("features").variables
         return {f"{group}/{i:04d}": v for group, vs in groups.items() for i, v in enumerate(vs)}
 
     def train(self) -> None:

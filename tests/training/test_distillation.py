@@ -9,7 +9,7 @@ from asap_tf.data.dataset import LabelClass
 from asap_tf.errors import AsapError, UsageError
 from asap_tf.runtime import save_model
 from asap_tf.training import UNLABELLED, check_data
-from asap_tf.training.distillation import Divergence
+from asap_tf.training.distillation import Divergence, FeatureDistance
 
 
 @pytest.fixture
@@ -33,6 +33,55 @@ def test_divergence_by_a_naive_sum():
         naive[at] = (p * np.log(p / q)).sum()
     np.testing.assert_allclose(Divergence()([student, teacher]), naive, rtol=1e-4)
     np.testing.assert_allclose(Divergence()([teacher, teacher]), np.zeros_like(naive), atol=1e-6)
+
+
+def test_distance_of_features_by_naive_means():
+    rng = np.random.default_rng(0)
+    own = [rng.normal(size=(2, 4, 6, 3)).astype("f"), rng.normal(size=(2, 2, 3, 5)).astype("f")]
+    wanted = [rng.normal(5, 3, (*x.shape[:3], 4)).astype("f") for x in own]
+    layer = FeatureDistance()
+    layer([*own, *wanted])
+    expected = np.zeros(2)
+    for guess, x, y in zip(layer.guesses, own, wanted, strict=True):
+        kernel, bias = (np.array(v) for v in guess.weights)
+        for n in range(2):
+            scaled = (y[n] - y.mean((0, 1, 2))) / y.std((0, 1, 2))
+            expected[n] += ((x[n] @ kernel[0, 0] + bias - scaled) ** 2).mean()
+    np.testing.assert_allclose(layer([*own, *wanted]), expected, rtol=1e-4)
+
+
+@pytest.fixture
+def asap_teacher(tiny_root, tmp_path):
+    """A run's model: Lite0, fused at stride 4."""
+    model = asap_tf.ASAPNet(
+        11, (None, None, 3), backbone="efficientnet_lite0", width=0.25, fuse_stride=4
+    )
+    save_model(model, tmp_path / "asap.keras", asap_tf.open_dataset(tiny_root).classes, None)
+    return str(tmp_path / "asap.keras")
+
+
+def test_features_of_a_teacher_are_learnt_and_gone_on_with(
+    trainer, tiny_recipe, asap_teacher, tmp_path
+):
+    recipe = tiny_recipe(
+        model={"width": 0.25},
+        distill={"teacher": asap_teacher, "features": 10.0},
+        optimizer={"name": "adamw", "learning_rate": 0.003},
+        train={"epochs": 6, "validate_every": 6},
+    )
+    run = trainer(tmp_path / "whole", recipe)
+    run.train()
+    losses = [entry["loss"] for entry in run.run.read_log() if "loss" in entry]
+    assert losses[-1] < 0.8 * losses[0], losses
+
+    half = trainer(tmp_path / "parts", recipe)
+    half.total_steps //= 2
+    half.train()
+    rest = trainer(tmp_path / "parts", recipe)
+    assert rest.step == half.step < run.step
+    rest.train()
+    for variable, wanted in zip(rest.variables().values(), run.variables().values(), strict=True):
+        np.testing.assert_allclose(variable, wanted, atol=1e-5)
 
 
 def test_a_student_comes_near_its_teacher_without_a_mask(
@@ -112,3 +161,6 @@ def test_what_cannot_teach(trainer, tiny_recipe, small_network, tmp_path):
     save_model(small_network(3, (None, None, 3)), tmp_path / "three.keras", classes, None)
     fails(tmp_path / "three.keras", (UsageError, "3 classes"))
     fails(tmp_path / "three.keras", (UsageError, "no images in .*nowhere"), frames=["nowhere"])
+    classes = asap_tf.open_dataset(tiny_recipe().data.root).classes
+    save_model(small_network(11, (None, None, 3)), tmp_path / "other.keras", classes, None)
+    fails(tmp_path / "other.keras", (UsageError, "between ASAP networks, and .* is none"), features=1)
