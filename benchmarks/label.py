@@ -1,13 +1,15 @@
 """`asap-tf label`: its rate by workers, and that nothing is lost whoever is killed.
 
     python benchmarks/label.py [--frames 10000] [--size 64x128] [--rounds 3] [--kill-every 60]
-        [--seed 0] [--only rate|killed]
+        [--seed 0] [--only rate|memory|killed]
 
 All on Streets, with an int8 LiteRT artefact of ASAP (random weights: they cost the same).
 
 - rate: N frames by 1 worker with the whole command on one core, and by 2 workers with it on two,
   in turn. The steady rate is that between the first and the last tenth of the blocks; the whole
   takes Ray's start and the model's opening as well.
+- memory: the largest resident set of the command and of its workers, with a tenth of the frames and
+  with all of them.
 - killed: N frames by 2 workers, of which one, drawn by the seed, is killed (signal 9) every so many
   seconds; and once more with the whole command killed, so long after its first block, and started
   again. Then the manifest is held against the list of frames, and every label map against what the
@@ -20,10 +22,12 @@ from __future__ import annotations
 
 import argparse
 import collections
+import contextlib
 import dataclasses
 import json
 import os
 import random
+import re
 import shutil
 import signal
 import subprocess
@@ -161,6 +165,35 @@ def rate(model: Path, frames: Path, place: Path, rounds: int) -> None:
     )
 
 
+def largest(model: Path, source: Path, out: Path) -> tuple[float, float]:
+    """Megabytes of the command, and of the larger one of two workers, at their largest."""
+    process = subprocess.Popen(command(model, source, out, 2), stdout=subprocess.DEVNULL)
+    peaks = collections.Counter[str]()
+    while process.poll() is None:
+        for name, pids in (("command", [process.pid]), ("worker", workers(process.pid))):
+            for pid in pids:
+                with contextlib.suppress(OSError):
+                    found = re.search(r"VmHWM:\s+(\d+)", Path(f"/proc/{pid}/status").read_text())
+                    peaks[name] = max(peaks[name], int(found[1]) if found else 0)
+        time.sleep(0.2)
+    if process.returncode:
+        raise SystemExit(f"the command ended with {process.returncode}")
+    shutil.rmtree(out)
+    return peaks["command"] / 1000, peaks["worker"] / 1000
+
+
+def memory(model: Path, frames: Path, place: Path) -> None:
+    paths = sorted(map(str, frames.iterdir()))
+    print("| frames | command | a worker |")
+    print("|---|---|---|")
+    for count in (len(paths) // 10, len(paths)):
+        source = place / f"{count}.txt"
+        source.write_text("\n".join(paths[:count]))
+        own, worker = largest(model, source, place / "out")
+        print(f"| {count:,} | {own:.0f} MB | {worker:.0f} MB |")
+    print()
+
+
 def wait_for_shard(process: subprocess.Popen, out: Path) -> None:
     """Waits until a command that was started has labelled a block, or ended."""
     before = len(list(out.glob("shards/*.parquet")))
@@ -223,7 +256,7 @@ def main() -> None:
     parser.add_argument("--rounds", type=int, default=3)
     parser.add_argument("--kill-every", type=float, default=60.0, help="seconds, on average")
     parser.add_argument("--seed", type=int, default=0)
-    parser.add_argument("--only", choices=["rate", "killed"])
+    parser.add_argument("--only", choices=["rate", "memory", "killed"])
     arguments = parser.parse_args()
     height, width = map(int, arguments.size.split("x"))
     whole = True
@@ -234,6 +267,8 @@ def main() -> None:
         write_frames(frames, arguments.frames, (height, width))
         if arguments.only in (None, "rate"):
             rate(model, frames, place, arguments.rounds)
+        if arguments.only in (None, "memory"):
+            memory(model, frames, place)
         if arguments.only in (None, "killed"):
             whole = killed(model, frames, place, arguments.kill_every, arguments.seed)
     sys.exit(not whole)
