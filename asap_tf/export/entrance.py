@@ -75,6 +75,7 @@ def pool_odd_maps(model: keras.Model, so_far: StandIns) -> StandIns:
         stem = _stem_before(padding, model, so_far)
         poolings = consumers(padding, model)
         if stem and poolings and all(_is_common_pooling(padding, p) for p in poolings):
+            # No copy: the stand-in is this deployment's own.
             stem.after += 1
             stand_ins[padding.name] = layers.Identity(name=padding.name)
             for pooling in poolings:

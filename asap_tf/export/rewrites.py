@@ -92,7 +92,7 @@ def pooled_pyramid(model: keras.Model, so_far: StandIns) -> StandIns:
                 for taker in consumers(layer, model)
                 if any(tensor is finest for tensor in keras.tree.flatten(taker.input))
             ]
-            if len(takers) == 1 and coarser and _halves(takers[0]):
+            if len(takers) == 1 and coarser and _is_mean_of_four(takers[0]):
                 stand_ins[layer.name] = PooledPyramid(layer)
                 stand_ins[takers[0].name] = layers.Identity(name=takers[0].name)
     return stand_ins
@@ -209,7 +209,7 @@ def _without_batch_norm(layer: StripAttention) -> StripAttention:
     return twin
 
 
-def _halves(pooling: Any) -> bool:
+def _is_mean_of_four(pooling: Any) -> bool:
     """Whether a layer is the mean of 2 x 2 pixels, each in one mean."""
     return (
         type(pooling) is layers.AveragePooling2D

@@ -42,8 +42,9 @@ def compile_model(
         teacher = load_teacher(recipe.distill.teacher, dataset)
         network = with_teacher(network, teacher, recipe.distill.features > 0)
         weights = {"distilled": recipe.distill.weight, "features": recipe.distill.features}
-        for name in network.output.keys() - losses.keys():
-            losses[name], loss_weights[name] = mean_output, weights[name]
+        for name, weight in weights.items():
+            if name in network.output:
+                losses[name], loss_weights[name] = mean_output, weight
     network.compile(optimizer, loss=losses, loss_weights=loss_weights)
     network.optimizer.build(network.trainable_variables)
     if keras.backend.backend() == "jax":
