@@ -58,10 +58,11 @@ class DeployedGraph:
 
 
 def repeated(labels: Tensor, stride: int) -> Tensor:
-    """Labels `(N, H, W)` as blocks of equal ones, `(N, stride * H, stride * W)`."""
+    """Labels `(N, H, W)` as blocks of equal ones, float32 `(N, stride * H, stride * W)`."""
     batch, height, width = labels.shape
-    x = ops.concatenate([ops.reshape(labels, (batch, height, width, 1))] * stride, axis=3)
-    x = ops.concatenate([ops.reshape(x, (batch, height, 1, width * stride))] * stride, axis=2)
+    x = ops.reshape(ops.cast(labels, "float32"), (batch, height, 1, width, 1))
+    # A maximum with zeros: OpenVINO takes four times as long to join or to broadcast.
+    x = ops.maximum(x, np.zeros((1, 1, stride, 1, stride), np.float32))
     return ops.reshape(x, (batch, height * stride, width * stride))
 
 

@@ -14,7 +14,8 @@ import numpy as np
 from asap_tf.errors import AsapError, first_line
 from asap_tf.export.entrance import fold_normalization, pad_in_pooling
 from asap_tf.export.graph import EVERYWHERE, DeployedGraph, calibration_batches
-from asap_tf.export.rewrites import pooled_strips
+from asap_tf.export.rewrites import norms_with_attention
+from asap_tf.export.surgery import Rewrite
 from asap_tf.extras import require
 from asap_tf.runtime.onnx import METADATA_KEY
 from asap_tf.runtime.quiet import hushed
@@ -24,7 +25,7 @@ if TYPE_CHECKING:
 
 PRECISIONS = ("fp32", "fp16", "int8")
 
-REWRITES = (*EVERYWHERE, fold_normalization, pad_in_pooling, pooled_strips)
+REWRITES = (*EVERYWHERE, fold_normalization, pad_in_pooling, norms_with_attention)
 
 OPSET = 17
 """The last that TensorRT 8.6 reads; Q/DQ by channel came with 13, and nothing later is needed."""
@@ -32,7 +33,7 @@ OPSET = 17
 IR_VERSION = 8
 """Of the files that opset 17 came with; the package onnx would write its newest."""
 
-STATISTICS = {"ReduceMean", "GlobalAveragePool", "Sqrt", "Softmax"}
+STATISTICS = {"ReduceMean", "GlobalAveragePool", "Sqrt", "Softmax", "MatMul"}
 MAPS = {"Conv", "Resize", "MaxPool", "AveragePool"}
 
 
@@ -67,11 +68,12 @@ def onnx_model(
     precision: str = "fp32",
     calibration: Sequence[np.ndarray] = (),
     for_tensorrt: bool = False,
+    rewrites: Sequence[Rewrite] = REWRITES,
 ) -> onnx.ModelProto:
     """The graph in ONNX, `frames` to `labels` or `logits`.
 
     Args:
-        graph: The deployed network; its model is rewritten once more, by `REWRITES`.
+        graph: The deployed network; its model is rewritten once more.
         precision: `"fp32"`; `"fp16"`, all but normalisation, the statistics of norms and softmax,
             which stay float32; or `"int8"`, convolutions and what is between them as Q/DQ, by
             channel, kernels in 7 bits, the statistics and the attention's products float32.
@@ -80,6 +82,7 @@ def onnx_model(
             Q/DQ before convolutions and additions only; weights and biases float32. ONNX Runtime
             would run that in float32: its integer convolutions want every output quantised, and
             what follows a ReLU as uint8.
+        rewrites: Instead of `REWRITES`.
 
     Raises:
         AsapError: if a package is missing, or the graph cannot be converted.
@@ -93,7 +96,7 @@ def onnx_model(
     onnxruntime = require("onnxruntime", "onnx")
     try:
         with hushed():
-            model = onnx.load_from_string(_converted(graph))
+            model = onnx.load_from_string(_converted(graph, rewrites))
             if precision == "fp16":
                 model = _in_float16(model)
             elif precision == "int8":
@@ -125,20 +128,26 @@ def float_islands(graph: onnx.GraphProto) -> list[onnx.NodeProto]:
     found: dict[str, onnx.NodeProto] = {}
     while seeds:
         node = seeds.pop()
-        if node.name not in found and node.op_type not in MAPS:
+        if node.name not in found and (node.op_type not in MAPS or _of_a_strip(node)):
             found[node.name] = node
             for tensor in {*node.input, *node.output} - constants:
                 seeds += neighbours[tensor]
     return list(found.values())
 
 
+def _of_a_strip(node: onnx.NodeProto) -> bool:
+    """Whether a node is a mean along one axis of a map."""
+    kernel = next((a.ints for a in node.attribute if a.name == "kernel_shape"), ())
+    return node.op_type == "AveragePool" and 1 in kernel
+
+
 @functools.lru_cache(maxsize=1)  # Every precision, and OpenVINO, starts from the same.
-def _converted(graph: DeployedGraph) -> bytes:
+def _converted(graph: DeployedGraph, rewrites: Sequence[Rewrite]) -> bytes:
     """The graph in float32."""
     import onnx
     import tf2onnx
 
-    function = graph.rewritten(REWRITES).function
+    function = graph.rewritten(rewrites).function
     entrance, leaving = function.inputs[0].name, function.outputs[0].name
     model, _ = tf2onnx.convert.from_graph_def(
         function.graph.as_graph_def(),

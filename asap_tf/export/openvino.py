@@ -15,7 +15,10 @@ import numpy as np
 
 from asap_tf.errors import AsapError, first_line
 from asap_tf.export.graph import DeployedGraph, calibration_batches
+from asap_tf.export.onnx import REWRITES as REWRITES_OF_ONNX
 from asap_tf.export.onnx import float_islands, onnx_model
+from asap_tf.export.rewrites import pooled_pyramid
+from asap_tf.export.upsampling import planar_logits
 from asap_tf.extras import require
 from asap_tf.runtime.openvino import METADATA_KEY, core
 from asap_tf.runtime.quiet import hushed
@@ -25,6 +28,8 @@ if TYPE_CHECKING:
     import openvino
 
 PRECISIONS = ("fp32", "fp16", "int8")
+
+REWRITES = (*REWRITES_OF_ONNX, pooled_pyramid, planar_logits)
 
 # NNCF reports every use to its makers over the network, unless this is set before its import.
 os.environ.setdefault("NNCF_CI", "1")
@@ -56,7 +61,7 @@ def write(
     """
     openvino = require("openvino", "openvino")
     passes = require("openvino.passes", "openvino")
-    exported = onnx_model(graph)
+    exported = onnx_model(graph, rewrites=REWRITES)
     if precision == "int8":
         with contextlib.redirect_stdout(io.StringIO()):
             require("nncf", "openvino")

@@ -98,15 +98,23 @@ def pooled_pyramid(model: keras.Model, so_far: StandIns) -> StandIns:
     return stand_ins
 
 
-def pooled_strips(model: keras.Model, so_far: StandIns) -> StandIns:
-    """The strip of the attention by pooling, which OpenVINO is quicker at than at a mean."""
+def norms_with_attention(model: keras.Model, so_far: StandIns) -> StandIns:
+    """FFDN's norms and the attention after them as one multiply-add of the map.
+
+    Both change a column's channels by numbers of their own, and the strip that attends is the norm
+    of the columns' means: the normalised map itself is never needed.
+    """
     stand_ins: StandIns = {}
     for layer in model.layers:
-        if isinstance(layer, StripAttention) and layer.axis in ("vertical", "horizontal"):
-            twin = PooledStripAttention.from_config(layer.get_config())
-            twin.projections = so_far.get(layer.name, layer).projections
-            twin.built = True
-            stand_ins[layer.name] = twin
+        if isinstance(layer, StripAttention) and layer.axis != "full":
+            fusion = producer(layer)
+            if isinstance(fusion, FFDN) and NORMS[fusion.norms]:
+                if consumers(fusion, model) == [layer]:
+                    plain = FFDN(fusion.conv.filters, "none", name=fusion.name)
+                    plain.conv, plain.built = fusion.conv, True
+                    stand_ins[fusion.name] = plain
+                    attention = so_far.get(layer.name, layer)
+                    stand_ins[layer.name] = NormsWithAttention(fusion, attention)
     return stand_ins
 
 
@@ -129,17 +137,35 @@ class TwoPassFFDN(FFDN):
 
     def call(self, inputs: Tensor) -> Tensor:
         x = self.conv(inputs)
+        norms = NORMS[self.norms]
+        if not norms:
+            return x
         mean = ops.mean(x, axis=(1, 2), keepdims=True)
-        variance = ops.mean(ops.square(x - mean), axis=(1, 2), keepdims=True)
-        halves = []
-        for norm in NORMS[self.norms]:
-            center, spread = mean, variance
-            if norm == "layer":
-                center = ops.mean(mean, axis=-1, keepdims=True)
-                spread = ops.mean(variance + ops.square(mean - center), axis=-1, keepdims=True)
-            scale = ops.rsqrt(spread + EPSILON)
-            halves.append(x * scale - center * scale)
-        return ops.concatenate(halves, axis=-1) if halves else x
+        halves = [x * scale + shift for scale, shift in multiply_adds(x, mean, norms)]
+        return ops.concatenate(halves, axis=-1)
+
+
+def multiply_adds(x: Tensor, mean: Tensor, norms: tuple[str, ...]) -> list[tuple[Tensor, Tensor]]:
+    """What each norm multiplies a map by, and then adds to it.
+
+    Args:
+        x: The map, `(N, H, W, C)`.
+        mean: Of every channel, `(N, 1, 1, C)`.
+        norms: Their names; see `NORMS`.
+
+    Returns:
+        For every norm, two tensors `(N, 1, 1, C)`, the first of a layer norm `(N, 1, 1, 1)`.
+    """
+    variance = ops.mean(ops.square(x - mean), axis=(1, 2), keepdims=True)
+    found = []
+    for norm in norms:
+        center, spread = mean, variance
+        if norm == "layer":
+            center = ops.mean(mean, axis=-1, keepdims=True)
+            spread = ops.mean(variance + ops.square(mean - center), axis=-1, keepdims=True)
+        scale = ops.rsqrt(spread + EPSILON)
+        found.append((scale, -center * scale))
+    return found
 
 
 class DepthwiseMean(layers.Layer):
@@ -188,15 +214,33 @@ class PooledPyramid(layers.Layer):
         return [tf.nn.conv2d(inputs[0], self.finest, 2, "VALID") + above, *levels]
 
 
-class PooledStripAttention(StripAttention):
-    """See `pooled_strips`."""
+class NormsWithAttention(layers.Layer):
+    """See `norms_with_attention`: from what FFDN's convolution gives."""
 
-    def strip(self, inputs: Tensor) -> Tensor:
+    def __init__(self, fusion: FFDN, attention: StripAttention):
+        super().__init__(name=attention.name)
+        self.norms = NORMS[fusion.norms]
+        self.attention = attention
+
+    def call(self, inputs: Tensor) -> Tensor:
         import tensorflow as tf
 
         height, width = inputs.shape[1:3]
-        window = (height, 1) if self.axis == "vertical" else (1, width)
-        return tf.nn.avg_pool2d(inputs, window, 1, "VALID")
+        # OpenVINO takes eight times as long for the mean along one axis of a map.
+        window = (height, 1) if self.attention.axis == "vertical" else (1, width)
+        strip = tf.nn.avg_pool2d(inputs, window, 1, "VALID")
+        mean = ops.mean(strip, axis=(1, 2), keepdims=True)
+        pairs = multiply_adds(inputs, mean, self.norms)
+        one = ops.ones_like(mean)
+        scale, shift = (
+            ops.concatenate([x * one for x in xs], axis=-1) for xs in zip(*pairs, strict=True)
+        )
+
+        def scaled(x: Tensor) -> Tensor:
+            return ops.concatenate([x] * len(self.norms), axis=-1) * scale
+
+        context = self.attention.context(scaled(strip) + shift)
+        return scaled(inputs) + (shift + context)
 
 
 def _without_batch_norm(layer: StripAttention) -> StripAttention:

@@ -8,16 +8,12 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
-import keras
 import numpy as np
-from keras import layers
 
 from asap_tf.errors import AsapError, first_line
 from asap_tf.export import saved_model
 from asap_tf.export.graph import EVERYWHERE, DeployedGraph, calibration_batches
-from asap_tf.export.surgery import StandIns
-from asap_tf.layers import SimplePyramid
-from asap_tf.layers.blocks import Tensor, Upsample
+from asap_tf.export.upsampling import matmul_upsampling
 from asap_tf.runtime.metadata import METADATA_NAME
 from asap_tf.runtime.quiet import hushed
 
@@ -63,53 +59,6 @@ def write(
 def tf_trt_graph(graph: DeployedGraph) -> DeployedGraph:
     """The same network of operators that TF-TRT can put into one engine; `converters` checks it."""
     return graph.rewritten((*EVERYWHERE, matmul_upsampling))
-
-
-def matmul_upsampling(model: keras.Model, so_far: StandIns) -> StandIns:
-    """Bilinear resizing as two products of matrices.
-
-    TF-TRT leaves `ResizeBilinear` to TensorFlow unless it aligns corners, which gives something
-    else, and each one left out would cut the network in two.
-    """
-    stand_ins: StandIns = {}
-    for layer in model.layers:
-        known = so_far.get(layer.name, layer)
-        if isinstance(known, Upsample):
-            stand_ins[layer.name] = MatmulUpsample(known.factor, name=layer.name)
-        elif isinstance(layer, SimplePyramid):
-            twin = SimplePyramid.from_config(layer.get_config())
-            twin.laterals, twin.double, twin.built = layer.laterals, MatmulUpsample(2), True
-            stand_ins[layer.name] = twin
-    return stand_ins
-
-
-class MatmulUpsample(layers.Layer):
-    """See `matmul_upsampling`; for maps of known size."""
-
-    def __init__(self, factor: int, **kwargs: Any):
-        super().__init__(**kwargs)
-        self.factor = factor
-
-    def call(self, inputs: Tensor) -> Tensor:
-        import tensorflow as tf
-
-        batch, height, width, channels = inputs.shape
-        # Columns first: it is half the work where frames are twice as wide as high.
-        x = tf.matmul(interpolation(width, self.factor)[None, None], inputs)
-        x = tf.reshape(x, (batch, height, -1))
-        x = tf.matmul(interpolation(height, self.factor)[None], x)
-        return tf.reshape(x, (batch, height * self.factor, width * self.factor, channels))
-
-
-def interpolation(length: int, factor: int) -> np.ndarray:
-    """Bilinear weights with half-pixel centres, float32 `(length * factor, length)`.
-
-    Example:
-        >>> interpolation(2, 2).tolist()
-        [[1.0, 0.0], [0.75, 0.25], [0.25, 0.75], [0.0, 1.0]]
-    """
-    places = np.clip((np.arange(length * factor) + 0.5) / factor - 0.5, 0, length - 1)
-    return np.maximum(0, 1 - np.abs(places[:, None] - np.arange(length))).astype(np.float32)
 
 
 def _convert(plain: Path, path: Path, precision: str, batches: list[np.ndarray]) -> None:

@@ -58,7 +58,10 @@ class StripAttention(layers.Layer):
         super().build(input_shape)
 
     def call(self, inputs: Tensor, training: bool | None = None) -> Tensor:
-        strip = self.strip(inputs)
+        return inputs + self.context(self.strip(inputs), training)
+
+    def context(self, strip: Tensor, training: bool | None = None) -> Tensor:
+        """What a strip's positions see in each other, in the strip's shape."""
 
         def project(name: str) -> Tensor:
             conv, norm = self.projections[name]
@@ -67,8 +70,7 @@ class StripAttention(layers.Layer):
 
         scores = ops.matmul(project("query"), ops.transpose(project("key"), (0, 2, 1)))
         weights = ops.cast(ops.softmax(ops.cast(scores, "float32")), self.compute_dtype)
-        context = ops.matmul(weights, project("value"))
-        return inputs + ops.reshape(context, ops.shape(strip))
+        return ops.reshape(ops.matmul(weights, project("value")), ops.shape(strip))
 
     def strip(self, inputs: Tensor) -> Tensor:
         """What attends: the means along one axis, or the map itself."""

@@ -80,12 +80,15 @@ def test_nncf_is_quiet_and_nobody_else(written, caplog):
 
 
 def test_int8_runs_in_integers(written):
-    kinds: dict[str, set[str]] = {}
+    in_floats = []
     for node in opened(written["int8"]).get_runtime_model().get_ops():
         info = node.get_rt_info()
-        precision = info["runtimePrecision"].astype(str)
-        kinds.setdefault(info["layerType"].astype(str), set()).add(precision)
-    assert kinds["Convolution"] <= {"i8", "u8"}
+        integers = info["runtimePrecision"].astype(str) in ("i8", "u8")
+        if info["layerType"].astype(str) == "Convolution" and not integers:
+            in_floats.append(node.get_friendly_name())
+    # One of nine numbers a channel, behind slices that OpenVINO does not quantise.
+    (blur,) = in_floats
+    assert blur.endswith("pyramid_1/depthwise")
 
 
 def test_int8_keeps_statistics_and_products_as_they_are(written):

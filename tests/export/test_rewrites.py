@@ -17,12 +17,12 @@ from asap_tf.export.entrance import (
 )
 from asap_tf.export.graph import deployed_network
 from asap_tf.export.rewrites import (
-    PooledStripAttention,
+    NormsWithAttention,
     depthwise_pooling,
     fold_batch_norms,
     folded_conv,
+    norms_with_attention,
     pooled_pyramid,
-    pooled_strips,
     two_pass_norms,
 )
 from asap_tf.layers import FFDN, SimplePyramid, StripAttention
@@ -111,13 +111,34 @@ def test_other_pyramids_stay(pooling):
     assert pooled_pyramid(pyramid_network(*pooling), {}) == {}
 
 
-@pytest.mark.parametrize("axis", ["vertical", "horizontal", "full"])
-def test_pooled_strips(axis):
-    model = network(layers.Conv2D(8, 3), StripAttention(axis, 4))
+@pytest.mark.parametrize("axis", ["vertical", "horizontal"])
+@pytest.mark.parametrize("norms", ["both", "layer", "instance"])
+def test_norms_with_attention(axis, norms):
+    model = network(layers.Conv2D(8, 3), FFDN(8, norms), StripAttention(axis, 4))
     model.set_weights([abs(w) for w in model.get_weights()])
-    plain, rewritten, twin = both(model, fold_batch_norms, pooled_strips)
+    plain, rewritten, twin = both(model, fold_batch_norms, norms_with_attention)
     np.testing.assert_allclose(rewritten, plain, rtol=1e-3, atol=1e-4 * abs(plain).max())
-    assert (PooledStripAttention in map(type, twin.layers)) == (axis != "full")
+    assert NormsWithAttention in map(type, twin.layers)
+
+
+@pytest.mark.parametrize(
+    "stack",
+    [
+        (FFDN(8), StripAttention("full", 4)),
+        (FFDN(8, "none"), StripAttention("vertical", 4)),
+        (FFDN(8), layers.ReLU(), StripAttention("vertical", 4)),
+    ],
+    ids=["full", "no norm", "something between"],
+)
+def test_other_attention_stays(stack):
+    assert norms_with_attention(network(*stack), {}) == {}
+
+
+def test_attention_stays_where_the_normalised_map_is_wanted_elsewhere():
+    frames = keras.Input((None, None, 3), name="frames")
+    x = FFDN(8)(frames)
+    logits = layers.Add(name="logits")([x, StripAttention("vertical", 4)(x)])
+    assert norms_with_attention(keras.Model(frames, logits), {}) == {}
 
 
 @pytest.mark.parametrize("norms", ["both", "layer", "instance", "none"])

@@ -12,18 +12,8 @@ from tensorflow.python.compiler.tensorrt import trt_convert
 from asap_tf.errors import AsapError
 from asap_tf.export import tf_trt
 from asap_tf.export.graph import deployed_graph
-from asap_tf.export.tf_trt import interpolation, tf_trt_graph
+from asap_tf.export.tf_trt import tf_trt_graph
 from asap_tf.layers.blocks import Upsample
-
-
-@pytest.mark.parametrize("factor", [2, 3, 8])
-@pytest.mark.parametrize("size", [(1, 4), (5, 3)])
-def test_upsampling_is_tensorflows(size, factor):
-    maps = np.random.default_rng(0).normal(size=(2, *size, 3)).astype("float32")
-    expected = tf.image.resize(maps, [factor * side for side in size])
-    upsampled = tf_trt.MatmulUpsample(factor)(tf.constant(maps))
-    np.testing.assert_allclose(upsampled, expected, atol=1e-5)
-    assert interpolation(size[0], factor).shape == (factor * size[0], size[0])
 
 
 @pytest.mark.parametrize("batch", [1, 2])

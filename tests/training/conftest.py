@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
@@ -11,6 +12,7 @@ from asap_tf.models import NETWORKS
 from asap_tf.models.interface import head, input_frames, normalize, segmentation_model
 from asap_tf.recipe import Recipe, validate
 from asap_tf.training import check_data
+from asap_tf.training.monitor import Monitor
 from asap_tf.training.run_folder import RunFolder
 from asap_tf.training.trainer import Trainer
 
@@ -74,3 +76,36 @@ def small_network(monkeypatch):
 
     monkeypatch.setitem(NETWORKS, "asap", build)
     return build
+
+
+@pytest.fixture
+def assert_same_end():
+    def arrays(run: Path) -> dict[str, np.ndarray]:
+        checkpoint = RunFolder(run).latest()
+        assert checkpoint is not None and checkpoint.step == RunFolder(run).recipe.train.epochs * 2
+        return checkpoint.arrays
+
+    def check(one: Path, other: Path) -> None:
+        """Fails unless two trainings ended with the same weights, to the bit."""
+        first, second = arrays(one), arrays(other)
+        assert first.keys() == second.keys()
+        for name, value in first.items():
+            np.testing.assert_array_equal(value, second[name], err_msg=name)
+
+    return check
+
+
+@pytest.fixture
+def at_step():
+    def arrange(patch: pytest.MonkeyPatch, step: int, action: Callable[[], object]) -> None:
+        """Runs `action` within that step of the next trainings."""
+        original = Monitor.on_train_batch_end
+
+        def wrapped(self, batch, logs=None):
+            if self.trainer.step + 1 == step:
+                action()
+            original(self, batch, logs)
+
+        patch.setattr(Monitor, "on_train_batch_end", wrapped)
+
+    return arrange
