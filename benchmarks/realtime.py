@@ -139,7 +139,7 @@ def written(entry: Entry, runtime: str, folder: Path, frames: Sequence[np.ndarra
     """The artefact of an entry, made if it is not there yet."""
     import keras
 
-    from asap_tf.export import litert, onnx
+    from asap_tf.export import litert, onnx, openvino
     from asap_tf.export.graph import deployed_graph
 
     job = RUNTIMES[runtime]
@@ -158,7 +158,7 @@ def written(entry: Entry, runtime: str, folder: Path, frames: Sequence[np.ndarra
         else:
             graph = deployed_graph(model, SIZE, label_stride=entry.label_stride)
             with contextlib.ExitStack() as stack:
-                for writer in (litert, onnx) if entry.naive else ():
+                for writer in (litert, onnx, openvino) if entry.naive else ():
                     stack.enter_context(mock.patch.object(writer, "REWRITES", ()))
                 job.writer.write(graph, job.precision, made, frames, {"precision": job.precision})
         for file in sorted(made.parent.iterdir(), key=lambda file: file == made):

@@ -13,7 +13,13 @@ import numpy as np
 
 from asap_tf.errors import AsapError, first_line
 from asap_tf.export.entrance import fold_normalization, pad_in_pooling
-from asap_tf.export.graph import EVERYWHERE, DeployedGraph, calibration_batches
+from asap_tf.export.graph import (
+    EVERYWHERE,
+    DeployedGraph,
+    Repeat,
+    calibration_batches,
+    repeated,
+)
 from asap_tf.export.rewrites import norms_with_attention
 from asap_tf.export.surgery import Rewrite
 from asap_tf.extras import require
@@ -68,12 +74,13 @@ def onnx_model(
     precision: str = "fp32",
     calibration: Sequence[np.ndarray] = (),
     for_tensorrt: bool = False,
-    rewrites: Sequence[Rewrite] = REWRITES,
+    further: Sequence[Rewrite] = (),
+    repeat: Repeat = repeated,
 ) -> onnx.ModelProto:
     """The graph in ONNX, `frames` to `labels` or `logits`.
 
     Args:
-        graph: The deployed network; its model is rewritten once more.
+        graph: The deployed network; its model is rewritten once more, by `REWRITES`.
         precision: `"fp32"`; `"fp16"`, all but normalisation, the statistics of norms and softmax,
             which stay float32; or `"int8"`, convolutions and what is between them as Q/DQ, by
             channel, kernels in 7 bits, the statistics and the attention's products float32.
@@ -82,7 +89,8 @@ def onnx_model(
             Q/DQ before convolutions and additions only; weights and biases float32. ONNX Runtime
             would run that in float32: its integer convolutions want every output quantised, and
             what follows a ReLU as uint8.
-        rewrites: Instead of `REWRITES`.
+        further: Rewrites after `REWRITES`.
+        repeat: See `deployed_graph`.
 
     Raises:
         AsapError: if a package is missing, or the graph cannot be converted.
@@ -96,7 +104,7 @@ def onnx_model(
     onnxruntime = require("onnxruntime", "onnx")
     try:
         with hushed():
-            model = onnx.load_from_string(_converted(graph, rewrites))
+            model = onnx.load_from_string(_converted(graph, (*REWRITES, *further), repeat))
             if precision == "fp16":
                 model = _in_float16(model)
             elif precision == "int8":
@@ -142,12 +150,12 @@ def _of_a_strip(node: onnx.NodeProto) -> bool:
 
 
 @functools.lru_cache(maxsize=1)  # Every precision, and OpenVINO, starts from the same.
-def _converted(graph: DeployedGraph, rewrites: Sequence[Rewrite]) -> bytes:
+def _converted(graph: DeployedGraph, rewrites: tuple[Rewrite, ...], repeat: Repeat) -> bytes:
     """The graph in float32."""
     import onnx
     import tf2onnx
 
-    function = graph.rewritten(rewrites).function
+    function = graph.rewritten(rewrites, repeat=repeat).function
     entrance, leaving = function.inputs[0].name, function.outputs[0].name
     model, _ = tf2onnx.convert.from_graph_def(
         function.graph.as_graph_def(),

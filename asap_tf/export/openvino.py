@@ -12,14 +12,15 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
+from keras import ops
 
 from asap_tf.errors import AsapError, first_line
 from asap_tf.export.graph import DeployedGraph, calibration_batches
-from asap_tf.export.onnx import REWRITES as REWRITES_OF_ONNX
 from asap_tf.export.onnx import float_islands, onnx_model
 from asap_tf.export.rewrites import pooled_pyramid
 from asap_tf.export.upsampling import planar_logits
 from asap_tf.extras import require
+from asap_tf.layers.blocks import Tensor
 from asap_tf.runtime.openvino import METADATA_KEY, core
 from asap_tf.runtime.quiet import hushed
 
@@ -29,7 +30,8 @@ if TYPE_CHECKING:
 
 PRECISIONS = ("fp32", "fp16", "int8")
 
-REWRITES = (*REWRITES_OF_ONNX, pooled_pyramid, planar_logits)
+REWRITES = (pooled_pyramid, planar_logits)
+"""After those for ONNX."""
 
 # NNCF reports every use to its makers over the network, unless this is set before its import.
 os.environ.setdefault("NNCF_CI", "1")
@@ -61,7 +63,7 @@ def write(
     """
     openvino = require("openvino", "openvino")
     passes = require("openvino.passes", "openvino")
-    exported = onnx_model(graph, rewrites=REWRITES)
+    exported = onnx_model(graph, further=REWRITES, repeat=_repeated)
     if precision == "int8":
         with contextlib.redirect_stdout(io.StringIO()):
             require("nncf", "openvino")
@@ -103,3 +105,11 @@ def _in_int8(
         advanced_parameters=nncf.AdvancedQuantizationParameters(disable_bias_correction=True),
         ignored_scope=nncf.IgnoredScope(names=islands, validate=False),
     )
+
+
+def _repeated(labels: Tensor, stride: int) -> Tensor:
+    """See `graph.repeated`: OpenVINO takes four times as long to join or to broadcast."""
+    batch, height, width = labels.shape
+    x = ops.reshape(ops.cast(labels, "float32"), (batch, height, 1, width, 1))
+    x = ops.maximum(x, np.zeros((1, 1, stride, 1, stride), np.float32))
+    return ops.reshape(x, (batch, height * stride, width * stride))
