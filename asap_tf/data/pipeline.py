@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import functools
+import os
 import re
 from collections import deque
 from collections.abc import Callable, Iterator, Sequence
@@ -128,11 +129,16 @@ def training_batches(
             mask, augmentation.crop
         )
 
+    # At the end of an epoch tf.data's tuner keeps everything waiting until its next turn is due,
+    # for as long again as the epoch took at worst.
+    options = tf.data.Options()
+    options.autotune.enabled = False
     return (
         tf.data.Dataset.range(start_step * part, stop_step * part)
-        .map(load, num_parallel_calls=tf.data.AUTOTUNE, deterministic=True)
+        .map(load, num_parallel_calls=os.cpu_count(), deterministic=True)
         .batch(part, drop_remainder=True)
-        .prefetch(tf.data.AUTOTUNE)
+        .prefetch(2)
+        .with_options(options)
     )
 
 

@@ -154,7 +154,7 @@ def multiply_adds(x: Tensor, mean: Tensor, norms: tuple[str, ...]) -> list[tuple
         norms: Their names; see `NORMS`.
 
     Returns:
-        For every norm, two tensors `(N, 1, 1, C)`, the first of a layer norm `(N, 1, 1, 1)`.
+        For every norm, two tensors `(N, 1, 1, C)`, or `(N, 1, 1, 1)` of a layer norm.
     """
     variance = ops.mean(ops.square(x - mean), axis=(1, 2), keepdims=True)
     found = []
