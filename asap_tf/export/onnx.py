@@ -124,7 +124,8 @@ def float_islands(graph: onnx.GraphProto) -> list[onnx.NodeProto]:
     """The nodes that stay float32 in every precision.
 
     They are those that no convolution, pooling or resize separates from normalisation, a mean, a
-    root or a softmax: all of FFDN's norms, and the attention but for its three projections.
+    root, a softmax or a product of matrices: all of FFDN's norms, and the attention but for its
+    three projections.
     """
     inputs = {value.name for value in graph.input}
     seeds = [n for n in graph.node if n.op_type in STATISTICS or inputs & {*n.input}]
@@ -149,7 +150,7 @@ def _of_a_strip(node: onnx.NodeProto) -> bool:
     return node.op_type == "AveragePool" and 1 in kernel
 
 
-@functools.lru_cache(maxsize=1)  # Every precision, and OpenVINO, starts from the same.
+@functools.lru_cache(maxsize=2)  # Every precision starts from the same; OpenVINO from its own.
 def _converted(graph: DeployedGraph, rewrites: tuple[Rewrite, ...], repeat: Repeat) -> bytes:
     """The graph in float32."""
     import onnx

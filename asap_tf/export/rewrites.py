@@ -106,15 +106,15 @@ def norms_with_attention(model: keras.Model, so_far: StandIns) -> StandIns:
     """
     stand_ins: StandIns = {}
     for layer in model.layers:
-        if isinstance(layer, StripAttention) and layer.axis != "full":
-            fusion = producer(layer)
-            if isinstance(fusion, FFDN) and NORMS[fusion.norms]:
-                if consumers(fusion, model) == [layer]:
-                    plain = FFDN(fusion.conv.filters, "none", name=fusion.name)
-                    plain.conv, plain.built = fusion.conv, True
-                    stand_ins[fusion.name] = plain
-                    attention = so_far.get(layer.name, layer)
-                    stand_ins[layer.name] = NormsWithAttention(fusion, attention)
+        if not isinstance(layer, StripAttention) or layer.axis == "full":
+            continue
+        fusion = producer(layer)
+        normed = isinstance(fusion, FFDN) and NORMS[fusion.norms]
+        if normed and consumers(fusion, model) == [layer]:
+            plain = FFDN(fusion.conv.filters, "none", name=fusion.name)
+            plain.conv, plain.built = fusion.conv, True
+            stand_ins[fusion.name] = plain
+            stand_ins[layer.name] = NormsWithAttention(fusion, so_far.get(layer.name, layer))
     return stand_ins
 
 
