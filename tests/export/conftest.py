@@ -47,3 +47,46 @@ def strided_labels(model, frames):
         return np.kron(np.argmax(logits, -1), np.ones((stride, stride))).astype(np.uint8)
 
     return labels
+
+
+@pytest.fixture
+def randomized():
+    """Fills a layer's or a model's variables with numbers from 0.5 to 1.5, and returns it."""
+
+    def fill(layer, seed: int = 0):
+        rng = np.random.default_rng(seed)
+        for variable in layer.variables:
+            variable.assign(rng.uniform(0.5, 1.5, variable.shape))
+        return layer
+
+    return fill
+
+
+@pytest.fixture
+def network():
+    """Builds a network of any size from layers, one after the other, random numbers in all."""
+    import keras
+
+    def build(*stack):
+        frames = x = keras.Input((None, None, 3), name="frames")
+        for layer in stack:
+            x = layer(x)
+        model = keras.Model(frames, keras.layers.Identity(name="logits")(x))
+        rng = np.random.default_rng(0)
+        model.set_weights([rng.normal(size=w.shape) for w in model.get_weights()])
+        return model
+
+    return build
+
+
+@pytest.fixture
+def both():
+    """The answers of a model and of its rewritten twin, and the twin."""
+    from asap_tf.export.graph import deployed_network
+
+    def answers(model, *rewrites):
+        frames = np.random.default_rng(1).integers(0, 256, (2, 32, 64, 3)).astype("float32")
+        twin = deployed_network(model, (32, 64), 2, rewrites)
+        return np.asarray(model(frames)), np.asarray(twin(frames)), twin
+
+    return answers
