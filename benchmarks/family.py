@@ -1,15 +1,24 @@
-"""Score against frames a second, as a picture: the presets, and their rivals.
+"""CamVid mIoU against frames a second, ASAP and its rivals, as a picture and as a table.
 
-    python benchmarks/realtime.py --artefacts FOLDER --runtime "LiteRT int8" > realtime.md
-    python benchmarks/family.py realtime.md docs/family.png [--run "STDC1-Seg50=RUN"]...
+    python benchmarks/realtime.py --artefacts FOLDER > realtime.md
+    for name in asap stdc1 stdc2 bisenetv2 ddrnet_23_slim pidnet_s; do
+        asap-tf train camvid_resnet18 --data CamVid --set model.name=$name \
+            --set train.epochs=60 --out runs/$name
+    done
+    asap-tf train camvid_resnet18_half --data CamVid --out runs/half
+    python benchmarks/family.py realtime.md family.png --run ASAP=runs/asap \
+        --run "ASAP at half width=runs/half" --run STDC1-Seg50=runs/stdc1 ...
 
-A preset is scored by the validation that it carries. Rivals that have been trained on CamVid are
-given by their run folders; the others are lines at their speed, with nothing said of their score.
+Runs are held against each other: one recipe, random weights, as many frames for all. The presets
+stand beside them as rings, since ImageNet or a teacher helped them. Every network is scored by the
+validation that its file carries; a row of realtime.md that no run is given for is left out.
 """
 
 from __future__ import annotations
 
 import re
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 
 import click
@@ -17,30 +26,68 @@ import numpy as np
 from PIL import Image, ImageDraw
 
 from asap_tf.benchmark.chart import font
+from asap_tf.benchmark.markdown import table
 from asap_tf.presets import preset_file
 from asap_tf.report.charts import number, ticks
 from asap_tf.runtime.metadata import read_metadata
 
-OURS = {
-    "ASAP, labels of stride 2": "asap_resnet18_camvid",
-    "ASAP at half width, labels of stride 2": "asap_resnet18_half_camvid",
-    "ASAP, Lite0, fused at stride 4, labels of stride 2": "asap_lite0_camvid",
+PRESETS = {
+    "asap_resnet18_camvid": "ASAP",
+    "asap_resnet18_half_camvid": "ASAP at half width",
+    "asap_lite0_camvid": "ASAP, Lite0, fused at stride 4",
 }
-"""The preset of a row."""
+"""The row of a preset."""
 
-RIVALS = ("STDC1-Seg50", "STDC2-Seg50", "BiSeNetV2", "DDRNet-23-slim", "PIDNet-S")
+PANELS = ("LiteRT int8", "OpenVINO int8")
 
-SIZE, LEFT, RIGHT, TOP, BOTTOM = (1600, 900), 130, 1540, 150, 800
-INK, SOFT, RULE, PAPER, OWN, OTHER, FAINT = (
-    "#1d2129", "#5d6673", "#dfe3e8", "#ffffff", "#1e40af", "#b91c1c", "#f3c6c6",
+SIZE, TOP, BOTTOM = (1800, 900), 190, 800
+EDGES = ((100, 880), (980, 1760))
+"""Left and right of each panel."""
+
+INK, SOFT, RULE, PAPER, OWN, OTHER = (
+    "#1d2129", "#5d6673", "#dfe3e8", "#ffffff", "#1e40af", "#b91c1c",
 )  # fmt: skip
+RADIUS = 9
+
+Box = tuple[float, float, float, float]
 
 
-def rates(report: str) -> dict[str, float]:
-    """Frames a second by row of the first table of `realtime.py`."""
-    table = report[report.index("\n## LiteRT") :].split("\n## ")[1]
-    rows = re.findall(r"^\| ([^|]+?) +\| +[\d.]+ \| +([\d.]+) \|", table, re.MULTILINE)
-    return {name: float(rate) for name, rate in rows}
+@dataclass(frozen=True)
+class Network:
+    """A point of each panel.
+
+    Attributes:
+        name: Of a run or preset.
+        miou: Percent.
+        rates: Frames a second, by panel.
+    """
+
+    name: str
+    miou: float
+    rates: tuple[float, ...]
+
+    @property
+    def color(self) -> str:
+        """Whether it is ours."""
+        return OWN if self.name.lower().startswith("asap") else OTHER
+
+
+def rates(report: str, row: str) -> tuple[float, ...]:
+    """Frames a second of a row of `realtime.py`, by panel.
+
+    Raises:
+        click.UsageError: if a table does not have it.
+    """
+    found = []
+    for panel in PANELS:
+        start = report.find(f"\n## {panel}")
+        rest = report[start:].split("\n## ")[1] if start >= 0 else ""
+        name = re.escape(f"{row}, labels of stride 2")
+        match = re.search(rf"^\| {name} +\| +[\d.]+ \| +([\d.]+) \|", rest, re.MULTILINE)
+        if not match:
+            raise click.UsageError(f"the report has no row {row!r} in a table of {panel}")
+        found.append(float(match[1]))
+    return tuple(found)
 
 
 def score(file: Path) -> float:
@@ -48,63 +95,113 @@ def score(file: Path) -> float:
     return 100 * read_metadata(file)["scores"]["miou"]
 
 
-def draw_chart(points: dict[str, tuple[float, float]], lines: dict[str, float]) -> Image.Image:
-    """Points are (frames a second, mIoU), lines frames a second."""
+def draw_chart(networks: Sequence[Network]) -> Image.Image:
+    """Networks from random weights as discs, presets as rings."""
     picture = Image.new("RGB", SIZE, PAPER)
     draw = ImageDraw.Draw(picture)
-    draw.text((48, 40), "CamVid mIoU against frames a second", INK, font(36))
-    note = "validation at 352 x 480; speed of LiteRT int8 at 512 x 1024 on two processor cores"
-    draw.text((48, 92), note, SOFT, font(20))
-    across = ticks(0, max([rate for rate, _ in points.values()] + [*lines.values()]))
-    up = ticks(np.floor(min(y for _, y in points.values()) - 2), max(y for _, y in points.values()))
-
-    def place(rate: float, miou: float) -> tuple[float, float]:
-        return (
-            LEFT + (RIGHT - LEFT) * rate / across[-1],
-            BOTTOM - (BOTTOM - TOP) * (miou - up[0]) / (up[-1] - up[0]),
-        )
-
-    for mark in up:
-        _, y = place(0, mark)
-        draw.line((LEFT, y, RIGHT, y), RULE, 2)
-        draw.text((LEFT - 16, y), number(mark), SOFT, font(20), anchor="rm")
-    for mark in across:
-        draw.text((place(mark, up[0])[0], BOTTOM + 14), number(mark), SOFT, font(20), anchor="ma")
-    draw.text((RIGHT, BOTTOM + 48), "frames a second", SOFT, font(20), anchor="ra")
-    for row, (name, rate) in enumerate(sorted(lines.items(), key=lambda item: item[1])):
-        x, _ = place(rate, up[0])
-        draw.line((x, TOP, x, BOTTOM), FAINT, 2)
-        text = f"{name}: not yet trained"
-        draw.text((x + 8, BOTTOM - 34 - 30 * (row % 4)), text, OTHER, font(18))
-    for name, (rate, miou) in points.items():
-        x, y = place(rate, miou)
-        color = OTHER if name in RIVALS else OWN
-        draw.ellipse((x - 9, y - 9, x + 9, y + 9), color)
-        text = f"{name}  {miou:.1f} at {rate:.0f}"
-        anchor = "rb" if x > (LEFT + RIGHT) / 2 else "lb"
-        draw.text(
-            (x + (-14 if anchor == "rb" else 14), y - 8), text, color, font(22), anchor=anchor
-        )
+    draw.text((48, 36), "CamVid mIoU against frames a second", INK, font(36))
+    note = "validation at 352 x 480; speed at 512 x 1024 on two processor cores"
+    draw.text((48, 88), note, SOFT, font(20))
+    legend = "discs: from random weights, one recipe    rings: presets, from ImageNet or a teacher"
+    draw.text((SIZE[0] - 48, 88), legend, SOFT, font(20), anchor="ra")
+    scores = [network.miou for network in networks]
+    up = ticks(np.floor(min(scores)), max(scores))
+    across = ticks(0, max(rate for network in networks for rate in network.rates))
+    for panel, (title, (left, right)) in enumerate(zip(PANELS, EDGES, strict=True)):
+        draw_axes(draw, title, left, right, across, up)
+        places = [
+            (
+                left + (right - left) * network.rates[panel] / across[-1],
+                BOTTOM - (BOTTOM - TOP) * (network.miou - up[0]) / (up[-1] - up[0]),
+            )
+            for network in networks
+        ]
+        taken = [around(x, y) for x, y in places]
+        for network, (x, y) in zip(networks, places, strict=True):
+            fill = PAPER if network.name in PRESETS else network.color
+            draw.ellipse(around(x, y), fill, network.color, 4)
+            text = f"{network.name} {network.miou:.1f}"
+            place, anchor = free_place(draw, text, x, y, (left, right), taken)
+            taken.append(draw.textbbox(place, text, font(19), anchor))
+            draw.text(place, text, network.color, font(19), anchor)
     return picture
+
+
+def draw_axes(
+    draw: ImageDraw.ImageDraw,
+    title: str,
+    left: int,
+    right: int,
+    across: Sequence[float],
+    up: Sequence[float],
+) -> None:
+    """A panel's title, lines and numbers."""
+    draw.text((left, TOP - 48), title, INK, font(24))
+    for mark in up:
+        y = BOTTOM - (BOTTOM - TOP) * (mark - up[0]) / (up[-1] - up[0])
+        draw.line((left, y, right, y), RULE, 2)
+        draw.text((left - 14, y), number(mark), SOFT, font(20), anchor="rm")
+    for mark in across:
+        x = left + (right - left) * mark / across[-1]
+        draw.text((x, BOTTOM + 14), number(mark), SOFT, font(20), anchor="ma")
+    draw.text((right, BOTTOM + 48), "frames a second", SOFT, font(20), anchor="ra")
+
+
+def around(x: float, y: float) -> Box:
+    """The box of a mark."""
+    return x - RADIUS, y - RADIUS, x + RADIUS, y + RADIUS
+
+
+def free_place(
+    draw: ImageDraw.ImageDraw,
+    text: str,
+    x: float,
+    y: float,
+    sides: tuple[int, int],
+    taken: Sequence[Box],
+) -> tuple[tuple[float, float], str]:
+    """Where a mark's text covers nothing, and its anchor; the first choice if it always does."""
+
+    def meets(a: Box, b: Box) -> bool:
+        return a[0] < b[2] and b[0] < a[2] and a[1] < b[3] and b[1] < a[3]
+
+    gap = RADIUS + 6
+    choices = [
+        ((x + gap, y), "lm"), ((x - gap, y), "rm"), ((x, y - gap), "mb"), ((x, y + gap), "mt"),
+        ((x + gap, y - gap), "lb"), ((x + gap, y + gap), "lt"),
+        ((x - gap, y - gap), "rb"), ((x - gap, y + gap), "rt"),
+    ]  # fmt: skip
+    for place, anchor in choices:
+        box = draw.textbbox(place, text, font(19), anchor)
+        if sides[0] <= box[0] and box[2] <= sides[1] and not any(meets(box, b) for b in taken):
+            return place, anchor
+    return choices[0]
+
+
+def rows_of(networks: Sequence[Network]) -> Iterator[list[str]]:
+    """Lines of the table."""
+    for network in sorted(networks, key=lambda network: -network.miou):
+        start = "preset" if network.name in PRESETS else "random weights"
+        speeds = [f"{rate:.0f}" for rate in network.rates]
+        yield [network.name, start, f"{network.miou:.1f}", *speeds]
 
 
 @click.command()
 @click.argument("report", type=click.Path(path_type=Path, exists=True, dir_okay=False))
 @click.argument("picture", type=click.Path(path_type=Path, dir_okay=False))
-@click.option("--run", "runs", multiple=True, help="NAME=RUN of a rival that was trained.")
+@click.option("--run", "runs", multiple=True, help="ROW=RUN, trained from random weights.")
 def main(report: Path, picture: Path, runs: tuple[str, ...]) -> None:
     """Draws PICTURE from REPORT, what realtime.py printed."""
-    rate = rates(report.read_text(encoding="utf-8"))
-    trained = dict(run.split("=", 1) for run in runs)
-    points = {preset: (rate[row], score(preset_file(preset))) for row, preset in OURS.items()}
-    for name in RIVALS:
-        if name in trained:
-            file = Path(trained[name]) / "model.keras"
-            points[name] = (rate[f"{name}, labels of stride 2"], score(file))
-    lines = {n: rate[f"{n}, labels of stride 2"] for n in RIVALS if n not in trained}
-    draw_chart(points, lines).save(picture)
-    for name, (frames, miou) in points.items():
-        print(f"{name}: {miou:.1f} mIoU at {frames:.1f} frames a second")
+    text = report.read_text(encoding="utf-8")
+    networks = [
+        Network(preset, score(preset_file(preset)), rates(text, row))
+        for preset, row in PRESETS.items()
+    ]
+    for row, _, run in (given.partition("=") for given in runs):
+        networks.append(Network(row, score(Path(run) / "model.keras"), rates(text, row)))
+    draw_chart(networks).save(picture)
+    header = ("network", "from", "mIoU", *(f"FPS, {panel}" for panel in PANELS))
+    print(*table(header, list(rows_of(networks)), "llrrr"), sep="\n")
 
 
 if __name__ == "__main__":
