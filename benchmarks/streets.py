@@ -10,7 +10,6 @@ classes as common as they are, or all equally common.
 from __future__ import annotations
 
 import argparse
-import os
 import tempfile
 import time
 from pathlib import Path
@@ -18,6 +17,7 @@ from pathlib import Path
 import cv2
 import numpy as np
 
+from asap_tf.cores import available_cores
 from asap_tf.data.cityscapes import CLASSES, LABEL_ID_ENCODING
 from asap_tf.data.streets import render, write_streets
 from asap_tf.metrics import Scores, confusion_matrix
@@ -71,7 +71,7 @@ def main() -> None:
         start = time.perf_counter()
         write_streets(Path(folder) / "streets", train=frames, val=0)
         seconds = time.perf_counter() - start
-    rate, cores = frames / seconds, os.cpu_count() or 1
+    rate, cores = frames / seconds, available_cores()
     print(f"write_streets: {rate:.1f} frames/s on {cores} cores, PNGs and process start included")
 
     train, val = range(10_000, 10_000 + frames), range(20_000, 20_000 + max(1, frames // 4))

@@ -37,10 +37,10 @@ from asap_tf.benchmark.markdown import figure, machine_lines, table, warning_lin
 from asap_tf.benchmark.rounds import Rounds, measure
 from asap_tf.benchmark.statistics import Speedup, median_interval, speedup
 from asap_tf.benchmark.worker import Worker
+from asap_tf.cores import available_cores
 from asap_tf.data.check import CheckReport
 from asap_tf.errors import AsapError, UsageError
 from asap_tf.recipe import Model, Recipe, load_recipe
-from asap_tf.runtime.network import available_cores
 
 SAME = {
     "data.kind": "null",

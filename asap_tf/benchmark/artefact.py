@@ -12,12 +12,12 @@ import cv2
 import numpy as np
 from PIL import Image
 
+from asap_tf.cores import available_cores
 from asap_tf.data.images import read_image
 from asap_tf.errors import UsageError
 from asap_tf.operations import operations_of
 from asap_tf.runtime import Segmenter, load, model_file
 from asap_tf.runtime.metadata import artefact_bytes
-from asap_tf.runtime.network import available_cores
 
 ROWS = ("network", "resize", "jpeg", "png")
 LEAD_IN = 0.1

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import functools
-import os
 import re
 from collections import deque
 from collections.abc import Callable, Iterator, Sequence
@@ -14,6 +13,7 @@ from typing import TYPE_CHECKING
 import cv2
 import numpy as np
 
+from asap_tf.cores import available_cores
 from asap_tf.data.augment import MEAN_COLOR, Augmentation
 from asap_tf.data.dataset import IGNORE_LABEL, MaskEncoding, Pair
 from asap_tf.data.images import BadFile, read_image, read_pair
@@ -135,7 +135,7 @@ def training_batches(
     options.autotune.enabled = False
     return (
         tf.data.Dataset.range(start_step * part, stop_step * part)
-        .map(load, num_parallel_calls=os.cpu_count(), deterministic=True)
+        .map(load, num_parallel_calls=available_cores(), deterministic=True)
         .batch(part, drop_remainder=True)
         .prefetch(2)
         .with_options(options)

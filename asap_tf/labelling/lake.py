@@ -19,13 +19,13 @@ from typing import Any
 import numpy as np
 from tqdm import tqdm
 
+from asap_tf.cores import available_cores
 from asap_tf.errors import AsapError, UsageError, first_line, nearest
 from asap_tf.extras import require
 from asap_tf.labelling.folder import Job, LabelFolder
 from asap_tf.labelling.source import Input, Source
 from asap_tf.labelling.worker import LabelWorker, class_names, model_hash
 from asap_tf.presets import preset_file
-from asap_tf.runtime.network import available_cores
 from asap_tf.runtime.quiet import hushed
 from asap_tf.signals import Stop, stop_on_signals
 

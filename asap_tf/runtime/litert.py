@@ -8,13 +8,13 @@ from typing import Any
 
 import numpy as np
 
+from asap_tf.cores import available_cores
 from asap_tf.extras import require
 from asap_tf.runtime.metadata import METADATA_NAME, parse_metadata
 from asap_tf.runtime.network import (
     FixedNetwork,
     Signature,
     Tensor,
-    available_cores,
     signature_of,
     thread_count,
 )

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import contextlib
-import os
 import threading
 from abc import ABC, abstractmethod
 from collections.abc import Iterator, Sequence
@@ -217,13 +216,6 @@ def _resized(logits: np.ndarray, size: tuple[int, ...]) -> np.ndarray:
         return logits
     # OpenCV drops the axis of a single channel.
     return cv2.resize(logits, size[::-1]).reshape(*size, -1)
-
-
-def available_cores() -> int:
-    """Processor cores that this process may run on."""
-    if hasattr(os, "sched_getaffinity"):
-        return len(os.sched_getaffinity(0))
-    return os.cpu_count() or 1
 
 
 def thread_count(threads: int) -> str:

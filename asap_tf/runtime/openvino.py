@@ -8,6 +8,7 @@ from typing import Any
 
 import numpy as np
 
+from asap_tf.cores import available_cores
 from asap_tf.errors import AsapError
 from asap_tf.extras import require
 from asap_tf.runtime.metadata import artefact_files, parse_metadata
@@ -15,7 +16,6 @@ from asap_tf.runtime.network import (
     FixedNetwork,
     Signature,
     Tensor,
-    available_cores,
     signature_of,
     thread_count,
 )

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import os
 
+from asap_tf.cores import available_cores
 from asap_tf.errors import AsapError
-from asap_tf.runtime.network import available_cores, thread_count
+from asap_tf.runtime.network import thread_count
 from asap_tf.runtime.quiet import hushed
 
 

@@ -207,9 +207,9 @@ def contents(root) -> dict[str, bytes]:
 
 
 def test_files_do_not_depend_on_the_workers_nor_on_how_many_frames_follow(tmp_path, monkeypatch):
-    monkeypatch.setattr("os.cpu_count", lambda: 1)
+    monkeypatch.setattr("asap_tf.data.streets.writer.available_cores", lambda: 1)
     write_streets(tmp_path / "one", train=5, val=2, size=(48, 96))
-    monkeypatch.setattr("os.cpu_count", lambda: 2)
+    monkeypatch.setattr("asap_tf.data.streets.writer.available_cores", lambda: 2)
     write_streets(tmp_path / "two", train=7, val=2, size=(48, 96))
     alone, pool = contents(tmp_path / "one"), contents(tmp_path / "two")
     assert len(pool) == len(alone) + 6

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import multiprocessing
-import os
 from collections.abc import Iterable
 from concurrent.futures import ProcessPoolExecutor
 from concurrent.futures.process import BrokenProcessPool
@@ -14,6 +13,7 @@ import cv2
 import numpy as np
 from tqdm import tqdm
 
+from asap_tf.cores import available_cores
 from asap_tf.data.streets.rendering import render
 from asap_tf.errors import AsapError, UsageError
 from asap_tf.files import written_whole
@@ -107,7 +107,7 @@ def _frame_seed(seed: int, split: str, number: int) -> int:
 
 def _spread(jobs: list[_Job]) -> Iterable[None]:
     """Runs the jobs on as many processes as there are cores and chunks of work."""
-    workers = min(os.cpu_count() or 1, -(-len(jobs) // _CHUNK))
+    workers = min(available_cores(), -(-len(jobs) // _CHUNK))
     if workers == 1:
         yield from map(_write, jobs)
         return

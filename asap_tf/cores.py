@@ -1,0 +1,12 @@
+"""How many processor cores there are to work with."""
+
+from __future__ import annotations
+
+import os
+
+
+def available_cores() -> int:
+    """Processor cores that this process may run on, which a container may have set lower."""
+    if hasattr(os, "sched_getaffinity"):
+        return len(os.sched_getaffinity(0))
+    return os.cpu_count() or 1
