@@ -120,6 +120,11 @@ ENTRIES = (
     Entry("ASAP, labels of stride 4", network("asap"), 4),
     Entry("ASAP at half width, labels of stride 2", network("asap", width=0.5), 2),
     Entry("ASAP, ResNet18-vd, labels of stride 2", network("asap", backbone="resnet18_vd"), 2),
+    Entry(
+        "ASAP, ResNet18-vd at half width, labels of stride 2",
+        network("asap", backbone="resnet18_vd", width=0.5),
+        2,
+    ),
     Entry("ASAP, Lite0, labels of stride 2", network("asap", backbone="efficientnet_lite0"), 2),
     Entry("ASAP, fused at stride 4, labels of stride 2", network("asap", fuse_stride=4), 2),
     Entry(
