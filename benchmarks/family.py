@@ -6,8 +6,11 @@
             --set train.epochs=60 --out runs/$name
     done
     asap-tf train camvid_resnet18_half --data CamVid --out runs/half
+    asap-tf train camvid_resnet18_half --data CamVid --out runs/vd_half \
+        --set model.backbone=resnet18_vd
     python benchmarks/family.py realtime.md family.png --run ASAP=runs/asap \
-        --run "ASAP at half width=runs/half" --run STDC1-Seg50=runs/stdc1 ...
+        --run "ASAP at half width=runs/half" \
+        --run "ASAP, ResNet18-vd at half width=runs/vd_half" --run STDC1-Seg50=runs/stdc1 ...
 
 Runs are held against each other: one recipe, random weights, as many frames for all. The presets
 stand beside them as rings, since ImageNet or a teacher helped them. Every network is scored by the
