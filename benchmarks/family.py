@@ -28,7 +28,7 @@ import click
 import numpy as np
 from PIL import Image, ImageDraw
 
-from asap_tf.benchmark.chart import font
+from asap_tf.benchmark.chart import INK, PAPER, RULE, SOFT, font
 from asap_tf.benchmark.markdown import table
 from asap_tf.presets import preset_file
 from asap_tf.report.charts import number, ticks
@@ -47,9 +47,7 @@ SIZE, TOP, BOTTOM = (1800, 900), 190, 800
 EDGES = ((100, 880), (980, 1760))
 """Left and right of each panel."""
 
-INK, SOFT, RULE, PAPER, OWN, OTHER = (
-    "#1d2129", "#5d6673", "#dfe3e8", "#ffffff", "#1e40af", "#b91c1c",
-)  # fmt: skip
+OWN, OTHER = "#1e40af", "#b91c1c"
 RADIUS = 9
 
 Box = tuple[float, float, float, float]
@@ -98,6 +96,44 @@ def score(file: Path) -> float:
     return 100 * read_metadata(file)["scores"]["miou"]
 
 
+@dataclass(frozen=True)
+class Panel:
+    """The axes of a runtime.
+
+    Attributes:
+        title: The runtime.
+        sides: Left and right, in pixels.
+        across: Marks of the frames a second, from 0.
+        up: Marks of the mIoU, upwards.
+    """
+
+    title: str
+    sides: tuple[int, int]
+    across: Sequence[float]
+    up: Sequence[float]
+
+    def place(self, rate: float, miou: float) -> tuple[float, float]:
+        """Pixel of a point."""
+        left, right = self.sides
+        return (
+            left + (right - left) * rate / self.across[-1],
+            BOTTOM - (BOTTOM - TOP) * (miou - self.up[0]) / (self.up[-1] - self.up[0]),
+        )
+
+    def draw(self, draw: ImageDraw.ImageDraw) -> None:
+        """Title, lines and numbers."""
+        left, right = self.sides
+        draw.text((left, TOP - 48), self.title, INK, font(24))
+        for mark in self.up:
+            _, y = self.place(0, mark)
+            draw.line((left, y, right, y), RULE, 2)
+            draw.text((left - 14, y), number(mark), SOFT, font(20), anchor="rm")
+        for mark in self.across:
+            x, y = self.place(mark, self.up[0])
+            draw.text((x, y + 14), number(mark), SOFT, font(20), anchor="ma")
+        draw.text((right, BOTTOM + 48), "frames a second", SOFT, font(20), anchor="ra")
+
+
 def draw_chart(networks: Sequence[Network]) -> Image.Image:
     """Networks from random weights as discs, presets as rings."""
     picture = Image.new("RGB", SIZE, PAPER)
@@ -110,44 +146,19 @@ def draw_chart(networks: Sequence[Network]) -> Image.Image:
     scores = [network.miou for network in networks]
     up = ticks(np.floor(min(scores)), max(scores))
     across = ticks(0, max(rate for network in networks for rate in network.rates))
-    for panel, (title, (left, right)) in enumerate(zip(PANELS, EDGES, strict=True)):
-        draw_axes(draw, title, left, right, across, up)
-        places = [
-            (
-                left + (right - left) * network.rates[panel] / across[-1],
-                BOTTOM - (BOTTOM - TOP) * (network.miou - up[0]) / (up[-1] - up[0]),
-            )
-            for network in networks
-        ]
+    for i, (title, sides) in enumerate(zip(PANELS, EDGES, strict=True)):
+        panel = Panel(title, sides, across, up)
+        panel.draw(draw)
+        places = [panel.place(network.rates[i], network.miou) for network in networks]
         taken = [around(x, y) for x, y in places]
         for network, (x, y) in zip(networks, places, strict=True):
             fill = PAPER if network.name in PRESETS else network.color
             draw.ellipse(around(x, y), fill, network.color, 4)
             text = f"{network.name} {network.miou:.1f}"
-            place, anchor = free_place(draw, text, x, y, (left, right), taken)
+            place, anchor = free_place(draw, text, x, y, sides, taken)
             taken.append(draw.textbbox(place, text, font(19), anchor))
             draw.text(place, text, network.color, font(19), anchor)
     return picture
-
-
-def draw_axes(
-    draw: ImageDraw.ImageDraw,
-    title: str,
-    left: int,
-    right: int,
-    across: Sequence[float],
-    up: Sequence[float],
-) -> None:
-    """A panel's title, lines and numbers."""
-    draw.text((left, TOP - 48), title, INK, font(24))
-    for mark in up:
-        y = BOTTOM - (BOTTOM - TOP) * (mark - up[0]) / (up[-1] - up[0])
-        draw.line((left, y, right, y), RULE, 2)
-        draw.text((left - 14, y), number(mark), SOFT, font(20), anchor="rm")
-    for mark in across:
-        x = left + (right - left) * mark / across[-1]
-        draw.text((x, BOTTOM + 14), number(mark), SOFT, font(20), anchor="ma")
-    draw.text((right, BOTTOM + 48), "frames a second", SOFT, font(20), anchor="ra")
 
 
 def around(x: float, y: float) -> Box:

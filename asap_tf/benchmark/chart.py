@@ -19,7 +19,7 @@ _LINES = ("#b91c1c", "#1e40af", "#047857", "#b45309", "#7c3aed")
 _WIDTH, _MARGIN, _LABELS = 1600, 48, 430
 _BAR, _GAP, _GROUP_GAP = 22, 4, 26
 _VALUES = 190
-_INK, _SOFT, _RULE, _PAPER = "#1d2129", "#5d6673", "#dfe3e8", "#ffffff"
+INK, SOFT, RULE, PAPER = "#1d2129", "#5d6673", "#dfe3e8", "#ffffff"
 
 
 @dataclass(frozen=True)
@@ -53,13 +53,13 @@ def bar_chart(
     """
     head = _MARGIN + 60 + 28 * len(notes) + 56
     heights = [max(72, len(g.bars) * (_BAR + _GAP)) + _GROUP_GAP for g in groups]
-    picture = Image.new("RGB", (_WIDTH, head + sum(heights) + 40 + _MARGIN), _PAPER)
+    picture = Image.new("RGB", (_WIDTH, head + sum(heights) + 40 + _MARGIN), PAPER)
     draw = ImageDraw.Draw(picture)
 
-    draw.text((_MARGIN, _MARGIN), title, _INK, font(36))
+    draw.text((_MARGIN, _MARGIN), title, INK, font(36))
     top = _MARGIN + 60
     for note in notes:
-        draw.text((_MARGIN, top), shortened(note, _WIDTH - 2 * _MARGIN, 18), _SOFT, font(18))
+        draw.text((_MARGIN, top), shortened(note, _WIDTH - 2 * _MARGIN, 18), SOFT, font(18))
         top += 28
     _draw_legend(draw, top + 8, legend)
 
@@ -68,22 +68,22 @@ def bar_chart(
     scale = (right - left) / marks[-1]
     for mark in marks:
         x = left + mark * scale
-        draw.line((x, head - 12, x, floor), _RULE, 2)
-        draw.text((x, floor + 12), number(mark), _SOFT, font(18), anchor="ma")
+        draw.line((x, head - 12, x, floor), RULE, 2)
+        draw.text((x, floor + 12), number(mark), SOFT, font(18), anchor="ma")
 
     top = head
     for group, height in zip(groups, heights, strict=True):
-        draw.text((_MARGIN, top - 4), shortened(group.name, _LABELS - 24, 22), _INK, font(22))
+        draw.text((_MARGIN, top - 4), shortened(group.name, _LABELS - 24, 22), INK, font(22))
         for line, note in enumerate(group.notes):
             place = (_MARGIN, top + 26 + 22 * line)
-            draw.text(place, shortened(note, _LABELS - 24, 16), _SOFT, font(16))
+            draw.text(place, shortened(note, _LABELS - 24, 16), SOFT, font(16))
         for index, (value, label) in enumerate(group.bars):
             y = top + index * (_BAR + _GAP)
             end = left + max(2, value * scale)
             draw.rectangle((left, y, end, y + _BAR - 1), COLORS[index])
             length = font(18).getlength(label)
-            draw.rectangle((end + 6, y, end + 14 + length, y + _BAR - 1), _PAPER)
-            draw.text((end + 10, y + _BAR / 2), label, _INK, font(18), anchor="lm")
+            draw.rectangle((end + 6, y, end + 14 + length, y + _BAR - 1), PAPER)
+            draw.text((end + 10, y + _BAR / 2), label, INK, font(18), anchor="lm")
         top += height
     return np.asarray(picture)
 
@@ -112,19 +112,19 @@ def log_log_chart(
         up = math.log(y / y_low) / math.log(y_high / y_low)
         return left + along * (right - left), floor - up * (floor - top)
 
-    picture = Image.new("RGB", (width, height), _PAPER)
+    picture = Image.new("RGB", (width, height), PAPER)
     draw = ImageDraw.Draw(picture)
-    draw.text((left, 36), label, _INK, font(28))
+    draw.text((left, 36), label, INK, font(28))
     for power in range(round(math.log10(y_high / y_low)) + 1):
         mark = y_low * 10**power
         y = place(x_low, mark)[1]
-        draw.line((left, y, right, y), _RULE, 2)
-        draw.text((left - 12, y), number(mark), _SOFT, font(18), anchor="rm")
+        draw.line((left, y, right, y), RULE, 2)
+        draw.text((left - 12, y), number(mark), SOFT, font(18), anchor="rm")
     for mark in sorted({x for x, _ in points}):
         x = place(mark, y_low)[0]
-        draw.line((x, floor, x, floor + 8), _SOFT, 2)
-        draw.text((x, floor + 14), f"{mark:.2g}", _SOFT, font(18), anchor="ma")
-    draw.text(((left + right) / 2, floor + 46), across, _SOFT, font(18), anchor="ma")
+        draw.line((x, floor, x, floor + 8), SOFT, 2)
+        draw.text((x, floor + 14), f"{mark:.2g}", SOFT, font(18), anchor="ma")
+    draw.text(((left + right) / 2, floor + 46), across, SOFT, font(18), anchor="ma")
 
     taken: list[float] = []
     colors = dict(zip(lines, _LINES, strict=False))
@@ -158,5 +158,5 @@ def _draw_legend(draw: ImageDraw.ImageDraw, top: int, names: Sequence[str]) -> N
     x: float = _MARGIN
     for name, color in zip(names, COLORS, strict=False):
         draw.rectangle((x, top, x + 18, top + 18), color)
-        draw.text((x + 26, top - 2), name, _INK, font(18))
+        draw.text((x + 26, top - 2), name, INK, font(18))
         x += 26 + font(18).getlength(name) + 32
