@@ -1,6 +1,6 @@
 """CamVid mIoU against frames a second, ASAP and its rivals, as a picture and as a table.
 
-    python benchmarks/realtime.py --artefacts FOLDER > realtime.md
+    python benchmarks/realtime.py --artefacts FOLDER --json realtime.json
     for name in asap stdc1 stdc2 bisenetv2 ddrnet_23_slim pidnet_s; do
         asap-tf train camvid_resnet18 --data CamVid --set model.name=$name \
             --set train.epochs=60 --out runs/$name
@@ -8,21 +8,23 @@
     asap-tf train camvid_resnet18_half --data CamVid --out runs/half
     asap-tf train camvid_resnet18_half --data CamVid --out runs/vd_half \
         --set model.backbone=resnet18_vd
-    python benchmarks/family.py realtime.md family.png --run ASAP=runs/asap \
-        --run "ASAP at half width=runs/half" \
+    python benchmarks/family.py docs/family.json docs/family.png --times realtime.json \
+        --run ASAP=runs/asap --run "ASAP at half width=runs/half" \
         --run "ASAP, ResNet18-vd at half width=runs/vd_half" --run STDC1-Seg50=runs/stdc1 ...
 
 Runs are held against each other: one recipe, random weights, as many frames for all. The presets
 stand beside them as rings, since ImageNet or a teacher helped them. Every network is scored by the
-validation that its file carries; a row of realtime.md that no run is given for is left out.
+validation that its file carries. docs/family.json keeps what was measured before, so that a run
+more is a point more; several seeds of a network are one point, at their mean.
 """
 
 from __future__ import annotations
 
-import re
+import json
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import click
 import numpy as np
@@ -30,6 +32,8 @@ from PIL import Image, ImageDraw
 
 from asap_tf.benchmark.chart import INK, PAPER, RULE, SOFT, font
 from asap_tf.benchmark.markdown import table
+from asap_tf.benchmark.statistics import summarize
+from asap_tf.files import write_json
 from asap_tf.presets import preset_file
 from asap_tf.report.charts import number, ticks
 from asap_tf.runtime.metadata import read_metadata
@@ -59,12 +63,14 @@ class Network:
 
     Attributes:
         name: Of a run or preset.
-        miou: Percent.
+        miou: Percent, the mean of its seeds.
+        seeds: How many.
         rates: Frames a second, by panel.
     """
 
     name: str
     miou: float
+    seeds: int
     rates: tuple[float, ...]
 
     @property
@@ -73,27 +79,33 @@ class Network:
         return OWN if self.name.lower().startswith("asap") else OTHER
 
 
-def rates(report: str, row: str) -> tuple[float, ...]:
-    """Frames a second of a row of `realtime.py`, by panel.
-
-    Raises:
-        click.UsageError: if a table does not have it.
-    """
-    found = []
-    for panel in PANELS:
-        start = report.find(f"\n## {panel}")
-        rest = report[start:].split("\n## ")[1] if start >= 0 else ""
-        name = re.escape(f"{row}, labels of stride 2")
-        match = re.search(rf"^\| {name} +\| +[\d.]+ \| +([\d.]+) \|", rest, re.MULTILINE)
-        if not match:
-            raise click.UsageError(f"the report has no row {row!r} in a table of {panel}")
-        found.append(float(match[1]))
-    return tuple(found)
+def add_times(figures: dict[str, Any], times: Path) -> None:
+    """Frames a second of every row that `realtime.py` timed, by runtime."""
+    for runtime, rows in json.loads(times.read_text(encoding="utf-8"))["seconds"].items():
+        figures["rates"][runtime] = {
+            row: round(summarize(own).rate, 1) for row, own in rows.items()
+        }
 
 
-def score(file: Path) -> float:
+def add_run(figures: dict[str, Any], row: str, model: Path) -> None:
+    """The score of a run, by network and seed."""
+    seed = str(read_metadata(model)["recipe"]["seed"])
+    figures["miou"].setdefault(row, {})[seed] = round(score(model), 2)
+
+
+def point(figures: dict[str, Any], name: str, row: str, scores: Sequence[float]) -> Network:
+    """A point at the mean of its scores and the speed of its row."""
+    timed = f"{row}, labels of stride 2"
+    missing = [panel for panel in PANELS if timed not in figures["rates"][panel]]
+    if missing:
+        raise click.UsageError(f"{timed!r} has not been timed in {missing[0]}")
+    rates = tuple(figures["rates"][panel][timed] for panel in PANELS)
+    return Network(name, float(np.mean(scores)), len(scores), rates)
+
+
+def score(model: Path) -> float:
     """Percent, of the validation that a model carries."""
-    return 100 * read_metadata(file)["scores"]["miou"]
+    return 100 * read_metadata(model)["scores"]["miou"]
 
 
 @dataclass(frozen=True)
@@ -151,7 +163,10 @@ def draw_chart(networks: Sequence[Network]) -> Image.Image:
         panel.draw(draw)
         places = [panel.place(network.rates[i], network.miou) for network in networks]
         taken = [around(x, y) for x, y in places]
-        for network, (x, y) in zip(networks, places, strict=True):
+        # Long names first: they have the fewest places to choose from.
+        for network, (x, y) in sorted(
+            zip(networks, places, strict=True), key=lambda pair: -len(pair[0].name)
+        ):
             fill = PAPER if network.name in PRESETS else network.color
             draw.ellipse(around(x, y), fill, network.color, 4)
             text = f"{network.name} {network.miou:.1f}"
@@ -197,25 +212,31 @@ def rows_of(networks: Sequence[Network]) -> Iterator[list[str]]:
     for network in sorted(networks, key=lambda network: -network.miou):
         start = "preset" if network.name in PRESETS else "random weights"
         speeds = [f"{rate:.0f}" for rate in network.rates]
-        yield [network.name, start, f"{network.miou:.1f}", *speeds]
+        yield [network.name, start, str(network.seeds), f"{network.miou:.1f}", *speeds]
 
 
 @click.command()
-@click.argument("report", type=click.Path(path_type=Path, exists=True, dir_okay=False))
+@click.argument("figures_file", metavar="FIGURES", type=click.Path(path_type=Path, exists=True))
 @click.argument("picture", type=click.Path(path_type=Path, dir_okay=False))
+@click.option("--times", type=click.Path(path_type=Path, exists=True), help="realtime.py's JSON.")
 @click.option("--run", "runs", multiple=True, help="ROW=RUN, trained from random weights.")
-def main(report: Path, picture: Path, runs: tuple[str, ...]) -> None:
-    """Draws PICTURE from REPORT, what realtime.py printed."""
-    text = report.read_text(encoding="utf-8")
-    networks = [
-        Network(preset, score(preset_file(preset)), rates(text, row))
-        for preset, row in PRESETS.items()
-    ]
+def main(figures_file: Path, picture: Path, times: Path | None, runs: tuple[str, ...]) -> None:
+    """Adds what is given to FIGURES, draws PICTURE from it, and prints its table."""
+    figures = json.loads(figures_file.read_text(encoding="utf-8"))
+    if times is not None:
+        add_times(figures, times)
     for row, _, run in (given.partition("=") for given in runs):
-        networks.append(Network(row, score(Path(run) / "model.keras"), rates(text, row)))
+        add_run(figures, row, Path(run) / "model.keras")
+    networks = [
+        point(figures, preset, row, [score(preset_file(preset))]) for preset, row in PRESETS.items()
+    ]
+    networks += [
+        point(figures, row, row, list(seeds.values())) for row, seeds in figures["miou"].items()
+    ]
+    write_json(figures_file, figures)
     draw_chart(networks).save(picture)
-    header = ("network", "from", "mIoU", *(f"FPS, {panel}" for panel in PANELS))
-    print(*table(header, list(rows_of(networks)), "llrrr"), sep="\n")
+    header = ("network", "from", "seeds", "mIoU", *(f"FPS, {panel}" for panel in PANELS))
+    print(*table(header, list(rows_of(networks)), "llrrrr"), sep="\n")
 
 
 if __name__ == "__main__":

@@ -1,6 +1,6 @@
 """Real time on a processor: ASAP and its rivals in int8 and float32, and what limits them.
 
-    python benchmarks/realtime.py --artefacts FOLDER > realtime.md
+    python benchmarks/realtime.py --artefacts FOLDER --json realtime.json > realtime.md
 
 Every network gets random weights and 19 classes, takes a uint8 frame of 512 x 1024 and gives a
 label map of that size; int8 is calibrated on rendered streets. What is to be held against each
@@ -33,6 +33,7 @@ from asap_tf.benchmark.rounds import measure, warm_up
 from asap_tf.benchmark.statistics import speedup, summarize
 from asap_tf.benchmark.worker import Worker
 from asap_tf.export import plan
+from asap_tf.files import write_json
 from asap_tf.reproduce.table1 import ratio_text
 
 if TYPE_CHECKING:
@@ -228,7 +229,10 @@ def rows_of(seconds: dict[Entry, list[float]]) -> Iterator[list[str]]:
 @click.option("--runtime", "runtimes", multiple=True, type=click.Choice(list(RUNTIMES)))
 @click.option("--threads", default=2, show_default=True)
 @click.option("--rounds", default=30, show_default=True)
-def main(artefacts: Path, runtimes: tuple[str, ...], threads: int, rounds: int) -> None:
+@click.option("--json", "json_file", type=click.Path(path_type=Path), help="Write every timing.")
+def main(
+    artefacts: Path, runtimes: tuple[str, ...], threads: int, rounds: int, json_file: Path | None
+) -> None:
     """Prints the table of every runtime."""
     from asap_tf.runtime.tensorflow import import_keras
 
@@ -240,6 +244,12 @@ def main(artefacts: Path, runtimes: tuple[str, ...], threads: int, rounds: int) 
     for runtime, seconds in found.items():
         print(f"\n## {runtime}, {threads} threads, {rounds} rounds\n")
         print(*table(HEADER, list(rows_of(seconds)), "lrrrr"), sep="\n")
+    if json_file is not None:
+        timings = {
+            runtime: {entry.title: own for entry, own in seconds.items()}
+            for runtime, seconds in found.items()
+        }
+        write_json(json_file, {"machine": machine.name, "seconds": timings})
 
 
 if __name__ == "__main__":
