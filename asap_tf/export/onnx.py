@@ -220,7 +220,9 @@ def _in_int8(
     import onnx
     from onnxruntime import quantization
 
-    types = ["Conv", "Add"] if for_tensorrt else ["Conv", "Add", "Relu", "MaxPool", "Concat"]
+    types = ["Conv", "Add"]
+    if not for_tensorrt:
+        types += ["Relu", "Clip", "MaxPool", "Concat"]
     options = {
         "ActivationSymmetric": True,
         "OpTypesToExcludeOutputQuantization": types,
