@@ -174,14 +174,16 @@ class RunFolder:
             with contextlib.suppress(OSError):
                 old.unlink()
 
+    @property
     def way_on(self) -> str:
-        """What there is to go on from, and how."""
+        """What to do when it has been stopped."""
+        return f"go on with: asap-tf train --resume {self.path}"
+
+    def way_out(self) -> str:
+        """What there is to go on from when it could not be written, and how."""
         if not (step := self.newest_step()):
             return "there is no checkpoint yet: start again with another --out"
-        return (
-            f"saved up to step {step}: mend that, then go on with: "
-            f"asap-tf train --resume {self.path}"
-        )
+        return f"saved up to step {step}: mend that, then {self.way_on}"
 
     def latest(self) -> Checkpoint | None:
         """The last checkpoint that is whole, or None if the run has not got that far.

@@ -70,7 +70,6 @@ class Trainer:
         self, run: RunFolder, recipe: Recipe, report: CheckReport, hosts: Hosts | None = None
     ):
         self.run = run
-        self.way_on = f"go on with: asap-tf train --resume {run.path}"
         self.hosts = hosts = hosts or Hosts()
         self.scope = strategy_scope(recipe.train.batch_size, hosts)
         self.recipe = recipe
@@ -150,7 +149,7 @@ class Trainer:
             if self.run.newest_step() > self.step:
                 raise UsageError(f"{self.run.path}: was gone on with meanwhile; start this again")
             self.run.rewind_log(self.step)
-            self.hosts.remedy = self.way_on
+            self.hosts.remedy = self.run.way_on
             monitor = Monitor(self, stop)
             while self.step < self.total_steps:
                 epoch = self.step // self.steps_per_epoch + 1
@@ -168,12 +167,12 @@ class Trainer:
                     problems += self.unwritten.values()
                 if problems:
                     self.unwritten.clear()
-                    raise Unwritable(f"{problems[-1]}; {self.run.way_on()}")
+                    raise Unwritable(f"{problems[-1]}; {self.run.way_out()}")
                 if asked and not finished:
                     self.hosts.exchange(None)  # Host 0 has saved.
                     raise Interrupted(
                         f"stopped at step {self.step} of {self.total_steps} and saved; "
-                        f"{self.way_on}",
+                        f"{self.run.way_on}",
                         asked,
                     )
 
@@ -218,7 +217,7 @@ class Trainer:
             problem = reader_error(error)
             if problem is None:
                 raise
-            raise AsapError(f"{problem}; mend it, then {self.way_on}") from error
+            raise AsapError(f"{problem}; mend it, then {self.run.way_on}") from error
 
     def leave_out(self, error: BadFile) -> None:
         """Tells, once, of a file that went bad under the training."""
@@ -267,7 +266,7 @@ class Trainer:
         try:
             return evaluate(self.segmenter, self.dataset, split, hosts=self.hosts)
         except BadFile as error:
-            raise AsapError(f"{error}; mend it, then {self.way_on}") from error
+            raise AsapError(f"{error}; mend it, then {self.run.way_on}") from error
 
     def keep_best(self, evaluation: Evaluation) -> None:
         """Writes `model.keras` if the evaluation is the best so far, or there is none yet."""

@@ -120,7 +120,7 @@ def test_full_disk_keeps_the_checkpoint_before(run, monkeypatch):
     with pytest.raises(Unwritable, match=r"00000010.npz: cannot be written \(No space left on dev"):
         run.save(checkpoint(10))
     assert run.latest().step == 5
-    assert run.way_on().startswith("saved up to step 5: mend that, then go on with: asap-tf train")
+    assert run.way_out().startswith("saved up to step 5: mend that, then go on with: asap-tf train")
     assert len(list((run.path / "checkpoints").iterdir())) == 1
 
 
@@ -196,7 +196,7 @@ def test_a_folder_that_somebody_removed_is_made_again_unless_it_is_somebody_else
     shutil.rmtree(run.path)
     with pytest.raises(Unwritable, match=r"log.jsonl: cannot be written \(the run folder was rem"):
         run.log({"step": 1})
-    assert run.way_on() == "there is no checkpoint yet: start again with another --out"
+    assert run.way_out() == "there is no checkpoint yet: start again with another --out"
     run.make_again(tiny_recipe())
     run.save(checkpoint(5))
     run.log({"step": 2})
