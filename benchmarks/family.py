@@ -89,7 +89,7 @@ def add_times(figures: dict[str, Any], times: Path) -> None:
 
 def add_run(figures: dict[str, Any], row: str, model: Path) -> None:
     """The score of a run, by network and seed."""
-    seed = str(read_metadata(model)["recipe"]["seed"])
+    seed = str(read_metadata(model)["recipe"]["train"]["seed"])
     figures["miou"].setdefault(row, {})[seed] = round(score(model), 2)
 
 
