@@ -85,9 +85,11 @@ class Segmenter:
             if out is not None:
                 np.copyto(out, labels)
                 labels = out
-        if self.network.num_classes is None and labels.max() >= len(self.classes):
+        # Along one axis: over several, NumPy 1 takes a buffer of 8 KiB.
+        largest = labels.ravel().max() if self.network.num_classes is None else 0
+        if largest >= len(self.classes):
             raise AsapError(
-                f"the network gave label {labels.max()}, but {len(self.classes)} classes are "
+                f"the network gave label {largest}, but {len(self.classes)} classes are "
                 "named: it is damaged, or its metadata belongs to another model"
             )
         return labels
