@@ -16,10 +16,10 @@ import wrapt
 if TYPE_CHECKING:
     from asap_tf.data import open_dataset
     from asap_tf.layers import FFDN, SimplePyramid, StripAttention
-    from asap_tf.losses import OhemCrossEntropy
+    from asap_tf.layers.losses import OhemCrossEntropy
     from asap_tf.models import ASAPNet
-    from asap_tf.presets import from_preset
     from asap_tf.runtime import Segmenter, load
+    from asap_tf.saving.presets import from_preset
 
 try:
     __version__ = version("asap-tf")
@@ -31,10 +31,10 @@ _HOMES = {
     "FFDN": "asap_tf.layers",
     "SimplePyramid": "asap_tf.layers",
     "StripAttention": "asap_tf.layers",
-    "OhemCrossEntropy": "asap_tf.losses",
+    "OhemCrossEntropy": "asap_tf.layers.losses",
     "Segmenter": "asap_tf.runtime",
     "load": "asap_tf.runtime",
-    "from_preset": "asap_tf.presets",
+    "from_preset": "asap_tf.saving.presets",
     "open_dataset": "asap_tf.data",
 }
 
@@ -63,5 +63,5 @@ def __dir__() -> list[str]:
 
 @wrapt.when_imported("keras")
 def _register(keras: Any) -> None:
-    for module in ("asap_tf.layers", "asap_tf.losses"):
+    for module in ("asap_tf.layers", "asap_tf.layers.losses"):
         importlib.import_module(module)

@@ -13,7 +13,7 @@ import json
 from pathlib import Path
 
 from asap_tf.benchmark.markdown import table
-from asap_tf.recipe import Recipe
+from asap_tf.training.recipe import Recipe
 from asap_tf.training.run_folder import RunFolder
 
 

@@ -193,7 +193,7 @@ def ohem_cross_entropy(logits: Tensor, labels: Tensor, threshold: float, min_kep
 
 
 class Training:
-    """One row: the network in a precision and a layout, and its optimiser."""
+    """One row: the network in a precision and a layout, and its optimizer."""
 
     def __init__(self, settings: dict, weights: dict[str, np.ndarray], dtype: str, layout: str):
         self.settings = settings

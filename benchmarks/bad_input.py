@@ -24,7 +24,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
-import bad_input_artefacts as artefacts
+import bad_input_artifacts as artifacts
 import bad_input_cases as cases
 import numpy as np
 from bad_input_cases import SIZE, Case, halve
@@ -35,7 +35,7 @@ import asap_tf.cli.demo
 import asap_tf.runtime
 from asap_tf.cli import main as asap
 from asap_tf.data.camvid import CLASSES
-from asap_tf.recipe import load_recipe, recipe_file
+from asap_tf.training.recipe import load_recipe, recipe_file
 
 RECIPE = """\
 name: tiny
@@ -110,9 +110,9 @@ def prepare() -> str:
     import keras
 
     from asap_tf import ASAPNet
-    from asap_tf.data.streets import write_streets
-    from asap_tf.models.weights import load_weights
     from asap_tf.runtime import METADATA_NAME, save_model
+    from asap_tf.saving.transfer import load_weights
+    from asap_tf.streets import write_streets
     from asap_tf.training.run_folder import Checkpoint, RunFolder
 
     rng = np.random.default_rng(0)
@@ -125,7 +125,7 @@ def prepare() -> str:
     write_streets("streets", train=2, val=1, size=(64, 128))
     Path("plain").mkdir()
     Path("folder").mkdir()
-    Path("folder/dataset.yaml").write_text("masks: colour\nclasses: []\n")
+    Path("folder/dataset.yaml").write_text("masks: color\nclasses: []\n")
     Path("clip.mp4").write_text("no video")
 
     Path("tiny.yaml").write_text(RECIPE)
@@ -196,7 +196,7 @@ def main() -> int:
     with tempfile.TemporaryDirectory() as folder:
         os.chdir(folder)
         transfer = prepare()
-        artefacts.prepare()
+        artifacts.prepare()
         print(HEAD.format(limit=LIMIT), end="")
         here = f"{Path.cwd()}{os.sep}"
         for several in (
@@ -208,9 +208,9 @@ def main() -> int:
             cases.label_cases,
             cases.recipe_cases,
             cases.option_cases,
-            artefacts.artefact_cases,
-            artefacts.export_cases,
-            artefacts.bench_cases,
+            artifacts.artifact_cases,
+            artifacts.export_cases,
+            artifacts.bench_cases,
             reproduce_cases,
         ):
             for case in several():

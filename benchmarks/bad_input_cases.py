@@ -53,15 +53,15 @@ FRAMES: dict[str, Callable[[Path], None]] = {
     "truncated": halve,
     "empty": lambda path: path.write_bytes(b""),
     "16-bit": write_16_bit,
-    "16-bit grey": lambda path: Image.fromarray(np.full(SIZE, 40_000, np.uint16)).save(path),
-    "grey": convert("L"),
+    "16-bit gray": lambda path: Image.fromarray(np.full(SIZE, 40_000, np.uint16)).save(path),
+    "gray": convert("L"),
     "palette": convert("P"),
     "RGBA": convert("RGBA"),
 }
 MASKS: dict[str, Callable[[Path], None]] = {
     "of another size": lambda path: Image.open(path).resize((48, 32)).save(path),
     "with an id outside the table": lambda path: Image.new("L", SIZE[::-1], 77).save(path),
-    "of colours": convert("RGB"),
+    "of colors": convert("RGB"),
     "truncated": halve,
     "empty": lambda path: path.write_bytes(b""),
 }

@@ -1,6 +1,6 @@
 """What `bad_input.py` runs: the mistakes around `reproduce`, and damaged rows of its tables.
 
-Yields its cases in the folder that `bad_input.prepare` and `bad_input_artefacts.prepare` have
+Yields its cases in the folder that `bad_input.prepare` and `bad_input_artifacts.prepare` have
 filled.
 """
 

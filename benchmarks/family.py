@@ -1,6 +1,6 @@
 """CamVid mIoU against frames a second, ASAP and its rivals, as a picture and as a table.
 
-    python benchmarks/realtime.py --artefacts FOLDER --json realtime.json
+    python benchmarks/realtime.py --artifacts FOLDER --json realtime.json
     for name in asap stdc1 stdc2 bisenetv2 ddrnet_23_slim pidnet_s; do
         asap-tf train camvid_resnet18 --data CamVid --set model.name=$name \
             --set train.epochs=60 --out runs/$name
@@ -33,10 +33,10 @@ from PIL import Image, ImageDraw
 from asap_tf.benchmark.chart import INK, PAPER, RULE, SOFT, font
 from asap_tf.benchmark.markdown import table
 from asap_tf.benchmark.statistics import summarize
-from asap_tf.files import write_json
-from asap_tf.presets import preset_file
-from asap_tf.report.charts import number, ticks
-from asap_tf.runtime.metadata import read_metadata
+from asap_tf.core.files import write_json
+from asap_tf.saving.metadata import read_metadata
+from asap_tf.saving.presets import preset_file
+from asap_tf.training.report.charts import number, ticks
 
 PRESETS = {
     "asap_resnet18_camvid": "ASAP",

@@ -52,7 +52,7 @@ data: {{root: ROOT}}
 
 
 def write_dataset(root: Path) -> None:
-    """CamVid's layout, coloured blocks."""
+    """CamVid's layout, colored blocks."""
     rng = np.random.default_rng(0)
     colors = rng.integers(0, 256, (12, 3)).astype("uint8")
     for split, count in (("train", TRAIN_FRAMES), ("val", VAL_FRAMES)):

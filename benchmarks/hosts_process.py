@@ -40,7 +40,7 @@ def small_network(
 
 def prepare() -> None:
     """Puts the network in its place and watches the steps."""
-    from asap_tf.runtime.tensorflow import import_keras
+    from asap_tf.core.keras_backend import import_keras
 
     import_keras()
     if "DEVICES" in os.environ:
@@ -52,7 +52,7 @@ def prepare() -> None:
 
     from asap_tf.data import pipeline
     from asap_tf.models import NETWORKS
-    from asap_tf.training import monitor
+    from asap_tf.training import callbacks as monitor
 
     NETWORKS["asap"] = small_network
     read, ended = pipeline.read_pair, monitor.Monitor.on_train_batch_end

@@ -43,7 +43,7 @@ import os, sys, time
 os.sched_setaffinity(0, {sorted(os.sched_getaffinity(0))[int(sys.argv[1]) % os.cpu_count()]})
 os.environ["KERAS_BACKEND"] = "jax"
 import numpy as np
-from asap_tf.hosts import joined
+from asap_tf.core.distributed import joined
 with joined("2", int(sys.argv[1]), sys.argv[2], training=True) as hosts:
     import jax
     from jax.sharding import Mesh, NamedSharding, PartitionSpec as P
@@ -132,7 +132,7 @@ def decoding() -> float:
     from asap_tf.data import open_dataset
     from asap_tf.data.augment import Augmentation
     from asap_tf.data.images import read_pair
-    from asap_tf.data.streets import write_streets
+    from asap_tf.streets import write_streets
 
     cv2.setNumThreads(1)
     with tempfile.TemporaryDirectory() as folder:

@@ -3,7 +3,7 @@
     python benchmarks/label.py [--frames 10000] [--size 64x128] [--rounds 3] [--kill-every 60]
         [--seed 0] [--only rate|memory|killed]
 
-All on Streets, with an int8 LiteRT artefact of ASAP (random weights: they cost the same).
+All on Streets, with an int8 LiteRT artifact of ASAP (random weights: they cost the same).
 
 - rate: N frames by 1 worker with the whole command on one core, and by 2 workers with it on two,
   in turn. The steady rate is that between the first and the last tenth of the blocks; the whole
@@ -15,7 +15,7 @@ All on Streets, with an int8 LiteRT artefact of ASAP (random weights: they cost 
   again. Then the manifest is held against the list of frames, and every label map against what the
   model itself makes of its frame.
 
-Ends with 1 if a frame was lost, doubled or labelled differently.
+Ends with 1 if a frame was lost, doubled or labeled differently.
 """
 
 from __future__ import annotations
@@ -43,7 +43,7 @@ from PIL import Image
 import asap_tf
 from asap_tf.data.cityscapes import CLASSES
 from asap_tf.data.images import read_image
-from asap_tf.data.streets import render
+from asap_tf.streets import render
 
 DIFFERENT = 100
 """Rendered frames; the others are copies of them under names of their own."""
@@ -103,9 +103,9 @@ def verdict(out: Path, paths: list[str]) -> dict[str, int]:
 def write_model(path: Path, size: tuple[int, int]) -> None:
     import keras
 
-    from asap_tf.export import litert
     from asap_tf.export.graph import deployed_graph
-    from asap_tf.runtime.metadata import checksums, sidecar
+    from asap_tf.export.writers import litert
+    from asap_tf.saving.metadata import checksums, sidecar
 
     keras.utils.set_random_seed(0)
     classes = [dataclasses.asdict(c) for c in CLASSES]
@@ -195,14 +195,14 @@ def memory(model: Path, frames: Path, place: Path) -> None:
 
 
 def wait_for_shard(process: subprocess.Popen, out: Path) -> None:
-    """Waits until a command that was started has labelled a block, or ended."""
+    """Waits until a command that was started has labeled a block, or ended."""
     before = len(list(out.glob("shards/*.parquet")))
     while process.poll() is None and len(list(out.glob("shards/*.parquet"))) == before:
         time.sleep(0.1)
 
 
 def killed(model: Path, frames: Path, place: Path, every: float, seed: int) -> bool:
-    """Two labellings under fire; returns whether both are whole."""
+    """Two labelings under fire; returns whether both are whole."""
     rng, whole = random.Random(seed), True
     paths = sorted(map(str, frames.iterdir()))
     segmenter = asap_tf.load(model, threads=1)
@@ -230,7 +230,7 @@ def killed(model: Path, frames: Path, place: Path, every: float, seed: int) -> b
         result = verdict(out, paths)
         rows = pq.read_table(out / "manifest.parquet").to_pylist()
         result["failed"] = sum(row["state"] == "failed" for row in rows)
-        result["labelled differently"] = sum(
+        result["labeled differently"] = sum(
             not np.array_equal(
                 np.asarray(Image.open(out / row["file"])), truth[row["number"] % len(truth)]
             )

@@ -1,8 +1,8 @@
-"""What a labelled frame costs, stage by stage, and what follows for 10^6 and 10^9 of them.
+"""What a labeled frame costs, stage by stage, and what follows for 10^6 and 10^9 of them.
 
     python benchmarks/label_costs.py
 
-One core, Streets of 512 x 1024, an int8 LiteRT artefact of ASAP (random weights cost the same; the
+One core, Streets of 512 x 1024, an int8 LiteRT artifact of ASAP (random weights cost the same; the
 label maps written are the truth of the streets). The books are those of 200,000 frames in blocks
 of 1024. Times are processor time, so that a busy machine does not spoil them. The forecast takes
 workers of one such core each, and that neither store nor network holds them up; what the command
@@ -24,9 +24,9 @@ from PIL import Image
 import asap_tf
 from asap_tf.data.cityscapes import LABEL_ID_ENCODING
 from asap_tf.data.images import read_image
-from asap_tf.data.streets import render
 from asap_tf.labelling.folder import Job, LabelFolder
 from asap_tf.labelling.source import Input
+from asap_tf.streets import render
 
 LARGE = (512, 1024)
 FRAME_BYTES = 250_000
@@ -127,7 +127,7 @@ def forecast(costs: Costs, frames: int, workers: int, block: int) -> dict[str, s
     return {
         "frames": f"10^{len(str(frames)) - 1}",
         "workers": f"{workers}",
-        "labelling": f"{hours:.1f} h",
+        "labeling": f"{hours:.1f} h",
         "frames read": f"{frames * FRAME_BYTES / 1e12:.2f} TB at {read / 1e9:.2f} GB/s",
         "label maps": f"{frames * costs.labels / 1e12:.3f} TB",
         "manifest": f"{frames * costs.row / 1e9:.2f} GB",

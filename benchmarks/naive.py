@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from asap_tf.benchmark.artefact import lead_in, timed
+from asap_tf.benchmark.artifact import lead_in, timed
 
 if TYPE_CHECKING:
     import keras
@@ -55,7 +55,7 @@ def in_litert(path: Path, threads: int) -> Callable[[], Any]:
 
 def in_openvino(path: Path, threads: int) -> Callable[[], Any]:
     """One run of an `.xml` file on random input."""
-    from asap_tf.runtime.openvino import core
+    from asap_tf.runtime.openvino_network import core
 
     options = {"PERFORMANCE_HINT": "LATENCY", "INFERENCE_NUM_THREADS": threads}
     compiled = core().compile_model(core().read_model(path), "CPU", options)
@@ -106,7 +106,7 @@ def frozen(model: keras.Model) -> Any:
 
 
 def write_litert(model: keras.Model, path: Path, batches: Sequence[np.ndarray]) -> None:
-    """All in integers, as TensorFlow's guide to quantisation says."""
+    """All in integers, as TensorFlow's guide to quantization says."""
     import tensorflow as tf
 
     converter = tf.lite.TFLiteConverter.from_concrete_functions([frozen(model)])
@@ -132,15 +132,15 @@ def write_onnx(model: keras.Model, path: Path, batches: Sequence[np.ndarray] = (
 
 
 def write_openvino(model: keras.Model, path: Path, batches: Sequence[np.ndarray]) -> None:
-    """From ONNX, quantised by NNCF."""
+    """From ONNX, quantized by NNCF."""
     import nncf
     import openvino
 
-    from asap_tf.runtime.openvino import core
+    from asap_tf.runtime.openvino_network import core
 
     file = path.with_suffix(".onnx")
     write_onnx(model, file)
     plain = core().read_model(file)
     file.unlink()
-    quantised = nncf.quantize(plain, nncf.Dataset(batches), subset_size=len(batches))
-    openvino.save_model(quantised, path, compress_to_fp16=False)
+    quantized = nncf.quantize(plain, nncf.Dataset(batches), subset_size=len(batches))
+    openvino.save_model(quantized, path, compress_to_fp16=False)

@@ -21,7 +21,7 @@ import numpy as np
 from naive import noise
 from tqdm import tqdm
 
-from asap_tf.benchmark.artefact import timed
+from asap_tf.benchmark.artifact import timed
 from asap_tf.benchmark.machine import this_machine
 from asap_tf.benchmark.markdown import machine_lines, table, warning_lines
 
@@ -97,7 +97,7 @@ def profile_onnxruntime(path: Path, threads: int, rounds: int) -> Profile:
 
 def profile_openvino(path: Path, threads: int, rounds: int) -> Profile:
     """Of an `.xml` file, by OpenVINO's counters."""
-    from asap_tf.runtime.openvino import core
+    from asap_tf.runtime.openvino_network import core
 
     options = {"PERFORMANCE_HINT": "LATENCY", "INFERENCE_NUM_THREADS": threads, "PERF_COUNT": True}
     compiled = core().compile_model(core().read_model(path), "CPU", options)
@@ -136,17 +136,17 @@ def rows_of(profile: Profile) -> list[list[str]]:
 
 
 @click.command()
-@click.argument("artefacts", nargs=-1, required=True, type=click.Path(path_type=Path, exists=True))
+@click.argument("artifacts", nargs=-1, required=True, type=click.Path(path_type=Path, exists=True))
 @click.option("--threads", default=2, show_default=True)
 @click.option("--rounds", default=15, show_default=True)
-def main(artefacts: tuple[Path, ...], threads: int, rounds: int) -> None:
-    """Prints a table for every artefact."""
-    for path in artefacts:
+def main(artifacts: tuple[Path, ...], threads: int, rounds: int) -> None:
+    """Prints a table for every artifact."""
+    for path in artifacts:
         if path.suffix not in PROFILERS:
             raise click.UsageError(f"{path}: want a .tflite, .onnx or .xml file")
     machine = this_machine()
     print(*machine_lines(machine), *warning_lines(machine), sep="\n")
-    for path in artefacts:
+    for path in artifacts:
         profile = PROFILERS[path.suffix](path, threads, rounds)
         print(f"\n### {path.name}, {threads} threads\n")
         header = ("operator", "count", "ms", "share")

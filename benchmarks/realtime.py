@@ -1,13 +1,13 @@
 """Real time on a processor: ASAP and its rivals in int8 and float32, and what limits them.
 
-    python benchmarks/realtime.py --artefacts FOLDER --json realtime.json > realtime.md
+    python benchmarks/realtime.py --artifacts FOLDER --json realtime.json > realtime.md
 
 Every network gets random weights and 19 classes, takes a uint8 frame of 512 x 1024 and gives a
 label map of that size; int8 is calibrated on rendered streets. What is to be held against each
 other runs in turn, in the same rounds. "Naively" is what the converter makes of the network as it
 is, without this project's rewrites; the bare ResNet18 is converted so as well, and the product is a
 1 x 1 convolution from 1024 to 1024 channels, the most that a runtime gets out of the processor.
-An interrupted run goes on with the artefacts that it finds in FOLDER.
+An interrupted run goes on with the artifacts that it finds in FOLDER.
 """
 
 from __future__ import annotations
@@ -26,14 +26,14 @@ import numpy as np
 from naive import BareJob, noise, write_naively
 from tqdm import tqdm
 
-from asap_tf.benchmark.artefact import Job, write_source
+from asap_tf.benchmark.artifact import Job, write_source
 from asap_tf.benchmark.machine import this_machine
 from asap_tf.benchmark.markdown import machine_lines, table, warning_lines
 from asap_tf.benchmark.rounds import measure, warm_up
 from asap_tf.benchmark.statistics import speedup, summarize
 from asap_tf.benchmark.worker import Worker
+from asap_tf.core.files import write_json
 from asap_tf.export import plan
-from asap_tf.files import write_json
 from asap_tf.reproduce.table1 import ratio_text
 
 if TYPE_CHECKING:
@@ -142,11 +142,11 @@ ENTRIES = (
 
 
 def written(entry: Entry, runtime: str, folder: Path, frames: Sequence[np.ndarray]) -> Path:
-    """The artefact of an entry, made if it is not there yet."""
+    """The artifact of an entry, made if it is not there yet."""
     import keras
 
-    from asap_tf.export import litert, onnx, openvino
     from asap_tf.export.graph import deployed_graph
+    from asap_tf.export.writers import litert, onnx, openvino
 
     job = RUNTIMES[runtime]
     path = folder / f"{entry.stem}_{job.name}"
@@ -178,7 +178,7 @@ def time_all(
     runtimes: Sequence[str], folder: Path, threads: int, rounds: int
 ) -> dict[str, dict[Entry, list[float]]]:
     """Seconds of every round, by runtime and entry."""
-    from asap_tf.data.streets import render
+    from asap_tf.streets import render
 
     write_source(folder, SIZE)
     frames = [render(seed, *SIZE).image for seed in range(CALIBRATION)]
@@ -225,21 +225,21 @@ def rows_of(seconds: dict[Entry, list[float]]) -> Iterator[list[str]]:
 
 
 @click.command()
-@click.option("--artefacts", type=click.Path(path_type=Path, file_okay=False), required=True)
+@click.option("--artifacts", type=click.Path(path_type=Path, file_okay=False), required=True)
 @click.option("--runtime", "runtimes", multiple=True, type=click.Choice(list(RUNTIMES)))
 @click.option("--threads", default=2, show_default=True)
 @click.option("--rounds", default=30, show_default=True)
 @click.option("--json", "json_file", type=click.Path(path_type=Path), help="Write every timing.")
 def main(
-    artefacts: Path, runtimes: tuple[str, ...], threads: int, rounds: int, json_file: Path | None
+    artifacts: Path, runtimes: tuple[str, ...], threads: int, rounds: int, json_file: Path | None
 ) -> None:
     """Prints the table of every runtime."""
-    from asap_tf.runtime.tensorflow import import_keras
+    from asap_tf.core.keras_backend import import_keras
 
     import_keras()
-    artefacts.mkdir(parents=True, exist_ok=True)
+    artifacts.mkdir(parents=True, exist_ok=True)
     machine = this_machine()
-    found = time_all(runtimes or tuple(RUNTIMES), artefacts, threads, rounds)
+    found = time_all(runtimes or tuple(RUNTIMES), artifacts, threads, rounds)
     print(*machine_lines(machine), *warning_lines(machine), sep="\n")
     for runtime, seconds in found.items():
         print(f"\n## {runtime}, {threads} threads, {rounds} rounds\n")

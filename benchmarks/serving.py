@@ -31,12 +31,12 @@ from tqdm import tqdm
 from asap_tf.benchmark.machine import this_machine
 from asap_tf.benchmark.markdown import machine_lines, table, warning_lines
 from asap_tf.benchmark.statistics import speedup
-from asap_tf.data.streets import render, write_streets
-from asap_tf.errors import AsapError
-from asap_tf.prediction import predict_inputs
+from asap_tf.core.errors import AsapError
+from asap_tf.data.video import open_video, video_file
+from asap_tf.inference.files import predict_inputs
+from asap_tf.inference.visualize import overlay
 from asap_tf.runtime import Segmenter, load
-from asap_tf.video import open_video, video_file
-from asap_tf.visual import overlay
+from asap_tf.streets import render, write_streets
 
 Row = dict[str, Any]
 """`what` was measured, its `value` as a number, that as `text`, and its `limit` for people."""
@@ -62,14 +62,14 @@ def in_a_process(task: str, *arguments: object) -> Any:
     return json.loads(done.stdout)
 
 
-def memory_rows(artefact: Path, threads: int) -> list[Row]:
-    """Resident memory while labelling frames, through asap-tf and without it."""
+def memory_rows(artifact: Path, threads: int) -> list[Row]:
+    """Resident memory while labeling frames, through asap-tf and without it."""
     rows = []
     for way, name, limit in (
         ("predict", "asap_tf.load and predict", "at most 250"),
         ("bare", "bare interpreter", ""),
     ):
-        found = in_a_process("resident", way, artefact, threads, AFTER[-1])
+        found = in_a_process("resident", way, artifact, threads, AFTER[-1])
         for count in AFTER:
             value = found["resident"][count - 1] / 1e6
             rows.append(row(f"{name}: resident after {count} frames, MB", value, limit, 0))
@@ -77,7 +77,7 @@ def memory_rows(artefact: Path, threads: int) -> list[Row]:
     return rows
 
 
-def allocation_rows(artefact: Path, threads: int) -> list[Row]:
+def allocation_rows(artifact: Path, threads: int) -> list[Row]:
     """New memory for each frame, once there have been some."""
     rows = []
     for way, name, limit in (
@@ -85,17 +85,17 @@ def allocation_rows(artefact: Path, threads: int) -> list[Row]:
         ("predict_resized_into", "predict(frame, out), resized", "Python's own objects"),
         ("predict", "predict(frame)", "the labels"),
     ):
-        found = in_a_process("allocations", way, artefact, threads, 100)
+        found = in_a_process("allocations", way, artifact, threads, 100)
         rows.append(row(f"{name}: new memory a frame, KiB", found["bytes"] / 1024, limit, 1))
         rows.append(row(f"{name}: fresh pages a frame", found["pages"], "0", 2))
     return rows
 
 
-def overhead_rows(artefact: Path, threads: int, rounds: int) -> list[Row]:
+def overhead_rows(artifact: Path, threads: int, rounds: int) -> list[Row]:
     """Time of `predict` over that of the bare interpreter, at the network's own size."""
     names = {"predict(frame)": "predict", "predict(frame, out)": "predict_into"}
-    ways = {name: WAYS[way](str(artefact), threads) for name, way in names.items()}
-    times = in_turn({"bare": WAYS["bare"](str(artefact), threads), **ways}, rounds, "predict")
+    ways = {name: WAYS[way](str(artifact), threads) for name, way in names.items()}
+    times = in_turn({"bare": WAYS["bare"](str(artifact), threads), **ways}, rounds, "predict")
     return [
         ratio_row(
             f"{name}: time over the interpreter's", times[name], times["bare"], "at most 1.05"
@@ -104,9 +104,9 @@ def overhead_rows(artefact: Path, threads: int, rounds: int) -> list[Row]:
     ]
 
 
-def video_rows(artefact: Path, threads: int, clip: Path, folder: Path, rounds: int) -> list[Row]:
+def video_rows(artifact: Path, threads: int, clip: Path, folder: Path, rounds: int) -> list[Row]:
     """Rate of `predict` on a clip over the bare network's, and where the difference goes."""
-    segmenter = load(artefact, threads)
+    segmenter = load(artifact, threads)
     with open_video(clip) as capture:
         total = sum(1 for _ in iter(capture.grab, False))
     frames = first_frames(clip)
@@ -182,8 +182,8 @@ def share_rows(
     ]
 
 
-def scoring_rows(artefact: Path, data: Path | None, folder: Path) -> list[Row]:
-    """Peak memory of `asap-tf eval`, of a Keras model on full frames, and of the artefact."""
+def scoring_rows(artifact: Path, data: Path | None, folder: Path) -> list[Row]:
+    """Peak memory of `asap-tf eval`, of a Keras model on full frames, and of the artifact."""
     from asap_tf import ASAPNet, open_dataset
     from asap_tf.runtime import save_model
 
@@ -198,7 +198,7 @@ def scoring_rows(artefact: Path, data: Path | None, folder: Path) -> list[Row]:
         (f"eval, Keras, frames of {size}, 3 scales, mirrored", model, streets, [*scales, "--flip"]),
     ]
     if data is not None:
-        cases.append((f"eval, {artefact.name}, {data.name}", artefact, data, []))
+        cases.append((f"eval, {artifact.name}, {data.name}", artifact, data, []))
     rows = []
     for name, path, root, options in tqdm(cases, "scoring", leave=False, disable=None):
         peak = in_a_process("command", "eval", path, "--data", root, *options)
@@ -261,26 +261,26 @@ def row(what: str, value: float, limit: str, decimals: int) -> Row:
 
 
 @click.command()
-@click.argument("artefact", type=click.Path(exists=True, path_type=Path))
+@click.argument("artifact", type=click.Path(exists=True, path_type=Path))
 @click.option("--video", type=click.Path(exists=True, path_type=Path), help="A clip to label.")
-@click.option("--data", type=click.Path(exists=True, path_type=Path), help="To score ARTEFACT on.")
+@click.option("--data", type=click.Path(exists=True, path_type=Path), help="To score ARTIFACT on.")
 @click.option("--threads", default=2, show_default=True, help="Of the network.")
 @click.option("--rounds", default=200, show_default=True, help="Of predict; of the video 1 in 25.")
-def main(artefact: Path, video: Path | None, data: Path | None, threads: int, rounds: int) -> None:
-    """What it takes to use ARTEFACT, a .tflite."""
+def main(artifact: Path, video: Path | None, data: Path | None, threads: int, rounds: int) -> None:
+    """What it takes to use ARTIFACT, a .tflite."""
     machine = this_machine()
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
         clip = video or rendered_clip(folder / "street.mp4")
         rows = [
-            *memory_rows(artefact, threads),
-            *allocation_rows(artefact, threads),
-            *overhead_rows(artefact, threads, rounds),
-            *video_rows(artefact, threads, clip, folder, max(1, rounds // 25)),
-            *scoring_rows(artefact, data, folder),
+            *memory_rows(artifact, threads),
+            *allocation_rows(artifact, threads),
+            *overhead_rows(artifact, threads, rounds),
+            *video_rows(artifact, threads, clip, folder, max(1, rounds // 25)),
+            *scoring_rows(artifact, data, folder),
         ]
     cells = [(r["what"], r["text"], r["limit"]) for r in rows]
-    lines = table((artefact.name, "measured", "wanted"), cells, "lrl")
+    lines = table((artifact.name, "measured", "wanted"), cells, "lrl")
     print("\n".join([*machine_lines(machine), *warning_lines(machine), "", *lines]))
 
 

@@ -1,6 +1,6 @@
 """What `benchmarks/serving.py` runs in processes of their own, which import no more than they use.
 
-    python benchmarks/serving_process.py resident|allocations WAY ARTEFACT THREADS FRAMES
+    python benchmarks/serving_process.py resident|allocations WAY ARTIFACT THREADS FRAMES
     python benchmarks/serving_process.py command VERB ARGUMENT...
 
 Prints JSON: resident memory in bytes after each frame and its peak; or for one frame the bytes that
@@ -23,11 +23,11 @@ import numpy as np
 Label = Callable[[], np.ndarray]
 
 
-def bare(artefact: str, threads: int) -> Label:
+def bare(artifact: str, threads: int) -> Label:
     """Labels the same frame again and again by LiteRT alone."""
     from ai_edge_litert.interpreter import Interpreter
 
-    interpreter = Interpreter(artefact, num_threads=threads)
+    interpreter = Interpreter(artifact, num_threads=threads)
     interpreter.allocate_tensors()
     takes, gives = interpreter.get_input_details()[0], interpreter.get_output_details()[0]
     frame = noise(takes["shape"])
@@ -40,18 +40,18 @@ def bare(artefact: str, threads: int) -> Label:
     return label
 
 
-def through_asap_tf(artefact: str, threads: int, into: bool = False, taller: bool = False) -> Label:
+def through_asap_tf(artifact: str, threads: int, into: bool = False, taller: bool = False) -> Label:
     """The same by `predict`.
 
     Args:
-        artefact: The file.
+        artifact: The file.
         threads: Of the network.
         into: Whether to have the labels written into an array that is there already.
         taller: Whether frames are twice as high as the network, so that they must be resized.
     """
     import asap_tf
 
-    segmenter = asap_tf.load(artefact, threads)
+    segmenter = asap_tf.load(artifact, threads)
     height, width = segmenter.size
     frame = noise((1, height * (1 + taller), width, 3))
     out = np.empty(frame.shape[:3], np.uint8) if into else None
@@ -114,9 +114,9 @@ def peak_of_command(arguments: Sequence[str]) -> int:
 def main(task: str, *arguments: str) -> Any:
     if task == "command":
         return peak_of_command(arguments)
-    way, artefact, threads, frames = arguments
+    way, artifact, threads, frames = arguments
     run = {"resident": resident, "allocations": allocations}[task]
-    return run(WAYS[way](artefact, int(threads)), int(frames))
+    return run(WAYS[way](artifact, int(threads)), int(frames))
 
 
 if __name__ == "__main__":

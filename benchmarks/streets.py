@@ -1,9 +1,9 @@
-"""Streets: frames a second on one core, and what colour alone tells about the classes.
+"""Streets: frames a second on one core, and what color alone tells about the classes.
 
     python benchmarks/streets.py [--frames 100]
 
-The colour classifier sees one pixel at a time: a histogram of 32 x 32 x 32 colours per class,
-learnt on every pixel of the training frames, gives each pixel its likeliest class - with the
+The color classifier sees one pixel at a time: a histogram of 32 x 32 x 32 colors per class,
+learned on every pixel of the training frames, gives each pixel its likeliest class - with the
 classes as common as they are, or all equally common.
 """
 
@@ -17,10 +17,10 @@ from pathlib import Path
 import cv2
 import numpy as np
 
-from asap_tf.cores import available_cores
+from asap_tf.core.system import available_cores
 from asap_tf.data.cityscapes import CLASSES, LABEL_ID_ENCODING
-from asap_tf.data.streets import render, write_streets
-from asap_tf.metrics import Scores, confusion_matrix
+from asap_tf.inference.metrics import Scores, confusion_matrix
+from asap_tf.streets import render, write_streets
 
 BITS = 5
 
@@ -31,7 +31,7 @@ def color_bins(image: np.ndarray) -> np.ndarray:
 
 
 def color_classifier_scores(train: range, val: range, height: int, width: int) -> dict[str, Scores]:
-    """Scores of the colour classifier on frames with the given seeds, by kind of prior."""
+    """Scores of the color classifier on frames with the given seeds, by kind of prior."""
     classes = len(CLASSES)
     counts = np.zeros((classes, 1 << 3 * BITS))
     for seed in train:
@@ -76,7 +76,7 @@ def main() -> None:
 
     train, val = range(10_000, 10_000 + frames), range(20_000, 20_000 + max(1, frames // 4))
     for name, scores in color_classifier_scores(train, val, 512, 1024).items():
-        print(f"colour classifier, classes {name}: {100 * scores.miou:.1f} mIoU")
+        print(f"color classifier, classes {name}: {100 * scores.miou:.1f} mIoU")
 
 
 if __name__ == "__main__":

@@ -37,10 +37,10 @@ from asap_tf.benchmark.markdown import figure, machine_lines, table, warning_lin
 from asap_tf.benchmark.rounds import Rounds, measure
 from asap_tf.benchmark.statistics import Speedup, median_interval, speedup
 from asap_tf.benchmark.worker import Worker
-from asap_tf.cores import available_cores
+from asap_tf.core.errors import AsapError, UsageError
+from asap_tf.core.system import available_cores
 from asap_tf.data.check import CheckReport
-from asap_tf.errors import AsapError, UsageError
-from asap_tf.recipe import Model, Recipe, load_recipe
+from asap_tf.training.recipe import Model, Recipe, load_recipe
 
 SAME = {
     "data.kind": "null",
@@ -173,7 +173,7 @@ def ratio_text(ratio: Speedup | None) -> str:
 
 def streets(folder: Path) -> Path:
     """A rendered dataset."""
-    from asap_tf.data.streets import write_streets
+    from asap_tf.streets import write_streets
 
     write_streets(folder / "streets", train=STREETS, val=1)
     return folder / "streets"

@@ -12,9 +12,9 @@ from typing import Any
 
 import numpy as np
 
+from asap_tf.core.errors import AsapError
 from asap_tf.data.check import CheckReport
-from asap_tf.errors import AsapError
-from asap_tf.recipe import Recipe
+from asap_tf.training.recipe import Recipe
 
 SCRIPT = Path(__file__).with_name("asap_in_pytorch.py")
 
@@ -59,7 +59,7 @@ class KerasSide:
     """A `Runner` of Keras's rows and the pipeline; puts into the folder what PyTorch is to read."""
 
     def __init__(self, job: Job):
-        from asap_tf.runtime.tensorflow import import_keras
+        from asap_tf.core.keras_backend import import_keras
 
         import_keras()
         import keras

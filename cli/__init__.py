@@ -9,7 +9,7 @@ from typing import Any
 import click
 
 from asap_tf import __version__
-from asap_tf.errors import AsapError, shown
+from asap_tf.core.errors import AsapError, shown
 
 VERBS = {
     "train": "Train a network by a recipe.",
@@ -41,7 +41,7 @@ class Verbs(click.Group):
 
     def resolve_command(self, ctx: click.Context, args: list[str]) -> Any:
         """Finds the verb; a mistyped one is answered with the nearest."""
-        from asap_tf.errors import nearest
+        from asap_tf.core.errors import nearest
 
         if args and args[0] not in VERBS and not args[0].startswith("-"):
             raise click.UsageError(f"no such command '{args[0]}'; {nearest(args[0], VERBS)}", ctx)

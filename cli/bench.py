@@ -14,7 +14,7 @@ SOURCE = "1024x2048"
 
 
 @click.command()
-@click.argument("artefacts", nargs=-1, type=click.Path(path_type=Path))
+@click.argument("artifacts", nargs=-1, type=click.Path(path_type=Path))
 @click.option("--size", help="HEIGHTxWIDTH of networks that run at any size. [their own]")
 @click.option("--source", help=f"HEIGHTxWIDTH of the frame to label. [{SOURCE}]")
 @click.option("--threads", type=click.IntRange(min=1), help="Processor threads. [all cores]")
@@ -33,13 +33,13 @@ SOURCE = "1024x2048"
 @click.option(
     "--data",
     type=click.Path(path_type=Path),
-    help="Dataset to score ARTEFACTS on as well, or to train on.",
+    help="Dataset to score ARTIFACTS on as well, or to train on.",
 )
 @click.option("--set", "overrides", multiple=True, metavar="KEY=VALUE", help="Change the recipe.")
 @click.pass_context
 def command(
     context: click.Context,
-    artefacts: tuple[Path, ...],
+    artifacts: tuple[Path, ...],
     size: str | None,
     source: str | None,
     threads: int | None,
@@ -50,7 +50,7 @@ def command(
     data: Path | None,
     overrides: tuple[str, ...],
 ) -> None:
-    """Time ARTEFACTS, trained or exported, in turn on the same frame; or a training.
+    """Time ARTIFACTS, trained or exported, in turn on the same frame; or a training.
 
     The first is what the others are compared with. Ctrl-C ends it with what has been measured.
 
@@ -60,24 +60,24 @@ def command(
     asap-tf bench --training camvid_resnet18 --data CamVid
     """
     from asap_tf.cli.checks import require_duration, require_outputs
+    from asap_tf.core.errors import UsageError
+    from asap_tf.core.files import write_json
     from asap_tf.data.images import write_png
-    from asap_tf.errors import UsageError
-    from asap_tf.files import write_json
 
-    if bool(artefacts) == bool(training):
-        raise UsageError("give ARTEFACTS to time, or --training RECIPE")
+    if bool(artifacts) == bool(training):
+        raise UsageError("give ARTIFACTS to time, or --training RECIPE")
     require_duration(seconds)
     require_outputs(json_file, chart)
 
     if training:
         if size or source or threads:
-            raise UsageError("--size, --source and --threads are for artefacts, not --training")
+            raise UsageError("--size, --source and --threads are for artifacts, not --training")
         report, picture, content, complete = bench_training(training, data, overrides, seconds)
     else:
         if overrides:
             raise UsageError("--set is for --training")
-        report, picture, content, complete = bench_artefacts(
-            artefacts, size, source or SOURCE, threads, seconds, data
+        report, picture, content, complete = bench_artifacts(
+            artifacts, size, source or SOURCE, threads, seconds, data
         )
     click.echo(report)
     if json_file is not None:
@@ -92,15 +92,15 @@ Outcome = tuple[str, "np.ndarray", dict[str, Any], bool]
 """Report, chart, content of the JSON file, and whether it was measured to the end."""
 
 
-def bench_artefacts(
-    artefacts: tuple[Path, ...],
+def bench_artifacts(
+    artifacts: tuple[Path, ...],
     size: str | None,
     source: str,
     threads: int | None,
     seconds: float,
     data: Path | None,
 ) -> Outcome:
-    """Times artefacts, and scores them if there is data to do it on."""
+    """Times artifacts, and scores them if there is data to do it on."""
     from asap_tf.benchmark import report
     from asap_tf.benchmark.inference import check_classes, compare, scored
     from asap_tf.cli.data import parse_size
@@ -112,9 +112,9 @@ def bench_artefacts(
         dataset = open_dataset(data)
         dataset.pairs("val")
         check_dataset(dataset, ["val"]).require_sound()
-        check_classes(artefacts, dataset)
+        check_classes(artifacts, dataset)
     comparison = compare(
-        artefacts,
+        artifacts,
         parse_size(size) if size else None,
         parse_size(source, "--source"),
         threads,
@@ -135,9 +135,9 @@ def bench_training(
 ) -> Outcome:
     """Times a training."""
     from asap_tf.benchmark import training_report
-    from asap_tf.recipe import load_recipe
-    from asap_tf.runtime.tensorflow import import_keras
+    from asap_tf.core.keras_backend import import_keras
     from asap_tf.training import check_data
+    from asap_tf.training.recipe import load_recipe
 
     if data is not None:
         overrides = (*overrides, f"data.root={data.resolve()}")

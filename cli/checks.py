@@ -13,7 +13,7 @@ def require_duration(seconds: float) -> None:
     """
     import math
 
-    from asap_tf.errors import UsageError
+    from asap_tf.core.errors import UsageError
 
     if not (seconds > 0 and math.isfinite(seconds)):
         raise UsageError(f"--seconds {seconds:g}: want a number above 0")
@@ -32,7 +32,7 @@ def require_outputs(json_file: Path | None, picture: Path | None = None) -> None
     """
     import tempfile
 
-    from asap_tf.errors import AsapError, UsageError
+    from asap_tf.core.errors import AsapError, UsageError
 
     if picture is not None and picture.suffix.lower() != ".png":
         raise UsageError(f"{picture}: want a name that ends in .png")

@@ -20,7 +20,7 @@ def command() -> None:
 @click.option("--seed", default=0, show_default=True, help="Other seeds give other streets.")
 def streets(out: Path, train: int, val: int, size: str, seed: int) -> None:
     """Render streets into OUT, in the layout of Cityscapes."""
-    from asap_tf.data.streets import write_streets
+    from asap_tf.streets import write_streets
 
     write_streets(out, train, val, seed, parse_size(size))
     click.echo(f"{out}: {train} + {val} frames of {size}")
@@ -56,7 +56,7 @@ def show(root: Path, split: str, frames: int, out: Path) -> None:
     """Draw a contact sheet of frames in ROOT beside their labels."""
     from asap_tf.data import open_dataset
     from asap_tf.data.images import write_png
-    from asap_tf.visual import dataset_sheet
+    from asap_tf.inference.visualize import dataset_sheet
 
     write_png(out, dataset_sheet(open_dataset(root), split, frames))
     click.echo(out)
@@ -67,7 +67,7 @@ def show(root: Path, split: str, frames: int, out: Path) -> None:
 def prior(root: Path) -> None:
     """Score the location prior of ROOT: each position's commonest class, the baseline to beat."""
     from asap_tf.data import open_dataset
-    from asap_tf.evaluation import location_prior
+    from asap_tf.inference.evaluate import location_prior
 
     click.echo(location_prior(open_dataset(root)).table())
 
@@ -78,7 +78,7 @@ def parse_size(text: str, option: str = "--size") -> tuple[int, int]:
     Raises:
         UsageError: if it is not of that form.
     """
-    from asap_tf.errors import UsageError
+    from asap_tf.core.errors import UsageError
 
     height, _, width = text.partition("x")
     if not (height.isdecimal() and width.isdecimal() and int(height) and int(width)):

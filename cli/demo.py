@@ -18,11 +18,11 @@ def command(out: Path, overrides: tuple[str, ...]) -> None:
     """Render streets, train ASAP on them, and look at the result, in less than 10 minutes."""
     import time
 
-    from asap_tf.data.streets import write_streets
-    from asap_tf.errors import UsageError
-    from asap_tf.recipe import load_recipe
-    from asap_tf.runtime.tensorflow import import_keras
+    from asap_tf.core.errors import UsageError
+    from asap_tf.core.keras_backend import import_keras
+    from asap_tf.streets import write_streets
     from asap_tf.training import check_data
+    from asap_tf.training.recipe import load_recipe
     from asap_tf.training.run_folder import RunFolder
 
     start = time.monotonic()
@@ -38,8 +38,8 @@ def command(out: Path, overrides: tuple[str, ...]) -> None:
 
     click.echo("2/4  training ASAP on them")
     import_keras()
-    from asap_tf.evaluation import location_prior
-    from asap_tf.prediction import predict_inputs
+    from asap_tf.inference.evaluate import location_prior
+    from asap_tf.inference.files import predict_inputs
     from asap_tf.runtime import load
     from asap_tf.training.results import write_results
     from asap_tf.training.trainer import Trainer

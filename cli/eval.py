@@ -45,19 +45,19 @@ def command(
     asap-tf eval model.keras --data Cityscapes --split test --submission test.zip
     asap-tf eval model.keras --data DATA --hosts 2 --host-id 0 --coordinator node0:7000
     """
+    from asap_tf.core.distributed import joined
+    from asap_tf.core.errors import UsageError
     from asap_tf.data import open_dataset
     from asap_tf.data.check import checked
-    from asap_tf.errors import UsageError
-    from asap_tf.hosts import joined
 
     if submission is not None and hosts != "1":
         raise UsageError("--submission is written by one host: leave --hosts out")
     with joined(hosts, host_id, coordinator) as place:
         dataset = checked(open_dataset(data), [split], skip_bad, place).dataset
 
-        from asap_tf.evaluation import evaluate
+        from asap_tf.inference.evaluate import evaluate
+        from asap_tf.inference.submission import write_submission
         from asap_tf.runtime import load
-        from asap_tf.submission import write_submission
 
         segmenter = load(model)
         if submission is not None:
@@ -69,7 +69,7 @@ def command(
         return
     click.echo(evaluation.scores.table())
     if json_file is not None:
-        from asap_tf.files import write_json
+        from asap_tf.core.files import write_json
 
         scores = evaluation.scores.to_dict()
         write_json(json_file, {**scores, "split": split, "frames": evaluation.num_frames})

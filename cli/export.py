@@ -68,7 +68,7 @@ def command(
 ) -> None:
     """Export MODEL, a run folder or .keras file, for other runtimes.
 
-    Every artefact takes uint8 RGB frames and gives label maps, and is held against the Keras model
+    Every artifact takes uint8 RGB frames and gives label maps, and is held against the Keras model
     on 20 frames before it gets its name.
 
     \b
@@ -80,10 +80,10 @@ def command(
     from tqdm import tqdm
 
     from asap_tf.cli.data import parse_size
-    from asap_tf.runtime.tensorflow import import_keras
+    from asap_tf.core.keras_backend import import_keras
 
     import_keras()
-    from asap_tf.export.exporter import BUNDLE, Artefact, export
+    from asap_tf.export.exporter import BUNDLE, Artifact, export
 
     chosen = {"saved_model": saved_model, "litert": tflite, "onnx": onnx, "openvino": openvino}
     formats = [name for name, asked in chosen.items() if asked]
@@ -94,12 +94,12 @@ def command(
         click.echo(choice.reason)
         formats.append(choice.engine.replace("-", "_"))
 
-    def tell(artefact: Artefact) -> None:
-        tqdm.write(f"{artefact.path}  {artefact.megabytes:.1f} MB  {artefact.parity}")
-        if artefact.note:
-            tqdm.write(f"    {artefact.note}")
+    def tell(artifact: Artifact) -> None:
+        tqdm.write(f"{artifact.path}  {artifact.megabytes:.1f} MB  {artifact.parity}")
+        if artifact.note:
+            tqdm.write(f"    {artifact.note}")
 
-    artefacts = export(
+    artifacts = export(
         model,
         out,
         formats,
@@ -113,7 +113,7 @@ def command(
         bundle=bundle,
         tell=tell,
     )
-    click.echo(f"held against the Keras model on {artefacts[0].parity.source}")
+    click.echo(f"held against the Keras model on {artifacts[0].parity.source}")
     if bundle:
         click.echo((out / BUNDLE / "operators.md").read_text(encoding="utf-8"))
         click.echo(f"{out / BUNDLE}  take it to a machine with a GPU: python3 build_and_time.py")

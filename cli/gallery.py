@@ -25,7 +25,7 @@ def command(models: tuple[Path, ...], data: Path, split: str, count: int, out: P
     from asap_tf.data import open_dataset
     from asap_tf.data.check import checked
     from asap_tf.data.images import write_png
-    from asap_tf.gallery import gallery
+    from asap_tf.inference.gallery import gallery
     from asap_tf.runtime import load
 
     require_outputs(None, out)

@@ -14,7 +14,7 @@ OPTIONS = (
 
 
 def host_options(command: Callable) -> Callable:
-    """Adds `--hosts`, `--host-id` and `--coordinator`, for `asap_tf.hosts.joined`."""
+    """Adds `--hosts`, `--host-id` and `--coordinator`, for `asap_tf.core.distributed.joined`."""
     for option in reversed(OPTIONS):
         command = option(command)
     return command

@@ -14,11 +14,11 @@ def command(model: Path) -> None:
     """Say what MODEL, trained or exported, is: size, classes, scores, recipe."""
     import yaml
 
-    from asap_tf.runtime.metadata import artefact_bytes
+    from asap_tf.saving.metadata import artifact_bytes
 
     path, facts = describe(model)
     lines = {
-        "file": f"{path} ({artefact_bytes(path) / 1e6:.1f} MB)",
+        "file": f"{path} ({artifact_bytes(path) / 1e6:.1f} MB)",
         "format": facts["format"],
         "precision": facts.get("precision", "unknown"),
         "parameters": f"{facts['parameters']:,}" if "parameters" in facts else "unknown",
@@ -52,9 +52,9 @@ def describe(model: Path) -> tuple[Path, dict[str, Any]]:
 
     Metadata that checksums vouch for is enough; otherwise the model is opened.
     """
-    from asap_tf.operations import operations_of
+    from asap_tf.models.operations import operations_of
     from asap_tf.runtime import FixedNetwork, format_of, load, model_file
-    from asap_tf.runtime.metadata import read_sidecar
+    from asap_tf.saving.metadata import read_sidecar
 
     if format_of(model) == "keras":
         path = model_file(model)

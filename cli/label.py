@@ -46,7 +46,7 @@ def command(
     current folder; URIs (s3://, gs://, https://) need fsspec's package for them. A source is listed
     once: frames that come into a folder later need another --out.
 
-    Every frame, line and row ends once in OUT/manifest.parquet, as labelled or as failed with the
+    Every frame, line and row ends once in OUT/manifest.parquet, as labeled or as failed with the
     reason. After Ctrl-C or a crash the same command goes on.
 
     \b
@@ -54,7 +54,7 @@ def command(
     asap-tf label export/asap_int8.tflite drive.mp4 --out labels --format parquet
     asap-tf label model.keras frames.parquet:path --out labels --cluster auto --workers 64 --gpus 1
     """
-    from asap_tf.labelling.lake import Plan, label
+    from asap_tf.labelling.run import Plan, label
 
     counts = label(model, source, out, Plan(workers, threads, gpus, cluster), format, block)
-    click.echo(f"{out}: {counts['labelled']} labelled, {counts['failed']} failed")
+    click.echo(f"{out}: {counts['labelled']} labeled, {counts['failed']} failed")

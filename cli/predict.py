@@ -22,7 +22,7 @@ import click
     type=click.Choice(["overlay", "color", "ids"]),
     default="overlay",
     show_default=True,
-    help="Frame under its labels, colours alone, or raw train ids.",
+    help="Frame under its labels, colors alone, or raw train ids.",
 )
 @click.option("--skip-bad", is_flag=True, help="Go on without damaged files, and list them.")
 @click.option(
@@ -38,16 +38,16 @@ def command(
     """Label INPUTS (images, folders, videos, or one live stream) with MODEL.
 
     MODEL is trained, exported, or a preset. A stream is an address or a camera's device; Ctrl-C
-    ends it, and what was labelled is kept.
+    ends it, and what was labeled is kept.
 
     \b
     asap-tf predict asap_lite0_camvid photo.jpg
     asap-tf predict runs/camvid street.jpg drive.mp4 --out predictions
     asap-tf predict export/asap_int8.tflite rtsp://camera --frames newest
     """
-    from asap_tf.errors import UsageError
-    from asap_tf.live import is_stream, predict_stream
-    from asap_tf.prediction import predict_inputs
+    from asap_tf.core.errors import UsageError
+    from asap_tf.inference.files import predict_inputs
+    from asap_tf.inference.streams import is_stream, predict_stream
     from asap_tf.runtime import load
 
     if not any(map(is_stream, inputs)):
@@ -57,4 +57,4 @@ def command(
     if len(inputs) > 1:
         raise UsageError("a stream has to be the only input")
     target, count = predict_stream(load(model), inputs[0], out, mode, frames)
-    click.echo(f"{target}: {count.labelled} frames labelled, {count.dropped} dropped")
+    click.echo(f"{target}: {count.labeled} frames labeled, {count.dropped} dropped")

@@ -9,8 +9,8 @@ from typing import TYPE_CHECKING, Any
 import click
 
 if TYPE_CHECKING:
-    from asap_tf.recipe import Recipe
     from asap_tf.reproduce.ablations import Row, Variant
+    from asap_tf.training.recipe import Recipe
 
 json_option = click.option(
     "--json", "json_file", type=click.Path(path_type=Path), help="Write all numbers here."
@@ -66,11 +66,11 @@ def table1(
     from asap_tf.benchmark.machine import this_machine
     from asap_tf.cli.checks import require_duration, require_outputs
     from asap_tf.cli.data import parse_size
+    from asap_tf.core.errors import UsageError
+    from asap_tf.core.files import write_json
+    from asap_tf.core.keras_backend import import_keras
+    from asap_tf.core.sizes import STRIDE
     from asap_tf.data import open_dataset
-    from asap_tf.errors import UsageError
-    from asap_tf.files import write_json
-    from asap_tf.runtime.tensorflow import import_keras
-    from asap_tf.sizes import STRIDE
 
     if bool(runs) != (data is not None):
         raise UsageError("RUNS are scored on --data: give both, or neither")
@@ -108,7 +108,7 @@ def table2(
     asap-tf reproduce table2 --data CamVid --seeds 1
     """
     from asap_tf.cli.checks import require_outputs
-    from asap_tf.files import write_json
+    from asap_tf.core.files import write_json
     from asap_tf.reproduce import table2 as table
     from asap_tf.reproduce.ablations import FUSIONS
 
@@ -143,10 +143,10 @@ def table3(
     asap-tf reproduce table3 --seeds 3
     """
     from asap_tf.cli.checks import require_outputs
-    from asap_tf.files import write_json
+    from asap_tf.core.files import write_json
+    from asap_tf.core.keras_backend import import_keras
     from asap_tf.reproduce import table3 as table
     from asap_tf.reproduce.ablations import MODULES
-    from asap_tf.runtime.tensorflow import import_keras
 
     require_outputs(json_file, chart)
     import_keras()
@@ -155,7 +155,7 @@ def table3(
     click.echo(table.text(counted, rows))
     found = {"gflops": counted, **facts(recipe, rows)}
     if chart is not None:
-        from asap_tf.reproduce import growth
+        from asap_tf.reproduce import scaling as growth
 
         timings = growth.grow()
         click.echo(growth.text(timings))

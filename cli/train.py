@@ -14,7 +14,7 @@ import click
 from asap_tf.cli.hosts import host_options
 
 if TYPE_CHECKING:
-    from asap_tf.recipe import Recipe
+    from asap_tf.training.recipe import Recipe
     from asap_tf.training.run_folder import RunFolder
 
 
@@ -47,10 +47,10 @@ def command(
     asap-tf train --resume runs/camvid_resnet18-20260101-120000
     KERAS_BACKEND=jax asap-tf train RECIPE --hosts 2 --host-id 0 --coordinator node0:7000
     """
-    from asap_tf.hosts import joined
-    from asap_tf.recipe import validate
-    from asap_tf.runtime.tensorflow import import_keras
+    from asap_tf.core.distributed import joined
+    from asap_tf.core.keras_backend import import_keras
     from asap_tf.training import check_data
+    from asap_tf.training.recipe import validate
     from asap_tf.training.run_folder import RunElsewhere
 
     if skip_bad:
@@ -89,8 +89,8 @@ def opened(
     resume: Path | None,
 ) -> tuple[RunFolder, Recipe]:
     """The run folder and the recipe that the options stand for."""
-    from asap_tf.errors import UsageError
-    from asap_tf.recipe import load_recipe
+    from asap_tf.core.errors import UsageError
+    from asap_tf.training.recipe import load_recipe
     from asap_tf.training.run_folder import RunFolder
 
     if resume is not None and not (recipe or overrides or out or data):

@@ -54,7 +54,7 @@ def real_data() -> Path:
 @pytest.fixture(scope="session")
 def streets_root(tmp_path_factory) -> Path:
     """Streets, 64 x 128: 8 to train on and 20 to validate on."""
-    from asap_tf.data.streets import write_streets
+    from asap_tf.streets import write_streets
 
     root = tmp_path_factory.mktemp("data") / "streets"
     write_streets(root, train=8, val=20, size=(64, 128))

@@ -29,7 +29,7 @@ def test_wheel_and_sdist_carry_code_and_recipes(tmp_path):
     with zipfile.ZipFile(wheel) as archive:
         names = set(archive.namelist())
     assert {f"asap_tf/recipes/{name}" for name in recipes} <= names
-    assert {"asap_tf/cli/train.py", "asap_tf/data/streets/__init__.py", "asap_tf/py.typed"} <= names
+    assert {"asap_tf/cli/train.py", "asap_tf/streets/__init__.py", "asap_tf/py.typed"} <= names
     with tarfile.open(sdist) as archive:
         names = {name.split("/", 1)[-1] for name in archive.getnames()}
     assert {f"recipes/{name}" for name in recipes} | {"cli/train.py", "LICENSE"} <= names

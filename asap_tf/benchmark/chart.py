@@ -9,7 +9,7 @@ from dataclasses import dataclass
 import numpy as np
 from PIL import Image, ImageDraw, ImageFont
 
-from asap_tf.report.charts import number, ticks
+from asap_tf.training.report.charts import number, ticks
 
 COLORS = ("#1e40af", "#3b82f6", "#93c5fd", "#cbd5e1")
 """Of the bars in a group, from the first on."""
@@ -45,7 +45,7 @@ def bar_chart(
     Args:
         title: Says what their lengths are.
         notes: Lines below the title.
-        legend: A name for each colour, that is for each bar of a group, at most four.
+        legend: A name for each color, that is for each bar of a group, at most four.
         groups: From the top down, at least one.
 
     Returns:
@@ -96,7 +96,7 @@ def log_log_chart(
     Args:
         label: What the values are; the title.
         across: What they are over.
-        lines: Points (place, value) above 0 by name, at most one colour for each.
+        lines: Points (place, value) above 0 by name, at most one color for each.
 
     Returns:
         The picture, uint8 `(H, 1000, 3)`, RGB.

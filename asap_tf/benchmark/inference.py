@@ -1,4 +1,4 @@
-"""Times artefacts side by side; the protocol is in the package's docstring."""
+"""Times artifacts side by side; the protocol is in the package's docstring."""
 
 from __future__ import annotations
 
@@ -12,16 +12,16 @@ from pathlib import Path
 
 from tqdm import tqdm
 
-from asap_tf.benchmark.artefact import ROWS, Facts, Job, write_source
+from asap_tf.benchmark.artifact import ROWS, Facts, Job, write_source
 from asap_tf.benchmark.machine import Machine, this_machine
 from asap_tf.benchmark.rounds import MIN_ROUNDS, Rounds, WarmUp, measure, warm_up
 from asap_tf.benchmark.worker import Worker
+from asap_tf.core.errors import AsapError, UsageError
+from asap_tf.core.sizes import STRIDE, network_side
 from asap_tf.data.dataset import Dataset
-from asap_tf.errors import AsapError, UsageError
-from asap_tf.evaluation import evaluate, require_same_classes
+from asap_tf.inference.evaluate import evaluate, require_same_classes
 from asap_tf.runtime import format_of, load, model_file, read_metadata
-from asap_tf.runtime.metadata import classes_of, read_sidecar
-from asap_tf.sizes import STRIDE, network_side
+from asap_tf.saving.metadata import classes_of, read_sidecar
 
 SOURCE_SIDES = (32, 8000)
 """Smallest and largest side of a source frame, pixels."""
@@ -35,7 +35,7 @@ class Stopped(AsapError):
 
 @dataclass(frozen=True)
 class Result:
-    """What was found out about one artefact.
+    """What was found out about one artifact.
 
     Attributes:
         name: Short, and different from that of the others.
@@ -44,7 +44,7 @@ class Result:
         warm_up: How its warm-up went.
         peak_memory: Of its process, bytes.
         seconds: By row, those of every round.
-        miou: Of the artefact itself on a dataset, 0..1; None where none was asked for.
+        miou: Of the artifact itself on a dataset, 0..1; None where none was asked for.
     """
 
     name: str
@@ -58,14 +58,14 @@ class Result:
 
 @dataclass(frozen=True)
 class Comparison:
-    """Artefacts, timed in the same rounds.
+    """Artifacts, timed in the same rounds.
 
     Attributes:
         machine: What they ran on.
         source: `(H, W)` of the source frame.
         source_bytes: Its size by kind of file, `"jpeg"` and `"png"`.
         threads: Asked for; None for all cores.
-        results: Of the artefacts, in the order in which they were given.
+        results: Of the artifacts, in the order in which they were given.
     """
 
     machine: Machine
@@ -92,7 +92,7 @@ def compare(
     threads: int | None = None,
     seconds: float = 30.0,
 ) -> Comparison:
-    """Times artefacts, with progress on stderr.
+    """Times artifacts, with progress on stderr.
 
     Args:
         paths: The first is what the others are compared with.
@@ -105,8 +105,8 @@ def compare(
         The comparison, of fewer than 100 rounds if Ctrl-C was pressed.
 
     Raises:
-        UsageError: if an artefact does not exist or fit the size, or a size is out of range.
-        AsapError: if an artefact cannot be opened or run.
+        UsageError: if an artifact does not exist or fit the size, or a size is out of range.
+        AsapError: if an artifact cannot be opened or run.
         Stopped: on Ctrl-C before the first round was finished.
     """
     if size and any(side % STRIDE for side in size):
@@ -164,11 +164,11 @@ def compare(
 
 
 def check_classes(paths: Sequence[Path], dataset: Dataset) -> None:
-    """Refuses, before anything is measured, an artefact that says it has other classes.
+    """Refuses, before anything is measured, an artifact that says it has other classes.
 
     Raises:
         UsageError: naming what differs.
-        AsapError: if an artefact or its metadata is damaged.
+        AsapError: if an artifact or its metadata is damaged.
     """
     for path in paths:
         keras = format_of(path) == "keras"
@@ -178,13 +178,13 @@ def check_classes(paths: Sequence[Path], dataset: Dataset) -> None:
 
 
 def scored(comparison: Comparison, dataset: Dataset) -> Comparison:
-    """Adds to every result the mIoU that `asap_tf.evaluation.evaluate` finds on `val`.
+    """Adds to every result the mIoU that `asap_tf.inference.evaluate.evaluate` finds on `val`.
 
     Raises:
-        UsageError: if an artefact's classes are not the dataset's, or it has no such split.
+        UsageError: if an artifact's classes are not the dataset's, or it has no such split.
         AsapError: if a frame cannot be read.
     """
-    # One pass for an artefact and its XLA twin.
+    # One pass for an artifact and its XLA twin.
     scores = {
         path: evaluate(load(path), dataset).scores.miou
         for path in dict.fromkeys(result.path for result in comparison.results)
@@ -194,7 +194,7 @@ def scored(comparison: Comparison, dataset: Dataset) -> Comparison:
 
 
 def short_names(jobs: Sequence[Job]) -> list[str]:
-    """A name for each artefact: its file's, its path's where that is not enough, else a number.
+    """A name for each artifact: its file's, its path's where that is not enough, else a number.
 
     Example:
         >>> short_names([Job(Path("a/x.onnx"), folder), Job(Path("b/x.onnx"), folder)])

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from asap_tf import __version__
-from asap_tf.cores import available_cores
+from asap_tf.core.system import available_cores
 
 BUSY = 0.5
 """Load average per core from which other work is likely to disturb timings."""

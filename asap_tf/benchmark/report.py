@@ -1,4 +1,4 @@
-"""A comparison of artefacts for people, as Markdown and picture, and for programs, as JSON."""
+"""A comparison of artifacts for people, as Markdown and picture, and for programs, as JSON."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 
-from asap_tf.benchmark.artefact import JPEG_QUALITY, size_text
+from asap_tf.benchmark.artifact import JPEG_QUALITY, size_text
 from asap_tf.benchmark.chart import Group, bar_chart
 from asap_tf.benchmark.inference import Comparison, Result
 from asap_tf.benchmark.markdown import figure, machine_lines, scaled, table, warning_lines
@@ -33,13 +33,13 @@ def comparison_text(comparison: Comparison) -> str:
     first, *_ = results = comparison.results
     jpeg, png = (comparison.source_bytes[kind] / 1e3 for kind in ("jpeg", "png"))
     lines = [
-        "# Benchmark of artefacts",
+        "# Benchmark of artifacts",
         "",
         *machine_lines(comparison.machine),
         f"- threads: {comparison.threads or f'all {comparison.machine.cores} cores'}",
         f"- input: one rendered street of {size_text(comparison.source)}, batch 1; {jpeg:.0f} kB "
         f"as JPEG of quality {JPEG_QUALITY}, {png:.0f} kB as PNG",
-        f"- rounds: {comparison.rounds}, every artefact once in each, in an order drawn anew",
+        f"- rounds: {comparison.rounds}, every artifact once in each, in an order drawn anew",
     ]
     if not comparison.complete:
         lines.append(f"- stopped before the {MIN_ROUNDS} rounds of the protocol")
@@ -47,7 +47,7 @@ def comparison_text(comparison: Comparison) -> str:
     for result in results:
         if not result.warm_up.steady:
             lines += ["", f"Warning: {result.name}: still unsteady after its warm-up"]
-    lines += ["", *artefact_table(results)]
+    lines += ["", *artifact_table(results)]
     for row, title in TITLES.items():
         lines += ["", f"## {title.format(source=size_text(comparison.source))}", ""]
         lines += timing_table(row, comparison)
@@ -55,7 +55,7 @@ def comparison_text(comparison: Comparison) -> str:
         "",
         f"frames/s: 1 / p50. Times as fast: as {first.name}, median over the rounds, in brackets "
         f"its {CONFIDENCE:.0%} interval by order statistics.",
-        "Peak memory: of the artefact's whole process, interpreter and libraries included"
+        "Peak memory: of the artifact's whole process, interpreter and libraries included"
         + ("; the GPU's is not counted." if comparison.machine.gpus else "."),
         f"For reference, on another machine ({PAPER_SOURCE}): "
         + ", ".join(f"{name} {rate:.0f} frames/s" for name, rate in PAPER.items()),
@@ -63,10 +63,10 @@ def comparison_text(comparison: Comparison) -> str:
     return "\n".join(lines)
 
 
-def artefact_table(results: Sequence[Result]) -> list[str]:
-    """What each artefact is."""
+def artifact_table(results: Sequence[Result]) -> list[str]:
+    """What each artifact is."""
     header = [
-        *("artefact", "precision", "size", "runtime", "file MB", "parameters M"),
+        *("artifact", "precision", "size", "runtime", "file MB", "parameters M"),
         *("multiply-adds G", "peak memory MB", "labels as Keras's"),
         "validation mIoU",
     ]
@@ -89,9 +89,9 @@ def artefact_table(results: Sequence[Result]) -> list[str]:
 
 
 def timing_table(row: str, comparison: Comparison) -> list[str]:
-    """How fast each artefact is in one row."""
+    """How fast each artifact is in one row."""
     first = comparison.results[0]
-    header = ("artefact", "p50 ms", "p90 ms", "mean ms", "frames/s", "times as fast")
+    header = ("artifact", "p50 ms", "p90 ms", "mean ms", "frames/s", "times as fast")
     rows = []
     for result in comparison.results:
         summary = summarize(result.seconds[row])
@@ -114,7 +114,7 @@ def speedup_text(ratio: Speedup) -> str:
 
 
 def comparison_chart(comparison: Comparison) -> np.ndarray:
-    """Frames a second of every artefact and row, as a picture, uint8 `(H, W, 3)`, RGB."""
+    """Frames a second of every artifact and row, as a picture, uint8 `(H, W, 3)`, RGB."""
     first = comparison.results[0]
     groups = []
     for result in comparison.results:
@@ -139,7 +139,7 @@ def comparison_dict(comparison: Comparison) -> dict[str, Any]:
     """The report as JSON can hold it, with every single timing."""
     first = comparison.results[0]
     return {
-        "benchmark": "artefacts",
+        "benchmark": "artifacts",
         "machine": asdict(comparison.machine),
         "threads": comparison.threads,
         "source": comparison.source,
@@ -147,7 +147,7 @@ def comparison_dict(comparison: Comparison) -> dict[str, Any]:
         "batch": 1,
         "rounds": comparison.rounds,
         "complete": comparison.complete,
-        "artefacts": [
+        "artifacts": [
             {
                 "name": result.name,
                 "path": result.path,

@@ -68,7 +68,7 @@ def measure(
     """Takes rounds until there are `least` of them and `seconds` have passed.
 
     In each round every runner has one turn, in an order that is drawn anew: a machine that drifts
-    hits all alike, and nobody always follows the same neighbour.
+    hits all alike, and nobody always follows the same neighbor.
 
     Args:
         runners: What to time.

@@ -16,8 +16,8 @@ from tqdm import tqdm
 from asap_tf.benchmark.inference import Stopped
 from asap_tf.benchmark.machine import Machine, this_machine
 from asap_tf.data.check import CheckReport
-from asap_tf.recipe import Recipe
 from asap_tf.training.precision import has_gpu, resolve_precision
+from asap_tf.training.recipe import Recipe
 from asap_tf.training.run_folder import RunFolder
 from asap_tf.training.trainer import Trainer
 

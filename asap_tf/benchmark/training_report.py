@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from asap_tf.benchmark.artefact import size_text
+from asap_tf.benchmark.artifact import size_text
 from asap_tf.benchmark.chart import Group, bar_chart
 from asap_tf.benchmark.markdown import figure, machine_lines, table, warning_lines
 from asap_tf.benchmark.statistics import summarize

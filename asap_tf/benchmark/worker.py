@@ -11,8 +11,8 @@ from multiprocessing.connection import Connection
 from pathlib import Path
 from typing import Any, Generic, Protocol, TypeVar
 
-from asap_tf.benchmark.artefact import peak_memory
-from asap_tf.errors import AsapError, UsageError, first_line
+from asap_tf.benchmark.artifact import peak_memory
+from asap_tf.core.errors import AsapError, UsageError, first_line
 
 _SPAWN = multiprocessing.get_context("spawn")
 
@@ -59,7 +59,7 @@ class Worker(Generic[J]):
         AsapError: if it cannot be opened, or its process crashes.
 
     Example:
-        >>> with Worker(artefact.Job(Path("export/asap_int8.tflite"), folder)) as worker:
+        >>> with Worker(artifact.Job(Path("export/asap_int8.tflite"), folder)) as worker:
         ...     worker.turn()["network"]
         0.0413
     """

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from pathlib import Path
 
+from asap_tf.core.errors import UsageError, nearest
 from asap_tf.data import bdd100k, camvid, cityscapes, folder
 from asap_tf.data.dataset import Dataset
-from asap_tf.errors import UsageError, nearest
 
 KINDS = ("cityscapes", "camvid", "bdd100k", "folder")
 

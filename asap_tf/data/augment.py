@@ -1,4 +1,4 @@
-"""Random scale, crop, flip and colour jitter, applied to a frame and its mask together."""
+"""Random scale, crop, flip and color jitter, applied to a frame and its mask together."""
 
 from __future__ import annotations
 
@@ -8,23 +8,23 @@ from dataclasses import dataclass
 import cv2
 import numpy as np
 
-from asap_tf.data.dataset import IGNORE_LABEL
+from asap_tf.core.labels import IGNORE_LABEL
 
 MEAN_COLOR = (124, 116, 104)
-"""The mean colour of ImageNet, RGB 0..255: about zero after the network's normalisation."""
+"""The mean color of ImageNet, RGB 0..255: about zero after the network's normalization."""
 
-_GREY = np.array([0.299, 0.587, 0.114], np.float32)
+_GRAY = np.array([0.299, 0.587, 0.114], np.float32)
 
 
 @dataclass(frozen=True)
 class Augmentation:
-    """The paper's augmentation: random scale, crop, horizontal flip and colour jitter.
+    """The paper's augmentation: random scale, crop, horizontal flip and color jitter.
 
     Frame and mask go through one and the same affine map, the frame with bilinear and the mask
     with nearest sampling; only the window that the crop shows is sampled. Where the scaled frame
     is smaller than the crop, the rest is `MEAN_COLOR` in the frame and 255 in the mask.
 
-    Colour jitter is defined as in torchvision's `ColorJitter`: the factors of brightness,
+    Color jitter is defined as in torchvision's `ColorJitter`: the factors of brightness,
     contrast and saturation are uniform in `[max(0, 1 - x), 1 + x]`, the turn of the hue is uniform
     in `[-hue, hue]`, and the four come in random order. It sees the frame alone, not the padding.
 
@@ -35,7 +35,7 @@ class Augmentation:
         brightness: At least 0.
         contrast: At least 0.
         saturation: At least 0.
-        hue: In full turns of the colour wheel, 0..0.5.
+        hue: In full turns of the color wheel, 0..0.5.
 
     Example:
         >>> augment = Augmentation(crop=(512, 1024), brightness=0.3)
@@ -127,7 +127,7 @@ class _Window:
 
     @property
     def start(self) -> float:
-        """The source coordinate of the first pixel shown; pixel centres are whole numbers."""
+        """The source coordinate of the first pixel shown; pixel centers are whole numbers."""
         return (self.first + 0.5) * self.ratio - 0.5
 
 
@@ -165,18 +165,18 @@ def adjust_brightness(image: np.ndarray, factor: float) -> np.ndarray:
 
 
 def adjust_contrast(image: np.ndarray, factor: float) -> np.ndarray:
-    """Blend with the mean grey: `factor` 0 gives flat grey, 1 the image, uint8 `(H, W, 3)` RGB."""
-    return _blend(image, float(_GREY @ cv2.mean(image)[:3]), factor)
+    """Blend with the mean gray: `factor` 0 gives flat gray, 1 the image, uint8 `(H, W, 3)` RGB."""
+    return _blend(image, float(_GRAY @ cv2.mean(image)[:3]), factor)
 
 
 def adjust_saturation(image: np.ndarray, factor: float) -> np.ndarray:
-    """Blend with grey: `factor` 0 gives a grey image, 1 the image, uint8 `(H, W, 3)` RGB."""
-    return cv2.transform(image, factor * np.eye(3) + (1 - factor) * _GREY)
+    """Blend with gray: `factor` 0 gives a gray image, 1 the image, uint8 `(H, W, 3)` RGB."""
+    return cv2.transform(image, factor * np.eye(3) + (1 - factor) * _GRAY)
 
 
 def shift_hue(image: np.ndarray, turn: float) -> np.ndarray:
-    """Turn the colour wheel by `turn` full turns, uint8 `(H, W, 3)` RGB."""
-    # In float32: at 8 bits the way to HSV and back alone shifts colours by up to 8 levels.
+    """Turn the color wheel by `turn` full turns, uint8 `(H, W, 3)` RGB."""
+    # In float32: at 8 bits the way to HSV and back alone shifts colors by up to 8 levels.
     hsv = cv2.cvtColor(image.astype(np.float32), cv2.COLOR_RGB2HSV)
     hue = hsv[..., 0]
     np.add(hue, turn % 1 * 360, out=hue)

@@ -16,13 +16,13 @@ from __future__ import annotations
 from dataclasses import replace
 from pathlib import Path
 
+from asap_tf.core.errors import UsageError
 from asap_tf.data import cityscapes
 from asap_tf.data.dataset import Dataset, Pair
 from asap_tf.data.pairing import find_files, match
-from asap_tf.errors import UsageError
 
 CLASSES = tuple(replace(c, label_id=i) for i, c in enumerate(cityscapes.CLASSES))
-"""Cityscapes' classes and colours; the masks' own values are the train ids."""
+"""Cityscapes' classes and colors; the masks' own values are the train ids."""
 
 # Frames, masks and the ending of a mask's name in either release.
 _LAYOUTS = (

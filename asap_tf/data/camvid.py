@@ -11,10 +11,11 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from asap_tf.data.dataset import IGNORE_LABEL, Dataset, LabelClass, Pair
+from asap_tf.core.errors import UsageError
+from asap_tf.core.labels import IGNORE_LABEL, LabelClass
+from asap_tf.data.dataset import Dataset, Pair
 from asap_tf.data.encodings import IndexEncoding
 from asap_tf.data.pairing import FRAME_ENDINGS, MASK_ENDINGS, find_files, match
-from asap_tf.errors import UsageError
 
 CLASSES = (
     LabelClass("sky", (128, 128, 128), "sky", 0),
@@ -29,7 +30,7 @@ CLASSES = (
     LabelClass("pedestrian", (64, 64, 0), "human", 9),
     LabelClass("bicyclist", (0, 128, 192), "human", 10),
 )
-"""By train id, in the colours of the dataset's authors."""
+"""By train id, in the colors of the dataset's authors."""
 
 _VOID = 11
 ENCODING = IndexEncoding({c.label_id: c.label_id for c in CLASSES} | {_VOID: IGNORE_LABEL})

@@ -13,10 +13,11 @@ from pathlib import Path
 import numpy as np
 from tqdm import tqdm
 
-from asap_tf.data.dataset import IGNORE_LABEL, Dataset, MaskEncoding, Pair
+from asap_tf.core.distributed import Hosts
+from asap_tf.core.errors import AsapError, UsageError, nearest, shown
+from asap_tf.core.labels import IGNORE_LABEL
+from asap_tf.data.dataset import Dataset, MaskEncoding, Pair
 from asap_tf.data.images import BadFile, check_size, read_image, read_mask
-from asap_tf.errors import AsapError, UsageError, nearest, shown
-from asap_tf.hosts import Hosts
 
 _LOGGER = logging.getLogger("asap_tf")
 

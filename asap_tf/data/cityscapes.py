@@ -11,10 +11,11 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from asap_tf.data.dataset import IGNORE_LABEL, Dataset, LabelClass, MaskEncoding, Pair
+from asap_tf.core.errors import UsageError
+from asap_tf.core.labels import IGNORE_LABEL, LabelClass
+from asap_tf.data.dataset import Dataset, MaskEncoding, Pair
 from asap_tf.data.encodings import IndexEncoding, train_id_encoding
 from asap_tf.data.pairing import find_files, match
-from asap_tf.errors import UsageError
 
 LABELS = (
     LabelClass("unlabeled", (0, 0, 0), "void", 0),
@@ -53,7 +54,7 @@ LABELS = (
     LabelClass("bicycle", (119, 11, 32), "vehicle", 33),
     LabelClass("license plate", (0, 0, 142), "vehicle", -1),
 )
-"""The published table, by label id; the licence plate, -1, comes last."""
+"""The published table, by label id; the license plate, -1, comes last."""
 
 _TRAINED = (7, 8, 11, 12, 13, 17, 19, 20, 21, 22, 23, 24, 25, 26, 27, 28, 31, 32, 33)
 

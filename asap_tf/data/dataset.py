@@ -1,4 +1,4 @@
-"""What a dataset is: classes with colours, and pairs of frame and mask per split."""
+"""What a dataset is: classes with colors, and pairs of frame and mask per split."""
 
 from __future__ import annotations
 
@@ -9,28 +9,8 @@ from typing import Literal, Protocol
 
 import numpy as np
 
-from asap_tf.errors import UsageError, nearest
-
-IGNORE_LABEL = 255
-"""Train id of pixels that neither the loss nor the score looks at."""
-
-
-@dataclass(frozen=True)
-class LabelClass:
-    """One class of a dataset; its train id is its position in `Dataset.classes`.
-
-    Attributes:
-        name: Name as published, for instance `"traffic light"`.
-        color: RGB, 0..255, used for colour maps and overlays.
-        category: Group for the category mIoU, for instance `"vehicle"`.
-        label_id: The value that stands for this class in the dataset's own masks
-            (Cityscapes: the official label id, 7 for road); -1 for colour-coded masks.
-    """
-
-    name: str
-    color: tuple[int, int, int]
-    category: str
-    label_id: int
+from asap_tf.core.errors import UsageError, nearest
+from asap_tf.core.labels import LabelClass
 
 
 @dataclass(frozen=True)
@@ -80,7 +60,7 @@ class Dataset:
 
     @property
     def palette(self) -> np.ndarray:
-        """Colours by train id, uint8 `(num_classes, 3)`, RGB."""
+        """Colors by train id, uint8 `(num_classes, 3)`, RGB."""
         return np.array([c.color for c in self.classes], np.uint8)
 
     def pairs(self, split: str) -> tuple[Pair, ...]:

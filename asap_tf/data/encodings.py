@@ -1,4 +1,4 @@
-"""The two ways in which mask files spell classes: index values and colours."""
+"""The two ways in which mask files spell classes: index values and colors."""
 
 from __future__ import annotations
 
@@ -7,14 +7,14 @@ from typing import ClassVar, Literal
 
 import numpy as np
 
-from asap_tf.data.dataset import IGNORE_LABEL
+from asap_tf.core.labels import IGNORE_LABEL
 
 _OUTSIDE = 254
 _MOST_NAMED = 8
 
 
 class IndexEncoding:
-    """Masks of one value a pixel: 8-bit grey, or the indices of a palette image.
+    """Masks of one value a pixel: 8-bit gray, or the indices of a palette image.
 
     Args:
         train_ids: Train id, or 255 for ignored, by the value that stands for it in the file.
@@ -46,10 +46,10 @@ class IndexEncoding:
 
 
 class ColorEncoding:
-    """Masks of one RGB colour a class.
+    """Masks of one RGB color a class.
 
     Args:
-        train_ids: Train id, or 255 for ignored, by RGB colour (0..255 each). Other colours are
+        train_ids: Train id, or 255 for ignored, by RGB color (0..255 each). Other colors are
             errors in a mask.
 
     Example:
@@ -61,16 +61,16 @@ class ColorEncoding:
     mode: ClassVar[Literal["L", "RGB"]] = "RGB"
 
     def __init__(self, train_ids: Mapping[tuple[int, int, int], int]) -> None:
-        # Sorted 24-bit colours and a binary search: 16 MB less than a table of every colour.
+        # Sorted 24-bit colors and a binary search: 16 MB less than a table of every color.
         codes = {(r << 16) | (g << 8) | b: i for (r, g, b), i in train_ids.items()}
         self._codes = np.array(sorted(codes), np.int32)
         self._train_ids = np.array([codes[code] for code in sorted(codes)], np.uint8)
 
     def decode(self, raw: np.ndarray) -> np.ndarray:
-        """Train ids, uint8 `(H, W)`, of colours, uint8 `(H, W, 3)`.
+        """Train ids, uint8 `(H, W)`, of colors, uint8 `(H, W, 3)`.
 
         Raises:
-            ValueError: if a colour is not in the table.
+            ValueError: if a color is not in the table.
         """
         red, green, blue = np.moveaxis(raw.astype(np.int32), -1, 0)
         code = (red << 16) | (green << 8) | blue
@@ -78,7 +78,7 @@ class ColorEncoding:
         outside = self._codes[position] != code
         if outside.any():
             colors = np.unique(raw[outside], axis=0)
-            raise ValueError(_outside([f"({r}, {g}, {b})" for r, g, b in colors], "colours"))
+            raise ValueError(_outside([f"({r}, {g}, {b})" for r, g, b in colors], "colors"))
         return self._train_ids[position]
 
 

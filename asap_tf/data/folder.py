@@ -1,8 +1,8 @@
 """Any folder of frames and masks, described by a `dataset.yaml` in it.
 
-    masks: color                  # color: RGB colours; index: one id a pixel, grey or palette
+    masks: color                  # color: RGB colors; index: one id a pixel, gray or palette
     ignore_label: [0, 0, 0]       # value of ignored pixels, or a list of such values; for index
-                                  # masks an id (255 if left out), for colour masks an RGB colour
+                                  # masks an id (255 if left out), for color masks an RGB color
     classes:                      # in the order of their train ids
       - {name: road, color: [128, 64, 128], category: flat}
       - {name: car, color: [0, 0, 142], category: vehicle}
@@ -32,10 +32,11 @@ from pydantic import (
     field_validator,
 )
 
-from asap_tf.data.dataset import IGNORE_LABEL, Dataset, LabelClass, MaskEncoding, Pair
+from asap_tf.core.errors import UsageError, nearest
+from asap_tf.core.labels import IGNORE_LABEL, LabelClass
+from asap_tf.data.dataset import Dataset, MaskEncoding, Pair
 from asap_tf.data.encodings import ColorEncoding, IndexEncoding
 from asap_tf.data.pairing import FRAME_ENDINGS, MASK_ENDINGS, find_files, match
-from asap_tf.errors import UsageError, nearest
 
 _Byte = Annotated[int, Field(ge=0, le=255, strict=True)]
 _Color = tuple[_Byte, _Byte, _Byte]
@@ -43,7 +44,7 @@ _Color = tuple[_Byte, _Byte, _Byte]
 # What `ignore_label` may be, by kind of mask: one value or a list of them.
 _IGNORED: dict[str, tuple[TypeAdapter[Any], str]] = {
     "index": (TypeAdapter(list[_Byte] | _Byte), "an id, 0..255, or a list of ids is needed"),
-    "color": (TypeAdapter(list[_Color] | _Color), "an RGB colour or a list of them is needed"),
+    "color": (TypeAdapter(list[_Color] | _Color), "an RGB color or a list of them is needed"),
 }
 
 
@@ -81,7 +82,7 @@ class _Description(BaseModel):
 
     @property
     def values(self) -> list[Any]:
-        """What stands for each class in a mask file: ids or colours, by train id."""
+        """What stands for each class in a mask file: ids or colors, by train id."""
         return _values(self.masks, self.classes)
 
     @field_validator("classes")
@@ -89,7 +90,7 @@ class _Description(BaseModel):
     def _classes_differ(cls, classes: list[_Class], info: ValidationInfo) -> list[_Class]:
         masks = info.data.get("masks")
         if masks == "color" and any(c.id is not None for c in classes):
-            raise ValueError("colour masks know no ids; leave them out")
+            raise ValueError("color masks know no ids; leave them out")
         shared = _repeated([c.name for c in classes]) + _repeated(_values(masks, classes))
         if shared:
             raise ValueError(f"given to two classes: {', '.join(map(str, shared))}")

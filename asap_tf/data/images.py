@@ -1,7 +1,7 @@
 """Reading frames and masks strictly, and writing PNG files whole or not at all.
 
-Nothing is converted silently: a frame is 8-bit RGB or an error, since a grey or 16-bit frame among
-colour frames is far more often an accident than an intention. An EXIF orientation is not applied:
+Nothing is converted silently: a frame is 8-bit RGB or an error, since a gray or 16-bit frame among
+color frames is far more often an accident than an intention. An EXIF orientation is not applied:
 a mask carries none, and turning the frame alone would part the two.
 """
 
@@ -16,9 +16,9 @@ from pathlib import Path
 import numpy as np
 from PIL import Image, ImageFile, UnidentifiedImageError
 
+from asap_tf.core.errors import AsapError, UsageError, first_line, shown
+from asap_tf.core.files import written_whole
 from asap_tf.data.dataset import MaskEncoding, Pair
-from asap_tf.errors import AsapError, UsageError, first_line, shown
-from asap_tf.files import written_whole
 
 # Of a damaged TIFF, Pillow prints its own opinion beside the error that is raised here.
 warnings.filterwarnings("ignore", module=r"PIL\.TiffImagePlugin")
@@ -29,14 +29,14 @@ MOST_PIXELS = 64_000_000
 
 _MODES = {
     "1": "a 1-bit image",
-    "L": "a grey image",
-    "LA": "a grey image with transparency",
+    "L": "a gray image",
+    "LA": "a gray image with transparency",
     "P": "a palette image",
     "RGB": "an RGB image",
     "RGBA": "an RGBA image",
     "CMYK": "a CMYK image",
     "F": "a floating-point image",
-    "I": "a 32-bit grey image",
+    "I": "a 32-bit gray image",
 }
 
 
@@ -81,7 +81,7 @@ def read_mask(path: Path, encoding: MaskEncoding) -> np.ndarray:
     """Read a mask.
 
     Args:
-        path: 8-bit grey or palette for masks of ids, RGB, RGBA or palette for masks of colours.
+        path: 8-bit gray or palette for masks of ids, RGB, RGBA or palette for masks of colors.
         encoding: The dataset's, see `Dataset.encoding`.
 
     Returns:
@@ -89,7 +89,7 @@ def read_mask(path: Path, encoding: MaskEncoding) -> np.ndarray:
 
     Raises:
         BadFile: if the file is missing, unreadable, broken, of another kind, or holds ids or
-            colours outside the table.
+            colors outside the table.
     """
     with _opened(path) as image:
         kind = _describe(image)
@@ -97,16 +97,16 @@ def read_mask(path: Path, encoding: MaskEncoding) -> np.ndarray:
             if kind not in (_MODES["RGB"], _MODES["RGBA"], _MODES["P"]):
                 raise BadFile(
                     path,
-                    f"{kind}; a mask of RGB colours is needed: "
-                    "export it in colours, or describe the dataset with index masks",
+                    f"{kind}; a mask of RGB colors is needed: "
+                    "export it in colors, or describe the dataset with index masks",
                 )
             raw = np.asarray(image.convert("RGB"))
         else:
             if kind not in (_MODES["L"], _MODES["P"]):
                 raise BadFile(
                     path,
-                    f"{kind}; a mask of class ids is needed, 8-bit grey or palette: "
-                    "export it as ids, or describe the dataset with colour masks",
+                    f"{kind}; a mask of class ids is needed, 8-bit gray or palette: "
+                    "export it as ids, or describe the dataset with color masks",
                 )
             raw = np.asarray(image)
     try:
@@ -143,7 +143,7 @@ def check_size(path: Path, mask: np.ndarray, image: np.ndarray) -> None:
         raise BadFile(
             path,
             f"{width} x {height} pixels, but its frame has {frame_width} x {frame_height}; "
-            "give both the same size, the mask by nearest neighbour",
+            "give both the same size, the mask by nearest neighbor",
         )
 
 

@@ -7,8 +7,8 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import NoReturn
 
+from asap_tf.core.errors import AsapError
 from asap_tf.data.dataset import Pair
-from asap_tf.errors import AsapError
 
 FRAME_ENDINGS = (".png", ".jpg", ".jpeg", ".webp", ".bmp", ".tif", ".tiff")
 MASK_ENDINGS = (".png", ".bmp", ".tif", ".tiff")

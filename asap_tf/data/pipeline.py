@@ -13,12 +13,13 @@ from typing import TYPE_CHECKING
 import cv2
 import numpy as np
 
-from asap_tf.cores import available_cores
+from asap_tf.core.distributed import Hosts
+from asap_tf.core.errors import UsageError
+from asap_tf.core.labels import IGNORE_LABEL
+from asap_tf.core.system import available_cores
 from asap_tf.data.augment import MEAN_COLOR, Augmentation
-from asap_tf.data.dataset import IGNORE_LABEL, MaskEncoding, Pair
+from asap_tf.data.dataset import MaskEncoding, Pair
 from asap_tf.data.images import BadFile, read_image, read_pair
-from asap_tf.errors import UsageError
-from asap_tf.hosts import Hosts
 
 if TYPE_CHECKING:
     import tensorflow as tf

@@ -9,10 +9,10 @@ from typing import Any
 
 import numpy as np
 
-from asap_tf.errors import AsapError
+from asap_tf.core.errors import AsapError
 from asap_tf.export import build_and_time
-from asap_tf.export.converters import onnx_refusals
 from asap_tf.export.parity import FLOORS
+from asap_tf.export.tensorrt_report import onnx_refusals
 from asap_tf.runtime import engine
 
 README = """# TensorRT engines of an ASAP network
@@ -49,7 +49,7 @@ def write_bundle(
 
     Args:
         folder: Made if it is not there.
-        onnx_files: By precision, graphs that `asap_tf.export.onnx` wrote `for_tensorrt`: `"fp32"`
+        onnx_files: By precision, graphs that `asap_tf.export.writers.onnx` wrote `for_tensorrt`: `"fp32"`
             and `"fp16"`, and `"int8"` if there were frames to calibrate it. The engines are built
             in these precisions.
         frames: uint8 RGB `(N, H, W, 3)` at the network's size.

@@ -1,4 +1,4 @@
-"""From a trained model to proven artefacts in a folder."""
+"""From a trained model to proven artifacts in a folder."""
 
 from __future__ import annotations
 
@@ -15,24 +15,25 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from tqdm import tqdm
 
-from asap_tf.errors import AsapError, UsageError
-from asap_tf.export.delegation import delegation
+from asap_tf.core import keras_backend as tensorflow
+from asap_tf.core.errors import AsapError, UsageError
+from asap_tf.core.sizes import STRIDE
 from asap_tf.export.frames import Frames, export_frames
 from asap_tf.export.parity import Parity, compare
 from asap_tf.export.plan import PACKAGES, Job, plan
-from asap_tf.operations import Operations, count_operations
-from asap_tf.runtime import load, model_file, tensorflow
-from asap_tf.runtime.metadata import (
-    artefact_bytes,
-    artefact_files,
+from asap_tf.export.xnnpack_report import delegation
+from asap_tf.models.operations import Operations, count_operations
+from asap_tf.runtime import load, model_file
+from asap_tf.saving.metadata import (
+    artifact_bytes,
+    artifact_files,
     checksums,
     sidecar,
     versions,
 )
-from asap_tf.sizes import STRIDE
 
 if TYPE_CHECKING:
-    from asap_tf.data.dataset import LabelClass
+    from asap_tf.core.labels import LabelClass
     from asap_tf.export.graph import DeployedGraph
     from asap_tf.runtime import Segmenter
 
@@ -41,7 +42,7 @@ BUNDLE = "tensorrt_bundle"
 
 
 @dataclass(frozen=True)
-class Artefact:
+class Artifact:
     """An exported network that has passed its proof.
 
     Attributes:
@@ -69,9 +70,9 @@ def export(
     calibration: Path | None = None,
     calibration_frames: int = 100,
     bundle: bool = False,
-    tell: Callable[[Artefact], None] | None = None,
-) -> list[Artefact]:
-    """Exports a trained model, each artefact proven against it on real frames.
+    tell: Callable[[Artifact], None] | None = None,
+) -> list[Artifact]:
+    """Exports a trained model, each artifact proven against it on real frames.
 
     Args:
         model: A run folder or `.keras` file.
@@ -83,20 +84,20 @@ def export(
         batch: Frames to a call.
         output: `"labels"` or `"logits"`.
         label_stride: See `asap_tf.export.graph.deployed_graph`; the price of more than 1 is in
-            every artefact's parity.
+            every artifact's parity.
         calibration: A dataset or a folder of images; int8 needs it, and the proof is then made
             on frames from it (see `asap_tf.export.frames.export_frames`).
         calibration_frames: Most frames to calibrate int8 on.
         bundle: Adds `out/tensorrt_bundle`, a folder that builds and times TensorRT engines on
             another machine: in fp32, fp16, and int8 if there is `calibration`.
-        tell: Called with each artefact as soon as it has its name.
+        tell: Called with each artifact as soon as it has its name.
 
     Returns:
         What was written, `out/asap_<precision><ending>` each, with its metadata beside it.
 
     Raises:
         UsageError: for what cannot be done as asked; nothing is written.
-        AsapError: if a converter fails or an artefact is not proven; those that were are kept.
+        AsapError: if a converter fails or an artifact is not proven; those that were are kept.
 
     Example:
         >>> export(Path("runs/camvid"), Path("export"), ["litert"], ["int8"], calibration=camvid)
@@ -135,12 +136,12 @@ def export(
             trained = deployed_graph(keras_model, size, 1, output, label_stride, rewrites=())
             exact = reference
             reference = np.stack([trained.labels(frame[None])[0] for frame in proving.images])
-        artefacts, graphs, failures = [], {}, []
-        progress = tqdm(jobs, "exporting", unit="artefact", disable=None)
+        artifacts, graphs, failures = [], {}, []
+        progress = tqdm(jobs, "exporting", unit="artifact", disable=None)
         for job in progress:
             progress.set_postfix_str(job.name)
             # A graph is a cycle of few objects that hold all weights, and Python's collector, which
-            # counts objects and not bytes, would let those of all artefacts pile up.
+            # counts objects and not bytes, would let those of all artifacts pile up.
             gc.collect()
             path = workshop / job.name
             metadata = _metadata(segmenter, graph, operations, job)
@@ -156,19 +157,19 @@ def export(
             if job.kind == "tensorrt_onnx":
                 graphs[job.precision] = path
                 within = out / BUNDLE / f"asap_{job.precision}.onnx"
-                artefact = Artefact(within, artefact_bytes(path) / 1e6, parity)
+                artifact = Artifact(within, artifact_bytes(path) / 1e6, parity)
             else:
-                artefact = _published(path, out, job, graph, parity)
-            artefacts.append(artefact)
+                artifact = _published(path, out, job, graph, parity)
+            artifacts.append(artifact)
             if tell:
-                tell(artefact)
+                tell(artifact)
         if failures:
             raise AsapError("\n".join(failures))
         if bundle:
             _bundle(workshop / BUNDLE, graph, graphs, proving, reference, metadata)
             out.mkdir(exist_ok=True)
             os.replace(workshop / BUNDLE, out / BUNDLE)
-    return artefacts
+    return artifacts
 
 
 @contextlib.contextmanager
@@ -201,7 +202,7 @@ def _labels(segmenter: Segmenter, frames: np.ndarray, name: str) -> np.ndarray:
     batch = getattr(segmenter.network, "batch", 1)
     starts = range(0, len(frames), batch)
     labels = np.empty(frames.shape[:3], np.uint8)
-    for i in tqdm(starts, f"labelling by {name}", unit="batch", disable=None, leave=False):
+    for i in tqdm(starts, f"labeling by {name}", unit="batch", disable=None, leave=False):
         labels[i : i + batch] = segmenter.network.labels(frames[i : i + batch], labels.shape[1:])
     return labels
 
@@ -218,7 +219,7 @@ def _metadata(
         "batch": graph.batch,
         "output": graph.output,
         "label_stride": graph.label_stride,
-        "input": "RGB frames 0..255, uint8, NHWC; normalised inside",
+        "input": "RGB frames 0..255, uint8, NHWC; normalized inside",
         "classes": [asdict(c) for c in segmenter.classes],
         "parameters": graph.model.count_params(),
         **operations.to_dict(),
@@ -235,7 +236,7 @@ def _proven(
     exact: np.ndarray | None,
     classes: Sequence[LabelClass],
 ) -> Parity:
-    """Holds an artefact against the Keras model's labels, and notes the result beside it."""
+    """Holds an artifact against the Keras model's labels, and notes the result beside it."""
     _describe(path, metadata)
     labels = _labels(load(path), proving.images, path.name)
     parity = compare(labels, reference, proving, classes, metadata["precision"], exact)
@@ -249,26 +250,26 @@ def _proven(
 
 
 def _describe(path: Path, metadata: dict[str, Any]) -> None:
-    """Writes the metadata beside an artefact, or into its folder, with its checksums."""
+    """Writes the metadata beside an artifact, or into its folder, with its checksums."""
     entries = {**metadata, "files": checksums(path)}
     sidecar(path).write_text(json.dumps(entries, indent=1), encoding="utf-8")
 
 
-def _published(path: Path, out: Path, job: Job, graph: DeployedGraph, parity: Parity) -> Artefact:
-    """Moves an artefact to where it was asked for."""
+def _published(path: Path, out: Path, job: Job, graph: DeployedGraph, parity: Parity) -> Artifact:
+    """Moves an artifact to where it was asked for."""
     note = ""
     if job.kind == "litert":
         note = str(delegation(path))
     elif job.kind == "tf_trt":
-        from asap_tf.export.converters import report
+        from asap_tf.export.tensorrt_report import report
 
         note = report(graph)
-    megabytes = artefact_bytes(path) / 1e6
+    megabytes = artifact_bytes(path) / 1e6
     out.mkdir(exist_ok=True)
-    belongings = [path] if path.is_dir() else [sidecar(path), *artefact_files(path)]
+    belongings = [path] if path.is_dir() else [sidecar(path), *artifact_files(path)]
     for file in belongings:
         os.replace(file, out / file.name)
-    return Artefact(out / path.name, megabytes, parity, note)
+    return Artifact(out / path.name, megabytes, parity, note)
 
 
 def _bundle(
@@ -281,7 +282,7 @@ def _bundle(
 ) -> None:
     """Writes the bundle, with the report on the graph's operators in it."""
     from asap_tf.export.bundle import write_bundle
-    from asap_tf.export.converters import report
+    from asap_tf.export.tensorrt_report import report
 
     shared = {k: v for k, v in metadata.items() if k not in ("format", "precision")}
     write_bundle(folder, graphs, proving.images, reference, shared)

@@ -9,15 +9,16 @@ from pathlib import Path
 import cv2
 import numpy as np
 
+from asap_tf.core.errors import UsageError
+from asap_tf.core.labels import LabelClass
 from asap_tf.data import open_dataset
-from asap_tf.data.dataset import Dataset, LabelClass, Pair
+from asap_tf.data.dataset import Dataset, Pair
 from asap_tf.data.images import read_image
 from asap_tf.data.pipeline import pair_reader
-from asap_tf.errors import UsageError
-from asap_tf.prediction import IMAGE_SUFFIXES
+from asap_tf.inference.files import IMAGE_SUFFIXES
 
 PARITY_FRAMES = 20
-"""Fewest frames that an artefact is held against the Keras model on."""
+"""Fewest frames that an artifact is held against the Keras model on."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -95,7 +96,7 @@ def _from_images(
 
 
 def _streets(size: tuple[int, int]) -> Frames:
-    from asap_tf.data.streets import render
+    from asap_tf.streets import render
 
     images = np.stack([render(seed, *size).image for seed in range(PARITY_FRAMES)])
     return Frames(images, None, f"{len(images)} rendered streets")

@@ -12,7 +12,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any
 
-from asap_tf.errors import AsapError, UsageError, first_line, nearest
+from asap_tf.core.errors import AsapError, UsageError, first_line, nearest
 from asap_tf.runtime.engine import Cuda, Failure
 
 LIMIT = 120.0

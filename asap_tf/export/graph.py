@@ -10,10 +10,10 @@ import keras
 import numpy as np
 from keras import layers, ops
 
-from asap_tf.export.rewrites import decided_at, fold_batch_norms, two_pass_norms
-from asap_tf.export.surgery import Rewrite, StandIns
-from asap_tf.layers.blocks import Tensor
-from asap_tf.runtime.quiet import hushed
+from asap_tf.core.system import stderr_silenced
+from asap_tf.export.rewrites.blocks import decided_at, fold_batch_norms, two_pass_norms
+from asap_tf.export.rewrites.graph_utils import Replacements, Rewrite
+from asap_tf.layers.tensor import Tensor
 
 if TYPE_CHECKING:
     import tensorflow as tf
@@ -118,7 +118,7 @@ def deployed_graph(
 
     frames = tf.TensorSpec((batch, *size, 3), "uint8", name="frames")
     traced = tf.function(call, input_signature=[frames], autograph=False)
-    with hushed():
+    with stderr_silenced():
         function = convert_variables_to_constants_v2(traced.get_concrete_function())
     return DeployedGraph(function, model, size, batch, output, label_stride)
 
@@ -129,19 +129,19 @@ def deployed_network(
     """The Keras model that is frozen: float32 frames `(batch, *size, 3)` to logits."""
     frames = keras.Input((*size, 3), batch_size=batch, name="frames")
     inference = keras.Model(model.inputs[0], model.get_layer("logits").output)
-    stand_ins: StandIns = {}
+    replacements: Replacements = {}
     for rewrite in rewrites:
-        stand_ins |= rewrite(inference, stand_ins)
+        replacements |= rewrite(inference, replacements)
 
     def call(layer: layers.Layer, *args: Any, **kwargs: Any) -> Tensor:
-        if layer.name in stand_ins:
-            return stand_ins[layer.name](args[0])
+        if layer.name in replacements:
+            return replacements[layer.name](args[0])
         return layer(*args, **kwargs)
 
     # Layers are cloned, not shared: calling them again would add to the graph of `model`.
     network = keras.models.clone_model(inference, frames, call_function=call)
     for layer in network.layers:
-        if layer.weights and layer.name not in stand_ins:
+        if layer.weights and layer.name not in replacements:
             layer.set_weights(inference.get_layer(layer.name).get_weights())
     return network
 

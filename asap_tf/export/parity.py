@@ -1,4 +1,4 @@
-"""The proof that an artefact does what the Keras model does."""
+"""The proof that an artifact does what the Keras model does."""
 
 from __future__ import annotations
 
@@ -8,9 +8,9 @@ from typing import Any
 
 import numpy as np
 
-from asap_tf.data.dataset import LabelClass
+from asap_tf.core.labels import LabelClass
 from asap_tf.export.frames import Frames
-from asap_tf.metrics import Scores, confusion_matrix
+from asap_tf.inference.metrics import Scores, confusion_matrix
 
 FLOORS = {"fp32": 0.999, "fp16": 0.995, "int8": 0.97, "dynamic": 0.97}
 """Share of labels that must be the Keras model's, by precision."""
@@ -18,13 +18,13 @@ FLOORS = {"fp32": 0.999, "fp16": 0.995, "int8": 0.97, "dynamic": 0.97}
 
 @dataclass(frozen=True)
 class Parity:
-    """How far an artefact agrees with the Keras model it was made from.
+    """How far an artifact agrees with the Keras model it was made from.
 
     Attributes:
         frames: Number of frames compared, at the size of the network.
         source: Where they are from.
         agreement: Share of pixels with the same label, 0..1.
-        miou_difference: mIoU of the artefact less that of the Keras model on these frames, -1..1;
+        miou_difference: mIoU of the artifact less that of the Keras model on these frames, -1..1;
             None without truth.
         floor: The least agreement allowed.
         exact_agreement: Where labels share pixels (`label_stride`), and agreement is with the Keras
@@ -68,10 +68,10 @@ def compare(
     precision: str,
     exact: np.ndarray | None = None,
 ) -> Parity:
-    """Holds an artefact's labels against the Keras model's.
+    """Holds an artifact's labels against the Keras model's.
 
     Args:
-        labels: The artefact's, uint8 `(N, H, W)`.
+        labels: The artifact's, uint8 `(N, H, W)`.
         reference: The Keras model's, of the same frames and stride.
         frames: What both were given.
         classes: In the order of their train ids.

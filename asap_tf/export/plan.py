@@ -1,4 +1,4 @@
-"""Which artefacts there are, and what each needs."""
+"""Which artifacts there are, and what each needs."""
 
 from __future__ import annotations
 
@@ -7,19 +7,19 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from asap_tf.errors import UsageError
-from asap_tf.extras import require
+from asap_tf.core.errors import UsageError
+from asap_tf.core.optional import require
 
 WRITERS = {
-    "saved_model": ("asap_tf.export.saved_model", "_saved_model"),
-    "litert": ("asap_tf.export.litert", ".tflite"),
-    "onnx": ("asap_tf.export.onnx", ".onnx"),
-    "openvino": ("asap_tf.export.openvino", ".xml"),
-    "tf_trt": ("asap_tf.export.tf_trt", "_tf_trt"),
-    "tensorrt": ("asap_tf.export.tensorrt", ".engine"),
-    "tensorrt_onnx": ("asap_tf.export.tensorrt_onnx", "_tensorrt.onnx"),
+    "saved_model": ("asap_tf.export.writers.saved_model", "_saved_model"),
+    "litert": ("asap_tf.export.writers.litert", ".tflite"),
+    "onnx": ("asap_tf.export.writers.onnx", ".onnx"),
+    "openvino": ("asap_tf.export.writers.openvino", ".xml"),
+    "tf_trt": ("asap_tf.export.writers.tf_trt", "_tf_trt"),
+    "tensorrt": ("asap_tf.export.writers.tensorrt", ".engine"),
+    "tensorrt_onnx": ("asap_tf.export.writers.tensorrt_onnx", "_tensorrt.onnx"),
 }
-"""Module that writes each format, and how its artefacts' names end."""
+"""Module that writes each format, and how its artifacts' names end."""
 
 _ONNX = [("onnx", "onnx"), ("tf2onnx", "onnx"), ("onnxruntime", "onnx")]
 
@@ -35,7 +35,7 @@ PACKAGES = {
 
 @dataclass(frozen=True)
 class Job:
-    """One artefact to be written.
+    """One artifact to be written.
 
     Attributes:
         kind: A key of `WRITERS`.

@@ -17,9 +17,9 @@ from typing import Any
 
 import numpy as np
 
-from asap_tf.errors import AsapError, UsageError
-from asap_tf.extras import require
-from asap_tf.files import remove_leftovers, write_json, written_whole
+from asap_tf.core.errors import AsapError, UsageError
+from asap_tf.core.files import remove_leftovers, write_json, written_whole
+from asap_tf.core.optional import require
 from asap_tf.labelling.source import Input
 
 pa = require("pyarrow", "ray")
@@ -83,7 +83,7 @@ class Job:
 
 
 class LabelFolder:
-    """The files of one labelling, each written whole or not at all.
+    """The files of one labeling, each written whole or not at all.
 
     Attributes:
         path: The folder. Holds `job.json`, `inputs.arrow`, `labels/BLOCK/NUMBER-NAME.png` (or the
@@ -140,7 +140,7 @@ class LabelFolder:
             except BlockingIOError:
                 lock.seek(0)
                 raise UsageError(
-                    f"{self.path}: {lock.read() or 'another process'} is labelling into it; stop "
+                    f"{self.path}: {lock.read() or 'another process'} is labeling into it; stop "
                     "that one first, or give another --out"
                 ) from None
             lock.truncate(0)
@@ -284,7 +284,7 @@ class LabelFolder:
                 f"{file}: damaged; remove it, and start again to label its inputs"
             ) from error
         if not np.array_equal(found, wanted):
-            raise AsapError(f"{file}: of another labelling; remove it, and start again")
+            raise AsapError(f"{file}: of another labeling; remove it, and start again")
         return table
 
     def first_reason(self) -> str:

@@ -1,4 +1,4 @@
-"""What is to be labelled, as a stream of inputs: of a folder, a video, a list or a column."""
+"""What is to be labeled, as a stream of inputs: of a folder, a video, a list or a column."""
 
 from __future__ import annotations
 
@@ -12,11 +12,11 @@ from typing import Any, NamedTuple
 
 import cv2
 
+from asap_tf.core.errors import AsapError, UsageError, first_line, nearest, shown
+from asap_tf.core.optional import require
 from asap_tf.data.images import BadFile
-from asap_tf.errors import AsapError, UsageError, first_line, nearest, shown
-from asap_tf.extras import require
-from asap_tf.prediction import IMAGE_SUFFIXES, VIDEO_SUFFIXES
-from asap_tf.video import open_video
+from asap_tf.data.video import open_video
+from asap_tf.inference.files import IMAGE_SUFFIXES, VIDEO_SUFFIXES
 
 fsspec = require("fsspec", "ray")
 datasets = require("pyarrow.dataset", "ray")

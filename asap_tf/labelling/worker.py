@@ -13,14 +13,15 @@ from typing import Any, TypeVar
 import cv2
 import numpy as np
 
+from asap_tf.core import keras_backend as tensorflow
+from asap_tf.core.errors import AsapError, first_line
+from asap_tf.core.optional import require
 from asap_tf.data.images import BadFile, read_image
-from asap_tf.errors import AsapError, first_line
-from asap_tf.extras import require
+from asap_tf.data.video import open_video
 from asap_tf.labelling.folder import LabelFolder
 from asap_tf.labelling.source import Input
-from asap_tf.runtime import FixedNetwork, Segmenter, format_of, load, model_file, tensorflow
-from asap_tf.runtime.metadata import fingerprint
-from asap_tf.video import open_video
+from asap_tf.runtime import FixedNetwork, Segmenter, format_of, load, model_file
+from asap_tf.saving.metadata import fingerprint
 
 fsspec = require("fsspec", "ray")
 
@@ -35,7 +36,7 @@ Result = TypeVar("Result")
 
 
 def model_hash(model: str) -> str:
-    """SHA-256 of a model: a preset's name, a run, a `.keras` file or an artefact."""
+    """SHA-256 of a model: a preset's name, a run, a `.keras` file or an artifact."""
     return fingerprint(model_file(model) if format_of(model) == "keras" else Path(model))
 
 
@@ -53,23 +54,23 @@ def opened(model: str, threads: int) -> Segmenter:
 class LabelWorker:
     """What Ray runs: blocks in, how many of their inputs were done out.
 
-    Its `Labeller` is opened with the first block: of what a constructor raises, Ray only tells that
+    Its `Labeler` is opened with the first block: of what a constructor raises, Ray only tells that
     it did.
     """
 
     def __init__(self, *arguments: Any):
         self._arguments = arguments
-        self._labeller: Labeller | None = None
+        self._labeler: Labeler | None = None
 
     def __call__(self, batch: dict[str, np.ndarray]) -> dict[str, np.ndarray]:
         """Labels the blocks of `batch["data"]`; gives the inputs of each as `"inputs"`."""
-        if self._labeller is None:
-            self._labeller = Labeller(*self._arguments)
-        done = [self._labeller.label(int(block)) for block in batch["data"]]
+        if self._labeler is None:
+            self._labeler = Labeler(*self._arguments)
+        done = [self._labeler.label(int(block)) for block in batch["data"]]
         return {"inputs": np.array(done)}
 
 
-class Labeller:
+class Labeler:
     """An open model, and the folder that its labels go to.
 
     Args:
@@ -105,7 +106,7 @@ class Labeller:
             in_video = inputs[0].frame is not None
             with ThreadPoolExecutor(1 if in_video else _READERS) as pool:
                 frames = _ahead(pool, self.read, inputs)
-                rows = list(_ahead(pool, self._row(block), self._labelled(inputs, frames)))
+                rows = list(_ahead(pool, self._row(block), self._labeled(inputs, frames)))
             rows.sort(key=lambda row: row["number"])
             self.folder.commit(self.job, block, rows, self.name)
             note.unlink(missing_ok=True)
@@ -128,7 +129,7 @@ class Labeller:
             # Stores, and names that no file can have, fail in ways of their own.
             return f"cannot be read ({first_line(error)})"
 
-    def _labelled(
+    def _labeled(
         self, inputs: Iterable[Input], frames: Iterator[np.ndarray | str]
     ) -> Iterator[tuple[int, Input, np.ndarray | str]]:
         """Inputs by their place in the block, with labels or the reason why there are none.

@@ -4,9 +4,10 @@ Importing this registers all of them with Keras, which opens saved models by it.
 """
 
 from asap_tf.layers.adaptive_mean import AdaptiveMean
-from asap_tf.layers.blocks import BatchNormalization, PixelDot, ResizeLike, Upsample
+from asap_tf.layers.blocks import BatchNormalization, PixelDot
 from asap_tf.layers.ffdn import FFDN
 from asap_tf.layers.pyramid import SimplePyramid
+from asap_tf.layers.resize import ResizeLike, Upsample
 from asap_tf.layers.strip_attention import StripAttention
 
 __all__ = [

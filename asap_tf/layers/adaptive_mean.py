@@ -8,7 +8,7 @@ import keras
 import numpy as np
 from keras import layers, ops
 
-from asap_tf.layers.blocks import Tensor
+from asap_tf.layers.tensor import Tensor
 
 
 @keras.saving.register_keras_serializable("asap_tf")

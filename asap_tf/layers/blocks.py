@@ -7,66 +7,9 @@ from typing import Any
 import keras
 from keras import layers, ops
 
-from asap_tf.replicas import joint_moments, replica_context
-
-Tensor = Any
-"""A Keras tensor, symbolic or of any backend."""
-
-
-@keras.saving.register_keras_serializable("asap_tf")
-class Upsample(layers.Layer):
-    """Bilinear enlargement by a whole factor, of maps of any size.
-
-    What `keras.layers.UpSampling2D` does, but that one (Keras 3.15) cannot be traced by
-    TensorFlow where the size is known only at run time.
-
-    Args:
-        factor: Output size over input size.
-
-    Input `(N, H, W, C)`, output `(N, factor * H, factor * W, C)`, in the compute dtype.
-
-    Example:
-        >>> Upsample(8)(keras.ops.ones((1, 64, 128, 19))).shape
-        TensorShape([1, 512, 1024, 19])
-    """
-
-    def __init__(self, factor: int, **kwargs: Any):
-        super().__init__(**kwargs)
-        self.factor = factor
-
-    def call(self, inputs: Tensor) -> Tensor:
-        height, width = ops.shape(inputs)[1:3]
-        return bilinear(inputs, (height * self.factor, width * self.factor))
-
-    def compute_output_shape(self, input_shape: tuple) -> tuple:
-        n, height, width, channels = input_shape
-        return (n, height and height * self.factor, width and width * self.factor, channels)
-
-    def get_config(self) -> dict:
-        return {**super().get_config(), "factor": self.factor}
-
-
-@keras.saving.register_keras_serializable("asap_tf")
-class ResizeLike(layers.Layer):
-    """Bilinear resizing of a map to the height and width of another.
-
-    For maps whose sizes are in no whole ratio, such as those at stride 64 of a frame of 96 x 160.
-
-    Input `[(N, H, W, C), (N, H', W', any)]`, output `(N, H', W', C)`, in the compute dtype.
-
-    Example:
-        >>> coarse, fine = keras.ops.ones((1, 2, 3, 128)), keras.ops.ones((1, 12, 20, 64))
-        >>> ResizeLike()([coarse, fine]).shape
-        TensorShape([1, 12, 20, 128])
-    """
-
-    def call(self, inputs: list[Tensor]) -> Tensor:
-        x, like = inputs
-        return bilinear(x, ops.shape(like)[1:3])
-
-    def compute_output_shape(self, input_shape: list[tuple]) -> tuple:
-        (n, *_, channels), like = input_shape
-        return (n, *like[1:3], channels)
+from asap_tf.layers.replicas import joint_moments, replica_context
+from asap_tf.layers.resize import Upsample
+from asap_tf.layers.tensor import Tensor
 
 
 @keras.saving.register_keras_serializable("asap_tf")
@@ -87,16 +30,6 @@ class PixelDot(layers.Layer):
 
     def compute_output_shape(self, input_shape: list[tuple]) -> tuple:
         return (*input_shape[0][:3], 1)
-
-
-def bilinear(x: Tensor, size: tuple) -> Tensor:
-    """`x` at `size`, sampled between pixel centres, in its dtype."""
-    if keras.backend.backend() != "tensorflow":
-        return ops.image.resize(x, size)
-    import tensorflow as tf
-
-    # XLA has no gradient of it in half precision; TensorFlow resizes to float32 in any case.
-    return ops.cast(tf.image.resize(ops.cast(x, "float32"), size), x.dtype)
 
 
 @keras.saving.register_keras_serializable("asap_tf")

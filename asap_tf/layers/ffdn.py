@@ -7,7 +7,7 @@ from typing import Any
 import keras
 from keras import layers, ops
 
-from asap_tf.layers.blocks import Tensor
+from asap_tf.layers.tensor import Tensor
 
 NORMS = {"both": ("layer", "instance"), "layer": ("layer",), "instance": ("instance",), "none": ()}
 EPSILON = 1e-5

@@ -7,7 +7,8 @@ from typing import Any
 import keras
 from keras import layers
 
-from asap_tf.layers.blocks import Tensor, Upsample
+from asap_tf.layers.resize import Upsample
+from asap_tf.layers.tensor import Tensor
 
 
 @keras.saving.register_keras_serializable("asap_tf")

@@ -7,7 +7,8 @@ from typing import Any
 import keras
 from keras import layers, ops
 
-from asap_tf.layers.blocks import Tensor, batch_norm
+from asap_tf.layers.blocks import batch_norm
+from asap_tf.layers.tensor import Tensor
 
 POOLED_AXES = {"vertical": 1, "horizontal": 2, "full": None}
 

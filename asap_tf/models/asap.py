@@ -7,9 +7,10 @@ from pathlib import Path
 import keras
 from keras import layers
 
-from asap_tf.errors import UsageError, nearest
+from asap_tf.core.errors import UsageError, nearest
 from asap_tf.layers import FFDN, SimplePyramid, StripAttention
-from asap_tf.layers.blocks import Tensor, conv_block, resample
+from asap_tf.layers.blocks import conv_block, resample
+from asap_tf.layers.tensor import Tensor
 from asap_tf.models.backbones import BACKBONES
 from asap_tf.models.interface import head, input_frames, normalize, segmentation_model
 
@@ -52,7 +53,7 @@ def ASAPNet(
     Returns:
         A model from RGB frames 0..255 `(N, H, W, 3)`, uint8 or float, to float32 logits
         `(N, H, W, num_classes)`. With `aux_heads`, to a dict of three such tensors: `"logits"`,
-        `"aux3"` and `"aux4"`. Normalisation is inside.
+        `"aux3"` and `"aux4"`. Normalization is inside.
 
     Raises:
         UsageError: (a ValueError) for an unknown option or a size that is no multiple of 32.

@@ -7,7 +7,9 @@ from pathlib import Path
 import keras
 from keras import layers
 
-from asap_tf.layers.blocks import ResizeLike, Tensor, Upsample, batch_norm, conv, conv_bn
+from asap_tf.layers.blocks import batch_norm, conv, conv_bn
+from asap_tf.layers.resize import ResizeLike, Upsample
+from asap_tf.layers.tensor import Tensor
 from asap_tf.models.interface import head, input_frames, normalize, segmentation_model
 
 # Kernels and strides of the pyramid's mean poolings; the fourth is over the whole map.

@@ -7,7 +7,9 @@ from pathlib import Path
 import keras
 from keras import layers
 
-from asap_tf.layers.blocks import ResizeLike, Tensor, Upsample, batch_norm, conv, conv_block
+from asap_tf.layers.blocks import batch_norm, conv, conv_block
+from asap_tf.layers.resize import ResizeLike, Upsample
+from asap_tf.layers.tensor import Tensor
 from asap_tf.models.interface import input_frames, normalize, segmentation_model
 
 # Modified Xception A: channels and blocks of the stages enc2, enc3 and enc4.

@@ -8,7 +8,9 @@ import keras
 from keras import layers
 
 from asap_tf.layers.adaptive_mean import AdaptiveMean
-from asap_tf.layers.blocks import ResizeLike, Tensor, Upsample, batch_norm, conv, conv_block
+from asap_tf.layers.blocks import batch_norm, conv, conv_block
+from asap_tf.layers.resize import ResizeLike, Upsample
+from asap_tf.layers.tensor import Tensor
 from asap_tf.models.interface import input_frames, normalize, segmentation_model
 
 

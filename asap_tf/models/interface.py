@@ -10,9 +10,11 @@ import keras
 import numpy as np
 from keras import layers
 
-from asap_tf.errors import UsageError
-from asap_tf.layers.blocks import Tensor, Upsample, conv_block
-from asap_tf.models.weights import load_weights
+from asap_tf.core.errors import UsageError
+from asap_tf.layers.blocks import conv_block
+from asap_tf.layers.resize import Upsample
+from asap_tf.layers.tensor import Tensor
+from asap_tf.saving.transfer import load_weights
 
 LOGGER = logging.getLogger("asap_tf")
 

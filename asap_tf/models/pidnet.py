@@ -7,7 +7,9 @@ from pathlib import Path
 import keras
 from keras import layers
 
-from asap_tf.layers.blocks import PixelDot, ResizeLike, Tensor, Upsample, conv_bn
+from asap_tf.layers.blocks import PixelDot, conv_bn
+from asap_tf.layers.resize import ResizeLike, Upsample
+from asap_tf.layers.tensor import Tensor
 from asap_tf.models.ddrnet import (
     basic_block,
     bn_relu,

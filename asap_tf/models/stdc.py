@@ -8,7 +8,9 @@ from pathlib import Path
 import keras
 from keras import layers
 
-from asap_tf.layers.blocks import Tensor, Upsample, batch_norm, conv, conv_block
+from asap_tf.layers.blocks import batch_norm, conv, conv_block
+from asap_tf.layers.resize import Upsample
+from asap_tf.layers.tensor import Tensor
 from asap_tf.models.bisenetv2 import depthwise_bn, gated
 from asap_tf.models.interface import head, input_frames, normalize, segmentation_model
 

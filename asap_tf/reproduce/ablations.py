@@ -9,12 +9,12 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+from asap_tf.core.errors import AsapError, UsageError
 from asap_tf.data import open_dataset
 from asap_tf.data.check import CheckReport
-from asap_tf.data.streets import write_streets
-from asap_tf.errors import AsapError, UsageError
-from asap_tf.recipe import Recipe, load_recipe
+from asap_tf.streets import write_streets
 from asap_tf.training import check_data
+from asap_tf.training.recipe import Recipe, load_recipe
 from asap_tf.training.run_folder import RunFolder
 
 RECIPES = {None: "ablation_streets", "camvid": "ablation_camvid"}
@@ -165,7 +165,7 @@ def row_recipe(recipe: Recipe, variant: Variant, seed: int) -> Recipe:
 
 def train(run_folder: RunFolder, recipe: Recipe, report: CheckReport) -> None:
     """Trains one row and scores it."""
-    from asap_tf.runtime.tensorflow import import_keras
+    from asap_tf.core.keras_backend import import_keras
 
     import_keras()
     import keras

@@ -13,22 +13,22 @@ from typing import Any
 import keras
 from tqdm import tqdm
 
-from asap_tf.benchmark.artefact import Job, size_text, write_source
+from asap_tf.benchmark.artifact import Job, size_text, write_source
 from asap_tf.benchmark.machine import Machine, this_machine
 from asap_tf.benchmark.markdown import machine_lines, table, warning_lines
 from asap_tf.benchmark.rounds import measure, warm_up
 from asap_tf.benchmark.statistics import Speedup, speedup, summarize
 from asap_tf.benchmark.worker import Worker
+from asap_tf.core.errors import UsageError
 from asap_tf.data.dataset import Dataset
-from asap_tf.data.streets import render
-from asap_tf.errors import UsageError
-from asap_tf.evaluation import evaluate
 from asap_tf.export import plan
 from asap_tf.export.graph import deployed_graph
+from asap_tf.inference.evaluate import evaluate
 from asap_tf.models import NETWORKS
-from asap_tf.operations import count_operations
+from asap_tf.models.operations import count_operations
 from asap_tf.reproduce.paper import TABLE_1, Network
 from asap_tf.runtime import load
+from asap_tf.streets import render
 
 RUNTIMES = {
     "LiteRT fp32": plan.Job("litert", "fp32"),

@@ -37,7 +37,7 @@ def module_model(module: Module, shape: tuple[int, int, int] = MAP) -> keras.Mod
 
 def counts() -> dict[str, float]:
     """Operations of every module at 1024 x 1024, in G, by its title."""
-    from asap_tf.operations import count_operations
+    from asap_tf.models.operations import count_operations
 
     return {m.title: count_operations(module_model(m)).total / 1e9 for m in TABLE_3}
 

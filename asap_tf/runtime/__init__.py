@@ -3,11 +3,11 @@
 Neither Keras nor TensorFlow, nor any other runtime, is imported before a model needs it.
 """
 
-from asap_tf.runtime.keras_file import load_keras_model, model_file, save_model
 from asap_tf.runtime.loading import FORMATS, format_of, load
-from asap_tf.runtime.metadata import METADATA_NAME, read_metadata, sidecar
 from asap_tf.runtime.network import FixedNetwork, Network
 from asap_tf.runtime.segmenter import Segmenter
+from asap_tf.saving.keras_file import load_keras_model, model_file, save_model
+from asap_tf.saving.metadata import METADATA_NAME, read_metadata, sidecar
 
 __all__ = [
     "FORMATS",

@@ -9,10 +9,10 @@ import keras
 import numpy as np
 from keras import ops
 
-from asap_tf.errors import AsapError
-from asap_tf.runtime.keras_file import load_keras_model
-from asap_tf.runtime.metadata import read_metadata
-from asap_tf.runtime.tensorflow import set_threads
+from asap_tf.core.errors import AsapError
+from asap_tf.core.keras_backend import set_threads
+from asap_tf.saving.keras_file import load_keras_model
+from asap_tf.saving.metadata import read_metadata
 
 
 class KerasNetwork:

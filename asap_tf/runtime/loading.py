@@ -1,4 +1,4 @@
-"""Opens any artefact, by its kind."""
+"""Opens any artifact, by its kind."""
 
 from __future__ import annotations
 
@@ -6,21 +6,21 @@ import importlib
 from pathlib import Path
 from typing import Any
 
-from asap_tf.errors import AsapError, UsageError, first_line
-from asap_tf.presets import preset_file, presets
-from asap_tf.runtime.keras_file import model_file
-from asap_tf.runtime.metadata import classes_of, numbered_classes, read_sidecar
+from asap_tf.core.errors import AsapError, UsageError, first_line
+from asap_tf.core.keras_backend import import_keras
 from asap_tf.runtime.network import Network
 from asap_tf.runtime.segmenter import Segmenter
-from asap_tf.runtime.tensorflow import import_keras
+from asap_tf.saving.keras_file import model_file
+from asap_tf.saving.metadata import classes_of, numbered_classes, read_sidecar
+from asap_tf.saving.presets import preset_file, presets
 
 FORMATS = {
     "keras": ("asap_tf.runtime.keras_network", "KerasNetwork"),
-    "saved_model": ("asap_tf.runtime.saved_model", "SavedModelNetwork"),
-    "litert": ("asap_tf.runtime.litert", "LiteRTNetwork"),
-    "onnx": ("asap_tf.runtime.onnx", "ONNXNetwork"),
-    "openvino": ("asap_tf.runtime.openvino", "OpenVINONetwork"),
-    "tensorrt": ("asap_tf.runtime.tensorrt", "TensorRTNetwork"),
+    "saved_model": ("asap_tf.runtime.saved_model_network", "SavedModelNetwork"),
+    "litert": ("asap_tf.runtime.litert_network", "LiteRTNetwork"),
+    "onnx": ("asap_tf.runtime.onnx_network", "ONNXNetwork"),
+    "openvino": ("asap_tf.runtime.openvino_network", "OpenVINONetwork"),
+    "tensorrt": ("asap_tf.runtime.tensorrt_network", "TensorRTNetwork"),
 }
 """Module and class of the network that opens each format."""
 
@@ -105,7 +105,7 @@ def format_of(path: str | Path) -> str:
 
 
 def open_network(path: Path, kind: str, threads: int | None = None) -> Network:
-    """Opens an artefact in this process, whatever may be in it.
+    """Opens an artifact in this process, whatever may be in it.
 
     Args:
         path: The file, or the SavedModel's folder.

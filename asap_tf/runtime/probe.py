@@ -1,4 +1,4 @@
-"""Opens an artefact that nothing vouches for in a process of its own.
+"""Opens an artifact that nothing vouches for in a process of its own.
 
 Runtimes trust their files: a damaged one can crash or hang the process that opens it.
 
@@ -14,20 +14,20 @@ from pathlib import Path
 
 import numpy as np
 
-from asap_tf.errors import AsapError, first_line
+from asap_tf.core.errors import AsapError, first_line
 
 LIMIT = 60.0
-"""Seconds that opening a model and labelling a frame may take."""
+"""Seconds that opening a model and labeling a frame may take."""
 
 MEMORY = 8 * 2**30
 """Bytes that it may take: a damaged length asks for any amount."""
 
 
 def probe(path: Path, limit: float = LIMIT) -> None:
-    """Opens an artefact and labels one frame with it, in a child process.
+    """Opens an artifact and labels one frame with it, in a child process.
 
     Args:
-        path: Any artefact.
+        path: Any artifact.
         limit: Seconds until the child is killed.
 
     Raises:
@@ -46,7 +46,7 @@ def probe(path: Path, limit: float = LIMIT) -> None:
         )
     except subprocess.TimeoutExpired as error:
         raise AsapError(
-            f"{path}: damaged: opening it and labelling a frame timed out after {limit:.0f} s"
+            f"{path}: damaged: opening it and labeling a frame timed out after {limit:.0f} s"
         ) from error
     if child.returncode < 0:
         name = signal.Signals(-child.returncode).name

@@ -8,10 +8,10 @@ from typing import Any
 import cv2
 import numpy as np
 
-from asap_tf.data.dataset import LabelClass
-from asap_tf.errors import AsapError, UsageError
+from asap_tf.core.errors import AsapError, UsageError
+from asap_tf.core.labels import LabelClass
+from asap_tf.core.sizes import network_side
 from asap_tf.runtime.network import FixedNetwork, Network
-from asap_tf.sizes import network_side
 
 
 class Segmenter:
@@ -43,7 +43,7 @@ class Segmenter:
 
     @property
     def palette(self) -> np.ndarray:
-        """Colours by train id, uint8 `(num_classes, 3)`, RGB."""
+        """Colors by train id, uint8 `(num_classes, 3)`, RGB."""
         return np.array([c.color for c in self.classes], np.uint8)
 
     @property

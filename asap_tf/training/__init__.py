@@ -5,16 +5,16 @@ from __future__ import annotations
 from dataclasses import replace
 from pathlib import Path
 
+from asap_tf.core.distributed import Hosts
+from asap_tf.core.errors import UsageError
 from asap_tf.data import open_dataset
 from asap_tf.data.check import CheckReport, checked
 from asap_tf.data.dataset import Pair
 from asap_tf.data.pairing import FRAME_ENDINGS, find_files, match
-from asap_tf.errors import UsageError
-from asap_tf.evaluation import require_masks
-from asap_tf.hosts import Hosts
-from asap_tf.recipe import Recipe
+from asap_tf.inference.evaluate import require_masks
+from asap_tf.training.recipe import Recipe
 
-UNLABELLED = "frames without masks"
+UNLABELED = "frames without masks"
 """The split of `distill.frames`."""
 
 
@@ -43,8 +43,8 @@ def check_data(recipe: Recipe, hosts: Hosts | None = None) -> CheckReport:
         dataset = dataset.leave_out(data.leave_out, *splits)
     if recipe.distill is not None and recipe.distill.frames:
         pairs = tuple(p for folder in recipe.distill.frames for p in frames_alone(Path(folder)))
-        dataset = replace(dataset, splits={**dataset.splits, UNLABELLED: pairs})
-        splits.append(UNLABELLED)
+        dataset = replace(dataset, splits={**dataset.splits, UNLABELED: pairs})
+        splits.append(UNLABELED)
     return checked(dataset, splits, data.skip_bad, hosts)
 
 

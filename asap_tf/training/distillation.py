@@ -5,16 +5,16 @@ from __future__ import annotations
 import keras
 from keras import layers, ops
 
+from asap_tf.core.errors import UsageError
 from asap_tf.data.dataset import Dataset
-from asap_tf.errors import UsageError
-from asap_tf.evaluation import require_same_classes
-from asap_tf.layers.blocks import Tensor
-from asap_tf.replicas import joint_moments, replica_context
+from asap_tf.inference.evaluate import require_same_classes
+from asap_tf.layers.replicas import joint_moments, replica_context
+from asap_tf.layers.tensor import Tensor
 from asap_tf.runtime import load
 from asap_tf.runtime.keras_network import KerasNetwork
 
 
-class Divergence(layers.Layer):
+class KLDivergence(layers.Layer):
     """Kullback-Leibler divergence of a student's answer from its teacher's, at every pixel.
 
     Input: logits of both, `[(N, H, W, C), (N, H, W, C)]`, the student's first. Output: float32
@@ -24,7 +24,7 @@ class Divergence(layers.Layer):
 
     Example:
         >>> logits = np.array([[[[0.0, 3.0]]]])
-        >>> Divergence()([-logits, logits])
+        >>> KLDivergence()([-logits, logits])
         <tf.Tensor: shape=(1, 1, 1), dtype=float32, numpy=array([[[2.7154458]]], dtype=float32)>
     """
 
@@ -36,7 +36,7 @@ class Divergence(layers.Layer):
         return input_shape[0][:-1]
 
 
-class FeatureDistance(layers.Layer):
+class FeatureMimicking(layers.Layer):
     """How far a teacher's maps are from what a student's maps foretell of them.
 
     Each of the student's maps goes through a 1 x 1 convolution of this layer's to its teacher's
@@ -96,10 +96,10 @@ def with_teacher(student: keras.Model, teacher: keras.Model, features: bool) -> 
     outputs = dict(student.output)
     taught = [teacher.output, *(levels(teacher) if features else ())]
     logits, *maps = keras.Model(teacher.input, taught)(student.input, training=False)
-    divergence = Divergence(dtype="float32", name="distilled")
+    divergence = KLDivergence(dtype="float32", name="distilled")
     outputs["distilled"] = divergence([outputs["logits"], logits])
     if features:
-        outputs["features"] = FeatureDistance(name="features")([*levels(student), *maps])
+        outputs["features"] = FeatureMimicking(name="features")([*levels(student), *maps])
     return keras.Model(student.input, outputs, name=student.name)
 
 

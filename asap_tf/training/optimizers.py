@@ -1,4 +1,4 @@
-"""Optimisers and their schedule, as recipes ask for them."""
+"""Optimizers and their schedule, as recipes ask for them."""
 
 from __future__ import annotations
 
@@ -7,9 +7,9 @@ from typing import Any
 import keras
 from keras import ops
 
-from asap_tf import recipe
-from asap_tf.layers.blocks import Tensor
-from asap_tf.replicas import replica_context
+from asap_tf.layers.replicas import replica_context
+from asap_tf.layers.tensor import Tensor
+from asap_tf.training import recipe
 
 
 class PolyDecay(keras.optimizers.schedules.LearningRateSchedule):
@@ -40,7 +40,7 @@ class PolyDecay(keras.optimizers.schedules.LearningRateSchedule):
         return self.rate * warmth * ops.power(left, self.power)
 
 
-class KeepsAverages:
+class EMA:
     """Keeps trained weights and their moving averages apart, and clips the whole gradient.
 
     Keras replaces the weights by their averages at the end of `fit`. A run calls `fit` once an
@@ -65,7 +65,7 @@ class KeepsAverages:
         super().finalize_variable_values(variables)  # type: ignore[misc]
 
 
-class SGD(KeepsAverages, keras.optimizers.SGD):
+class SGD(EMA, keras.optimizers.SGD):
     """SGD whose weight decay is part of the gradient, and so of the momentum.
 
     Keras decouples it, which with momentum 0.9 makes the same number ten times weaker than in
@@ -86,19 +86,19 @@ class SGD(KeepsAverages, keras.optimizers.SGD):
         super().update_step(gradient, variable, learning_rate)
 
 
-class AdamW(KeepsAverages, keras.optimizers.AdamW):
+class AdamW(EMA, keras.optimizers.AdamW):
     """AdamW, weight decay decoupled."""
 
 
 def build_optimizer(settings: recipe.Optimizer, steps: int) -> SGD | AdamW:
-    """The optimiser of a recipe.
+    """The optimizer of a recipe.
 
     Args:
         settings: The recipe's section.
         steps: Steps of the whole training.
 
     Returns:
-        An optimiser that decays neither norms nor biases.
+        An optimizer that decays neither norms nor biases.
     """
     schedule = PolyDecay(settings.learning_rate, steps, settings.power, settings.warmup_steps)
     shared: dict[str, Any] = {

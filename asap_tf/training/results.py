@@ -4,14 +4,14 @@ from __future__ import annotations
 
 import numpy as np
 
+from asap_tf.core.errors import shown
+from asap_tf.core.files import write_json
 from asap_tf.data.dataset import Dataset
 from asap_tf.data.images import read_pair
-from asap_tf.errors import shown
-from asap_tf.evaluation import Evaluation, evaluate
-from asap_tf.files import write_json
-from asap_tf.report import Example, write_report
+from asap_tf.inference.evaluate import Evaluation, evaluate
 from asap_tf.runtime import Segmenter, load
-from asap_tf.training.monitor import duration
+from asap_tf.training.callbacks import duration
+from asap_tf.training.report import Example, write_report
 from asap_tf.training.run_folder import RunFolder
 
 SHOWN = 2

@@ -16,9 +16,9 @@ from typing import Any, TextIO
 
 import numpy as np
 
-from asap_tf.errors import AsapError, UsageError
-from asap_tf.files import Unwritable, flush, remove_leftovers, written_whole
-from asap_tf.recipe import Recipe, load_recipe
+from asap_tf.core.errors import AsapError, UsageError
+from asap_tf.core.files import Unwritable, flush, remove_leftovers, written_whole
+from asap_tf.training.recipe import Recipe, load_recipe
 
 LOGGER = logging.getLogger("asap_tf")
 
@@ -34,7 +34,7 @@ class Checkpoint:
     Attributes:
         step: Steps done.
         best_miou: Of the validations so far, 0..1, or None before the first.
-        arrays: Weights and optimiser variables by name.
+        arrays: Weights and optimizer variables by name.
     """
 
     step: int

@@ -8,8 +8,8 @@ from typing import Any
 
 import keras
 
-from asap_tf.errors import UsageError
-from asap_tf.hosts import Hosts
+from asap_tf.core.distributed import Hosts
+from asap_tf.core.errors import UsageError
 
 Scope = Callable[[], contextlib.AbstractContextManager[Any]]
 

@@ -11,27 +11,27 @@ from typing import TYPE_CHECKING
 import keras
 import numpy as np
 
+from asap_tf.core.distributed import Hosts
+from asap_tf.core.errors import AsapError, UsageError
+from asap_tf.core.files import Unwritable
+from asap_tf.core.signals import stop_on_signals
 from asap_tf.data.augment import Augmentation
 from asap_tf.data.check import CheckReport
 from asap_tf.data.images import BadFile
 from asap_tf.data.pipeline import pair_reader, reader_error, steps_per_epoch, training_batches
-from asap_tf.errors import AsapError, UsageError
-from asap_tf.evaluation import Evaluation, evaluate
-from asap_tf.files import Unwritable
-from asap_tf.hosts import Hosts
+from asap_tf.inference.evaluate import Evaluation, evaluate
 from asap_tf.models import NETWORKS
-from asap_tf.models.weights import copy_matching
-from asap_tf.recipe import Recipe
 from asap_tf.runtime import Segmenter, save_model
 from asap_tf.runtime.keras_network import KerasNetwork
-from asap_tf.signals import stop_on_signals
-from asap_tf.training import UNLABELLED
-from asap_tf.training.model import build_network, compile_model, resolve_class_weights
-from asap_tf.training.monitor import GONE_BAD, Monitor
+from asap_tf.saving.transfer import copy_matching
+from asap_tf.training import UNLABELED
+from asap_tf.training.callbacks import NON_FINITE_HINT, Monitor
 from asap_tf.training.optimizers import build_optimizer
 from asap_tf.training.precision import dtype_policy, resolve_precision
+from asap_tf.training.recipe import Recipe
 from asap_tf.training.run_folder import Checkpoint, RunFolder
 from asap_tf.training.strategy import strategy_scope
+from asap_tf.training.task import build_network, compile_model, resolve_class_weights
 
 if TYPE_CHECKING:
     import tensorflow as tf
@@ -74,7 +74,7 @@ class Trainer:
         self.scope = strategy_scope(recipe.train.batch_size, hosts)
         self.recipe = recipe
         self.dataset = dataset = report.dataset
-        self.pairs = dataset.pairs(recipe.data.train_split) + dataset.splits.get(UNLABELLED, ())
+        self.pairs = dataset.pairs(recipe.data.train_split) + dataset.splits.get(UNLABELED, ())
         self.left_out: set[Path] = set()
         skip = self.leave_out if recipe.data.skip_bad else None
         self.read = pair_reader(dataset.encoding, recipe.data.cache, skip)
@@ -109,7 +109,7 @@ class Trainer:
         """Goes back to a checkpoint; of several hosts, to host 0's.
 
         Raises:
-            UsageError: if it is one of another network or optimiser.
+            UsageError: if it is one of another network or optimizer.
         """
         variables = self.variables()
         wanted = {name: tuple(v.shape) for name, v in variables.items()}
@@ -130,7 +130,7 @@ class Trainer:
         self.run.save(Checkpoint(self.step, self.best_miou, arrays))
 
     def variables(self) -> dict[str, keras.Variable]:
-        """All that steps change: weights, running statistics, optimiser state, averages."""
+        """All that steps change: weights, running statistics, optimizer state, averages."""
         groups = {"model": self.network.variables, "optimizer": self.model.optimizer.variables}
         if "features" in self.model.output:
             groups["features"] = self.model.get_layer("features").variables
@@ -236,7 +236,7 @@ class Trainer:
         for name, variable in self.variables().items():
             if not np.isfinite(np.asarray(variable, "float32")).all():
                 raise AsapError(
-                    f"{variable.path} ({name}) is no number after step {self.step}; {GONE_BAD}"
+                    f"{variable.path} ({name}) is no number after step {self.step}; {NON_FINITE_HINT}"
                 )
 
     def batches(self, stop_step: int) -> tf.data.Dataset:
@@ -286,7 +286,7 @@ class Trainer:
 
     def deploy(self) -> None:
         """Brings the weights, averaged if the recipe says so, into the float32 network."""
-        # In the order of the optimiser's averages; a student's own order is another.
+        # In the order of the optimizer's averages; a student's own order is another.
         variables = self.model.trainable_variables
         trained = [np.array(v) for v in variables]
         self.optimizer.apply_averages(variables)

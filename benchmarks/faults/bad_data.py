@@ -83,9 +83,9 @@ def damaged(content: bytes, ending: str, mask: bool, rng: np.random.Generator) -
         data[at : at + 4] = b"\xff\xff\xff\xff"[: len(data) - at]
     elif kind == "other image":
         small = np.zeros((SIZE[1] // 2, SIZE[0] // 2, 3), np.uint8)
-        grey, deep = small[..., 0], small[..., 0].astype("uint16")
+        gray, deep = small[..., 0], small[..., 0].astype("uint16")
         whole = np.zeros((SIZE[1], SIZE[0], 4), np.uint8)
-        images = (small[:, :1], whole) if mask else (grey, whole, deep)
+        images = (small[:, :1], whole) if mask else (gray, whole, deep)
         data = bytearray(encoded(images[rng.integers(len(images))], "PNG"))
     else:
         data = bytearray(gigapixel(str(rng.choice(["PNG", "BMP", "TIFF"]))))

@@ -8,7 +8,7 @@ not flushed), or its run folder is removed; half of the times by a recipe that s
 one that goes on, for which a full disk is emptied again after a random time. Nothing else than one
 error in one line may come of it, and the last checkpoint has to be whole and that of an undisturbed
 training at the same step, bit for bit. Then the disk is mended, and the training resumed if it
-ended early: its last weights, averages and optimiser state have to be the undisturbed ones, and its
+ended early: its last weights, averages and optimizer state have to be the undisturbed ones, and its
 log has to tell of the same validations. Ends with 1 if there is a fault.
 """
 
@@ -32,10 +32,10 @@ import numpy as np
 from small import RECIPE, put_network, write_dataset
 from tqdm import tqdm
 
-from asap_tf.files import Unwritable
-from asap_tf.recipe import Recipe, load_recipe
+from asap_tf.core.files import Unwritable
 from asap_tf.training import check_data
-from asap_tf.training.monitor import Monitor
+from asap_tf.training.callbacks import Monitor
+from asap_tf.training.recipe import Recipe, load_recipe
 from asap_tf.training.run_folder import Checkpoint, RunFolder
 from asap_tf.training.trainer import Trainer
 

@@ -5,7 +5,7 @@
 Each kill (signal 9) comes at a random moment of a phase drawn at random: while the process starts,
 takes a step, saves a checkpoint or the model, validates, or writes its results. After each, the
 last checkpoint is read; then the run is resumed, to be killed again or to end. At its end its
-weights, running statistics, averages and optimiser state are held against those of a run that
+weights, running statistics, averages and optimizer state are held against those of a run that
 nobody killed, bit for bit, and its files against the same list; then the next run begins. Ends with
 1 if anything is lost.
 """

@@ -52,9 +52,9 @@ class Held(NamedTuple):
 
 
 def train(steps: int, home: Path) -> tuple[Held, Held]:
-    from asap_tf.recipe import load_recipe
     from asap_tf.training import check_data
-    from asap_tf.training.monitor import Monitor
+    from asap_tf.training.callbacks import Monitor
+    from asap_tf.training.recipe import load_recipe
     from asap_tf.training.run_folder import RunFolder
     from asap_tf.training.trainer import Trainer
 
@@ -99,7 +99,7 @@ def predict(count: int, segmenter: Segmenter) -> tuple[Held, Held]:
 
 
 def mixed(count: int, segmenter: Segmenter, home: Path) -> tuple[Held, Held]:
-    from asap_tf.prediction import predict_inputs
+    from asap_tf.inference.files import predict_inputs
 
     logging.disable()
     rng = np.random.default_rng(0)

@@ -4,7 +4,7 @@
 
 Half of the times in float32, half in mixed float16: at a random step, into the loss, into the
 gradient of the logits, or into one random element of a random weight, running statistic, or
-variable of the optimiser. The training has to end with an error in one line, at the latest before
+variable of the optimizer. The training has to end with an error in one line, at the latest before
 that epoch is validated and saved; or it has to get over it by itself, as float16's loss scale does
 with an infinite gradient. Its last checkpoint has to be whole and finite, and is what it then goes
 on from. Ends with 1 if there is a fault.
@@ -25,11 +25,11 @@ import tensorflow as tf
 from small import RECIPE, put_network, write_dataset
 from tqdm import tqdm
 
-from asap_tf.errors import AsapError
-from asap_tf.losses import OhemCrossEntropy
-from asap_tf.recipe import load_recipe
+from asap_tf.core.errors import AsapError
+from asap_tf.layers.losses import OhemCrossEntropy
 from asap_tf.training import check_data, trainer
-from asap_tf.training.monitor import Monitor
+from asap_tf.training.callbacks import Monitor
+from asap_tf.training.recipe import load_recipe
 from asap_tf.training.run_folder import RunFolder
 from asap_tf.training.trainer import Trainer
 

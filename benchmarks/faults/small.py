@@ -1,4 +1,4 @@
-"""What the campaigns train: coloured blocks, a short recipe, and a network that is soon built."""
+"""What the campaigns train: colored blocks, a short recipe, and a network that is soon built."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ data: {{root: {root}}}
 
 
 def write_dataset(root: Path) -> None:
-    """CamVid's layout: 20 training frames of coloured blocks, 6 to validate on."""
+    """CamVid's layout: 20 training frames of colored blocks, 6 to validate on."""
     rng = np.random.default_rng(0)
     colors = rng.integers(0, 256, (12, 3)).astype("uint8")
     for split, count in (("train", 20), ("val", 6)):

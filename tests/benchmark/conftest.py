@@ -5,8 +5,8 @@ import numpy as np
 import pytest
 
 from asap_tf.runtime import FixedNetwork, Segmenter
-from asap_tf.runtime.metadata import numbered_classes
 from asap_tf.runtime.network import Signature
+from asap_tf.saving.metadata import numbered_classes
 
 
 class StubNetwork(FixedNetwork):
@@ -58,7 +58,7 @@ def several_frames():
 @pytest.fixture(scope="session")
 def source_folder(tmp_path_factory):
     """A folder with a source frame of 64 x 128."""
-    from asap_tf.benchmark.artefact import write_source
+    from asap_tf.benchmark.artifact import write_source
 
     folder = tmp_path_factory.mktemp("source")
     write_source(folder, (64, 128))

@@ -5,9 +5,9 @@ from pathlib import Path
 import pytest
 
 from asap_tf.benchmark import inference
-from asap_tf.benchmark.artefact import ROWS, Facts, Job
+from asap_tf.benchmark.artifact import ROWS, Facts, Job
 from asap_tf.benchmark.inference import compare, short_names
-from asap_tf.errors import UsageError
+from asap_tf.core.errors import UsageError
 
 
 def names(*paths, xla=()):
@@ -49,7 +49,7 @@ class StubWorker:
         self.open_now.remove(self)
 
 
-def test_every_artefact_has_its_own_result(monkeypatch, tmp_path):
+def test_every_artifact_has_its_own_result(monkeypatch, tmp_path):
     monkeypatch.setattr(inference, "Worker", StubWorker)
     paths = [tmp_path / name for name in ("ab.onnx", "abcd.keras", "abc.onnx")]
     for path in paths:

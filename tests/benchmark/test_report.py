@@ -5,7 +5,7 @@ from dataclasses import replace
 
 import pytest
 
-from asap_tf.benchmark.artefact import ROWS, Facts
+from asap_tf.benchmark.artifact import ROWS, Facts
 from asap_tf.benchmark.inference import Comparison, Result
 from asap_tf.benchmark.machine import Machine
 from asap_tf.benchmark.report import comparison_chart, comparison_dict, comparison_text
@@ -118,7 +118,7 @@ def test_json_holds_everything(comparison):
     assert content["machine"]["cpu"] == "Abacus 3"
     assert (content["source"], content["rounds"], content["complete"]) == ([1024, 2048], 100, True)
     assert content["reference"]["frames_per_second"] == {"ASAP": 96, "ASAP (TensorRT)": 191}
-    slow, fast = content["artefacts"]
+    slow, fast = content["artifacts"]
     assert (fast["name"], fast["path"], fast["precision"]) == (
         "fast.tflite",
         "e/fast.tflite",
@@ -134,7 +134,7 @@ def test_json_holds_everything(comparison):
     assert row["speedup"]["interval"] == pytest.approx([4, 4])
 
 
-def test_chart_has_a_bar_for_every_artefact_and_row(comparison):
+def test_chart_has_a_bar_for_every_artifact_and_row(comparison):
     from asap_tf.benchmark.chart import COLORS
 
     picture = comparison_chart(comparison)
@@ -142,6 +142,6 @@ def test_chart_has_a_bar_for_every_artefact_and_row(comparison):
         rgb = [int(color[i : i + 2], 16) for i in (1, 3, 5)]
         lengths = (picture[230:] == rgb).all(-1).sum(1)
         lengths = [int(n) for n in lengths[lengths > 0]]
-        # The bars of both artefacts, one four times as long as the other.
+        # The bars of both artifacts, one four times as long as the other.
         assert sorted(set(lengths)) == [min(lengths), max(lengths)]
         assert max(lengths) / min(lengths) == pytest.approx(4, rel=0.05)

@@ -32,7 +32,7 @@ def test_everybody_has_one_turn_in_each_round_in_changing_order():
     assert len(orders) == MIN_ROUNDS
     assert all(sorted(order) == list("abc") for order in orders)
     assert len(set(map(tuple, orders))) == 6
-    # Nobody is favoured: each is first in about a third of the rounds.
+    # Nobody is favored: each is first in about a third of the rounds.
     firsts = [order[0] for order in orders]
     assert all(20 <= firsts.count(name) <= 47 for name in "abc")
 

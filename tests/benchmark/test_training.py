@@ -10,7 +10,7 @@ from asap_tf.benchmark import training
 from asap_tf.benchmark.machine import this_machine
 from asap_tf.benchmark.training import MIN_BATCHES, WARM_UP, Clock, TrainingSpeed
 from asap_tf.benchmark.training_report import training_dict, training_text
-from asap_tf.recipe import load_recipe
+from asap_tf.training.recipe import load_recipe
 
 
 @pytest.fixture

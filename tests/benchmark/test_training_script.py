@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from asap_tf.errors import AsapError, UsageError
+from asap_tf.core.errors import AsapError, UsageError
 
 BENCHMARKS = Path(__file__).parents[2] / "benchmarks"
 

@@ -5,9 +5,9 @@ import signal
 
 import pytest
 
-from asap_tf.benchmark.artefact import ROWS, Job
+from asap_tf.benchmark.artifact import ROWS, Job
 from asap_tf.benchmark.worker import Worker
-from asap_tf.errors import AsapError, UsageError
+from asap_tf.core.errors import AsapError, UsageError
 
 
 def test_life_and_death_of_a_process(trained_model, source_folder):

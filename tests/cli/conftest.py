@@ -72,15 +72,15 @@ def camvid(tmp_path):
 
 
 @pytest.fixture(scope="session")
-def artefact(model, tmp_path_factory):
+def artifact(model, tmp_path_factory):
     """`model` as a `.tflite` file that gives labels, with its metadata beside it."""
     import dataclasses
     import json
 
     from asap_tf import load
-    from asap_tf.export import litert
     from asap_tf.export.graph import deployed_graph
-    from asap_tf.runtime.metadata import checksums, sidecar
+    from asap_tf.export.writers import litert
+    from asap_tf.saving.metadata import checksums, sidecar
 
     segmenter = load(model)
     metadata = {

@@ -8,7 +8,7 @@ from PIL import Image
 
 from asap_tf import load, open_dataset
 from asap_tf.benchmark import inference, rounds
-from asap_tf.evaluation import evaluate
+from asap_tf.inference.evaluate import evaluate
 
 RECIPE = """\
 name: tiny
@@ -36,12 +36,12 @@ def test_a_model_against_itself(asap, model, camvid, tmp_path, short):
     assert result.code == 0, result.err
     miou = evaluate(load(model), open_dataset(camvid)).scores.miou
     content = json.loads(out[0].read_text())
-    assert [a["name"] for a in content["artefacts"]] == [model.name, f"{model.name} (2)"]
-    for artefact in content["artefacts"]:
-        assert (artefact["format"], artefact["size"]) == ("keras", [64, 128])
-        assert artefact["runtime"].endswith("1 thread")
-        assert artefact["miou"] == pytest.approx(miou)
-        assert all(len(row["seconds"]) == content["rounds"] for row in artefact["rows"].values())
+    assert [a["name"] for a in content["artifacts"]] == [model.name, f"{model.name} (2)"]
+    for artifact in content["artifacts"]:
+        assert (artifact["format"], artifact["size"]) == ("keras", [64, 128])
+        assert artifact["runtime"].endswith("1 thread")
+        assert artifact["miou"] == pytest.approx(miou)
+        assert all(len(row["seconds"]) == content["rounds"] for row in artifact["rows"].values())
     for line in ("threads: 1", "of 96x160, batch 1", "## Network only", f"| {model.name} (2) "):
         assert line in result.out
     with Image.open(out[1]) as chart:
@@ -100,8 +100,8 @@ def test_training(asap, camvid, tmp_path, monkeypatch):
 def test_mistakes(asap, model, camvid, streets_root, tmp_path):
     (tmp_path / "x.txt").touch()
     for args, code, message in [
-        ([], 2, "ARTEFACTS"),
-        ([model, "--training", "camvid_resnet18"], 2, "ARTEFACTS"),
+        ([], 2, "ARTIFACTS"),
+        ([model, "--training", "camvid_resnet18"], 2, "ARTIFACTS"),
         ([tmp_path / "none.onnx"], 2, "none.onnx: no such model"),
         ([model, tmp_path / "x.txt"], 2, "x.txt: not a model"),
         ([model, "--size", "512"], 2, "--size 512: want HEIGHTxWIDTH"),

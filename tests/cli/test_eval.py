@@ -6,7 +6,7 @@ import numpy as np
 from PIL import Image
 
 import asap_tf
-from asap_tf.metrics import Scores, confusion_matrix
+from asap_tf.inference.metrics import Scores, confusion_matrix
 
 
 def expected_scores(path, camvid):
@@ -45,19 +45,19 @@ def test_mistakes(asap, model, camvid, tmp_path):
         assert (result.code, message in result.err) == (code, True), result.err
 
 
-def test_an_exported_model_is_scored_like_any_other(asap, artefact, camvid, tmp_path):
-    result = asap("eval", artefact, "--data", camvid, "--json", tmp_path / "s.json")
+def test_an_exported_model_is_scored_like_any_other(asap, artifact, camvid, tmp_path):
+    result = asap("eval", artifact, "--data", camvid, "--json", tmp_path / "s.json")
     assert result.code == 0, result.err
     scores = json.loads((tmp_path / "s.json").read_text())
-    assert scores["miou"] == expected_scores(artefact, camvid).miou > 0
+    assert scores["miou"] == expected_scores(artifact, camvid).miou > 0
 
 
-def test_labels_cannot_be_averaged(asap, artefact, camvid):
+def test_labels_cannot_be_averaged(asap, artifact, camvid):
     for args, message in [
         (["--flip"], "gives labels and no probabilities: leave --scales and --flip out"),
         (["--scales", "2"], "exported for 32x64 and cannot run at 64x128: leave --scales out"),
     ]:
-        result = asap("eval", artefact, "--data", camvid, *args)
+        result = asap("eval", artifact, "--data", camvid, *args)
         assert (result.code, message in result.err) == (2, True), result.err
 
 

@@ -4,7 +4,7 @@ import numpy as np
 from PIL import Image
 
 
-def test_an_artefact_is_taken_where_a_model_is(asap, trained_model, streets_root, tmp_path):
+def test_an_artifact_is_taken_where_a_model_is(asap, trained_model, streets_root, tmp_path):
     result = asap(
         *("export", trained_model, "--out", tmp_path / "out", "--tflite"),
         *("--calibration", streets_root),
@@ -12,17 +12,17 @@ def test_an_artefact_is_taken_where_a_model_is(asap, trained_model, streets_root
     assert result.code == 0, result.err
     line, note, last = result.out.splitlines()
     assert last.startswith("held against the Keras model on 20 frames of the validation split")
-    artefact = tmp_path / "out" / "asap_fp32.tflite"
-    assert line.startswith(f"{artefact}  46.") and "% of labels as in Keras, mIoU " in line
+    artifact = tmp_path / "out" / "asap_fp32.tflite"
+    assert line.startswith(f"{artifact}  46.") and "% of labels as in Keras, mIoU " in line
     assert note.strip().startswith("1 XNNPACK partition")
 
     frame = next(streets_root.glob("leftImg8bit/val/streets/*.png"))
     labels = {}
-    for model in (trained_model, artefact):
+    for model in (trained_model, artifact):
         out = tmp_path / model.stem
         assert asap("predict", model, frame, "--out", out, "--mode", "ids").code == 0
         labels[model] = np.asarray(Image.open(out / frame.name))
-    assert np.mean(labels[trained_model] == labels[artefact]) > 0.999
+    assert np.mean(labels[trained_model] == labels[artifact]) > 0.999
 
 
 def test_mistakes(asap, trained_model, model, tmp_path):

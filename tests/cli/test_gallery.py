@@ -5,9 +5,9 @@ from PIL import Image
 
 from asap_tf.data import open_dataset
 from asap_tf.data.images import read_pair
-from asap_tf.evaluation import evaluate
+from asap_tf.inference.evaluate import evaluate
+from asap_tf.inference.visualize import overlay
 from asap_tf.runtime import load
-from asap_tf.visual import overlay
 
 
 def test_the_best_frame_is_above_the_worst_beside_its_truth(asap, model, camvid, tmp_path):

@@ -29,19 +29,19 @@ def facts(out):
     return {line[:16].strip(): line[16:].strip() for line in out.splitlines()}
 
 
-def test_says_what_an_artefact_is_without_opening_it(asap, artefact, monkeypatch):
+def test_says_what_an_artifact_is_without_opening_it(asap, artifact, monkeypatch):
     monkeypatch.setattr("asap_tf.runtime.load", None)
-    found = facts(asap("info", artefact).out)
+    found = facts(asap("info", artifact).out)
     assert FACTS.items() <= found.items()
-    assert found["file"] == f"{artefact} ({artefact.stat().st_size / 1e6:.1f} MB)"
+    assert found["file"] == f"{artifact} ({artifact.stat().st_size / 1e6:.1f} MB)"
     assert found["classes"].startswith("sky, building")
     expected = "99.987% of labels are the Keras model's, on 20 streets, mIoU -0.10"
     assert found["parity"] == expected
 
 
-def test_without_the_metadata_beside_it_the_artefact_speaks(asap, artefact, tmp_path):
-    shutil.copy(artefact, tmp_path)
-    found = facts(asap("info", tmp_path / artefact.name).out)
+def test_without_the_metadata_beside_it_the_artifact_speaks(asap, artifact, tmp_path):
+    shutil.copy(artifact, tmp_path)
+    found = facts(asap("info", tmp_path / artifact.name).out)
     assert FACTS.items() <= found.items() and "parity" not in found
     assert found["classes"].startswith("sky, building")
 

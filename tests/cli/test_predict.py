@@ -35,26 +35,26 @@ def test_mistakes(asap, model, camvid, tmp_path):
     assert not out.exists()
 
 
-def test_exported_model_needs_no_tensorflow(artefact, camvid, tmp_path):
+def test_exported_model_needs_no_tensorflow(artifact, camvid, tmp_path):
     code = (
         "import sys; from asap_tf.cli import main\n"
         "try: main()\n"
         "finally: sys.exit(2 * bool({'tensorflow', 'keras'} & set(sys.modules)))"
     )
     frame, out = camvid / "val" / "0.png", tmp_path / "out"
-    args = ["predict", artefact, frame, "--out", out, "--mode", "ids"]
+    args = ["predict", artifact, frame, "--out", out, "--mode", "ids"]
     subprocess.run([sys.executable, "-c", code, *args], check=True)
-    expected = asap_tf.load(artefact).predict(np.asarray(Image.open(frame))[None])[0]
+    expected = asap_tf.load(artifact).predict(np.asarray(Image.open(frame))[None])[0]
     np.testing.assert_array_equal(np.asarray(Image.open(out / "0.png")), expected)
 
 
-def test_damaged_export(asap, artefact, camvid, tmp_path):
-    damaged = tmp_path / artefact.name
-    damaged.write_bytes(artefact.read_bytes()[:-100_000])
+def test_damaged_export(asap, artifact, camvid, tmp_path):
+    damaged = tmp_path / artifact.name
+    damaged.write_bytes(artifact.read_bytes()[:-100_000])
     for message in ("cannot be opened as litert", "damaged: it differs from what was exported"):
         result = asap("predict", damaged, camvid / "val", "--out", tmp_path / "out")
         assert result.code == 1 and f"{damaged}: " in result.err and message in result.err
-        shutil.copy(sidecar(artefact), tmp_path)
+        shutil.copy(sidecar(artifact), tmp_path)
     assert not (tmp_path / "out").exists()
 
 

@@ -119,7 +119,7 @@ def test_weights_of_a_model_of_other_classes_are_told_layer_by_layer(
     )
     assert result.code == 0, result.err
     told = next(line for line in result.out.splitlines() if line.startswith(f"{model}: "))
-    assert "layers loaded; left as initialised: " in told
+    assert "layers loaded; left as initialized: " in told
     fresh = told.rpartition(": ")[2].split(", ")
     assert {"logits_classes", "aux3_classes", "aux4_classes"} <= set(fresh)
     assert not any(

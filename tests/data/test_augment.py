@@ -17,25 +17,25 @@ from asap_tf.data.augment import (
     shift_hue,
 )
 
-# Corners of the colour cube: far from each other and from the mean colour.
+# Corners of the color cube: far from each other and from the mean color.
 PALETTE = np.uint8([[255 * (i >> 2), 255 * (i >> 1 & 1), 255 * (i & 1)] for i in range(8)])
 
 
 def blocks(height: int = 96, width: int = 144, size: int = 16) -> tuple[np.ndarray, np.ndarray]:
-    """A mask of random blocks, and an image that spells it in colours."""
+    """A mask of random blocks, and an image that spells it in colors."""
     coarse = np.random.default_rng(7).integers(0, 8, (height // size, width // size))
     mask = np.kron(coarse, np.ones((size, size))).astype(np.uint8)
     return PALETTE[mask], mask
 
 
 def interior(mask: np.ndarray, margin: int = 2) -> np.ndarray:
-    """Pixels all of whose neighbours carry the same label."""
+    """Pixels all of whose neighbors carry the same label."""
     kernel = np.ones((2 * margin + 1, 2 * margin + 1), np.uint8)
     return cv2.dilate(mask, kernel) == cv2.erode(mask, kernel)
 
 
 def spelled(image: np.ndarray) -> np.ndarray:
-    """The label of the nearest colour, 255 for the padding's."""
+    """The label of the nearest color, 255 for the padding's."""
     colors = np.vstack([PALETTE, np.uint8([MEAN_COLOR])]).astype(int)
     distance = ((image[:, :, None].astype(int) - colors) ** 2).sum(-1)
     return np.append(np.arange(8), 255)[distance.argmin(-1)]
@@ -148,7 +148,7 @@ def test_scaling_against_a_sampling_pixel_by_pixel(scale: float) -> None:
 
 
 def test_shrinking_does_not_alias() -> None:
-    # Stripes of one pixel are grey from afar; sampled bluntly they beat between black and white.
+    # Stripes of one pixel are gray from afar; sampled bluntly they beat between black and white.
     image = np.zeros((100, 100, 3), np.uint8)
     image[:, ::2] = 255
     augment = Augmentation(crop=(35, 35), scales=(0.35,), flip=False)
@@ -172,7 +172,7 @@ def photo() -> np.ndarray:
 )
 def test_jitter_against_pillow(ours, theirs, factor: float) -> None:
     expected = np.asarray(theirs(Image.fromarray(photo())).enhance(factor)).astype(int)
-    # Pillow rounds the grey level to a whole number first and cuts the decimals after.
+    # Pillow rounds the gray level to a whole number first and cuts the decimals after.
     assert np.abs(ours(photo(), factor) - expected).max() <= 2
 
 

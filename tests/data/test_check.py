@@ -6,9 +6,9 @@ import numpy as np
 import pytest
 from PIL import Image
 
+from asap_tf.core.errors import UsageError
 from asap_tf.data import open_dataset
 from asap_tf.data.check import check_dataset
-from asap_tf.errors import UsageError
 
 
 def test_counts_and_shares_against_a_plain_count(camvid_root: Path) -> None:
@@ -39,7 +39,7 @@ def test_every_defect_is_found_in_one_pass(camvid_root: Path) -> None:
     assert report.counts == {"train": 3, "val": 1, "test": 0}
     problems = {defect.path.relative_to(camvid_root): defect.problem for defect in report.defects}
     begins = {
-        "train/0000.png": "a grey image; 8-bit RGB is needed",
+        "train/0000.png": "a gray image; 8-bit RGB is needed",
         "trainannot/0000.png": "holds ids outside the class table: 12",
         "train/0001.png": "broken (",
         "trainannot/0002.png": "31 x 24 pixels, but its frame has 32 x 24",

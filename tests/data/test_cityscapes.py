@@ -7,9 +7,9 @@ import numpy as np
 import pytest
 from cityscapesscripts.helpers.labels import labels as official
 
+from asap_tf.core.errors import UsageError
 from asap_tf.data import open_dataset
 from asap_tf.data.cityscapes import CLASSES, LABEL_ID_ENCODING, LABELS, TRAIN_ID_ENCODING
-from asap_tf.errors import UsageError
 
 
 def test_the_table_is_the_official_one() -> None:
@@ -24,7 +24,7 @@ def test_classes_are_in_the_official_order() -> None:
 
 
 def test_label_ids_decode_as_in_the_official_table() -> None:
-    # -1 and the train id -1 of the licence plate are both 255 in 8 bits.
+    # -1 and the train id -1 of the license plate are both 255 in 8 bits.
     ids = np.array([[label.id for label in official]]).astype(np.uint8)
     train_ids = np.array([[label.trainId for label in official]]).astype(np.uint8)
     np.testing.assert_array_equal(LABEL_ID_ENCODING.decode(ids), train_ids)

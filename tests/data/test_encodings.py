@@ -16,7 +16,7 @@ def test_indices_decode_pixel_by_pixel() -> None:
     assert decoded.tolist() == [[table[value] for value in row] for row in raw.tolist()]
 
 
-def test_colours_decode_pixel_by_pixel() -> None:
+def test_colors_decode_pixel_by_pixel() -> None:
     raw = np.random.default_rng(0).choice(np.uint8(list(COLORS)), (17, 23))
     decoded = ColorEncoding(COLORS).decode(raw)
     assert decoded.dtype == np.uint8
@@ -24,11 +24,11 @@ def test_colours_decode_pixel_by_pixel() -> None:
 
 
 @pytest.mark.parametrize("color", [(0, 0, 1), (0, 0, 141), (129, 64, 128), (255, 255, 254)])
-def test_a_colour_next_to_one_of_the_table_is_outside(color: tuple[int, int, int]) -> None:
+def test_a_color_next_to_one_of_the_table_is_outside(color: tuple[int, int, int]) -> None:
     raw = np.uint8([[color, (0, 0, 0)]])
     with pytest.raises(ValueError) as error:
         ColorEncoding(COLORS).decode(raw)
-    assert f"holds colours outside the class table: {color};" in str(error.value)
+    assert f"holds colors outside the class table: {color};" in str(error.value)
 
 
 def test_many_values_outside_are_cut_short() -> None:

@@ -6,9 +6,9 @@ import numpy as np
 import pytest
 import yaml
 
+from asap_tf.core.errors import UsageError
 from asap_tf.data import open_dataset
 from asap_tf.data.images import read_pair
-from asap_tf.errors import UsageError
 
 
 def describe(root: Path, **changes: object) -> None:
@@ -33,7 +33,7 @@ INDEX_CLASSES = [
 ]
 
 
-def test_colour_masks(folder_root: Path) -> None:
+def test_color_masks(folder_root: Path) -> None:
     dataset = open_dataset(folder_root)
     assert [(c.name, c.category, c.label_id) for c in dataset.classes] == [
         ("road", "flat", -1),
@@ -77,7 +77,7 @@ def test_ignored_values(
 
 def test_all_errors_come_at_once_with_field_value_and_nearest_name(folder_root: Path) -> None:
     (folder_root / "dataset.yaml").write_text("""
-masks: colour
+masks: color
 clases: []
 classes:
   - {name: road, color: [128, 64, 300]}
@@ -87,7 +87,7 @@ splits:
   val: {masks: labels/val}
 """)
     assert message(folder_root).split("; ") == [
-        "masks: received 'colour'",
+        "masks: received 'color'",
         "did you mean 'color'?",
         "classes.0.color.2: received 300: Input should be less than or equal to 255",
         "classes.1.color.2 is missing",
@@ -106,7 +106,7 @@ splits:
         ({"classes": [], "ignore_label": None}, "classes: received []: List should have at least"),
         ({"splits": {}}, "splits: Dictionary should have at least 1 item"),
         ({"masks": "index"}, "ignore_label: received [0, 0, 0]: is also the value of a class"),
-        ({"ignore_label": "black"}, "ignore_label: received 'black': an RGB colour or a list"),
+        ({"ignore_label": "black"}, "ignore_label: received 'black': an RGB color or a list"),
         ({"masks": "index", "ignore_label": 256}, "ignore_label: received 256: an id, 0..255, or"),
         ({"ignore_label": [0, 0, 142]}, "ignore_label: received [0, 0, 142]: is also the value"),
         (
@@ -126,7 +126,7 @@ splits:
             {"masks": "index", "classes": [INDEX_CLASSES[0], INDEX_CLASSES[1] | {"id": 0}]},
             "given to two classes: 0",
         ),
-        ({"classes": INDEX_CLASSES}, "colour masks know no ids; leave them out"),
+        ({"classes": INDEX_CLASSES}, "color masks know no ids; leave them out"),
     ],
 )
 def test_values_that_contradict(

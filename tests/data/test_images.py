@@ -13,10 +13,10 @@ import numpy as np
 import pytest
 from PIL import Image
 
+from asap_tf.core.errors import AsapError, UsageError
 from asap_tf.data.dataset import Pair
 from asap_tf.data.encodings import ColorEncoding, train_id_encoding
 from asap_tf.data.images import BadFile, read_image, read_mask, read_pair, write_png
-from asap_tf.errors import AsapError, UsageError
 
 ENCODING = train_id_encoding(19)
 FRAME = np.random.default_rng(0).integers(0, 256, (24, 32, 3), dtype=np.uint8)
@@ -47,7 +47,7 @@ def test_an_exif_orientation_is_not_applied(tmp_path: Path) -> None:
 def save_as(mode: str, path: Path) -> None:
     if mode == "16-bit RGB":
         cv2.imwrite(str(path), FRAME[..., ::-1].astype(np.uint16) * 257)
-    elif mode == "16-bit grey":
+    elif mode == "16-bit gray":
         Image.fromarray(MASK.astype(np.uint16) * 257).save(path)
     elif mode == "float":
         Image.fromarray(MASK.astype(np.float32)).save(path)
@@ -60,10 +60,10 @@ def save_as(mode: str, path: Path) -> None:
     [
         ("16-bit RGB", "a.png", "a 16-bit image"),
         ("16-bit RGB", "a.tif", "a 16-bit image"),
-        ("16-bit grey", "a.png", "a 16-bit image"),
-        ("L", "a.png", "a grey image"),
-        ("L", "a.jpg", "a grey image"),
-        ("LA", "a.png", "a grey image with transparency"),
+        ("16-bit gray", "a.png", "a 16-bit image"),
+        ("L", "a.png", "a gray image"),
+        ("L", "a.jpg", "a gray image"),
+        ("LA", "a.png", "a gray image with transparency"),
         ("P", "a.png", "a palette image"),
         ("RGBA", "a.png", "an RGBA image"),
         ("1", "a.png", "a 1-bit image"),
@@ -137,18 +137,18 @@ def test_a_small_file_that_claims_all_the_memory(size: tuple[int, int], tmp_path
     assert "pixels" in one_line(error, path)
 
 
-def test_index_masks_are_grey_or_palette(tmp_path: Path) -> None:
-    grey = Image.fromarray(MASK)
-    grey.save(tmp_path / "grey.png")
+def test_index_masks_are_gray_or_palette(tmp_path: Path) -> None:
+    gray = Image.fromarray(MASK)
+    gray.save(tmp_path / "gray.png")
     palette = Image.fromarray(MASK)
     palette.putpalette(list(np.random.default_rng(2).integers(0, 256, 768)))
     palette.save(tmp_path / "palette.png")
     assert Image.open(tmp_path / "palette.png").mode == "P"
-    for name in ("grey.png", "palette.png"):
+    for name in ("gray.png", "palette.png"):
         np.testing.assert_array_equal(read_mask(tmp_path / name, ENCODING), MASK)
 
 
-def test_colour_masks_are_rgb_rgba_or_palette(tmp_path: Path) -> None:
+def test_color_masks_are_rgb_rgba_or_palette(tmp_path: Path) -> None:
     colors = np.random.default_rng(3).permutation(256 * 3).astype(np.uint8).reshape(256, 3)[:19]
     encoding = ColorEncoding({tuple(map(int, c)): i for i, c in enumerate(colors)})
     rgb = Image.fromarray(colors[MASK])
@@ -157,15 +157,15 @@ def test_colour_masks_are_rgb_rgba_or_palette(tmp_path: Path) -> None:
     for i, image in enumerate([rgb, rgb.convert("RGBA"), palette]):
         image.save(tmp_path / f"{i}.png")
         np.testing.assert_array_equal(read_mask(tmp_path / f"{i}.png", encoding), MASK)
-    Image.fromarray(MASK).save(tmp_path / "grey.png")
-    with pytest.raises(BadFile, match="a grey image; a mask of RGB colours is needed"):
-        read_mask(tmp_path / "grey.png", encoding)
+    Image.fromarray(MASK).save(tmp_path / "gray.png")
+    with pytest.raises(BadFile, match="a gray image; a mask of RGB colors is needed"):
+        read_mask(tmp_path / "gray.png", encoding)
 
 
 @pytest.mark.parametrize(
     ("mode", "said"),
     [
-        ("16-bit grey", "a 16-bit image"),
+        ("16-bit gray", "a 16-bit image"),
         ("RGB", "an RGB image"),
         ("RGBA", "an RGBA image"),
         ("1", "a 1-bit image"),
@@ -176,7 +176,7 @@ def test_index_masks_of_another_kind(mode: str, said: str, tmp_path: Path) -> No
     with pytest.raises(BadFile) as error:
         read_mask(tmp_path / "mask.png", ENCODING)
     text = one_line(error, tmp_path / "mask.png")
-    assert text.startswith(f"{said}; a mask of class ids is needed, 8-bit grey or palette: ")
+    assert text.startswith(f"{said}; a mask of class ids is needed, 8-bit gray or palette: ")
 
 
 def test_ids_outside_the_table(tmp_path: Path) -> None:

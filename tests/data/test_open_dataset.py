@@ -4,8 +4,8 @@ from pathlib import Path
 
 import pytest
 
+from asap_tf.core.errors import UsageError
 from asap_tf.data import KINDS, open_dataset
-from asap_tf.errors import UsageError
 
 
 @pytest.mark.parametrize("kind", KINDS)

@@ -4,9 +4,9 @@ from pathlib import Path
 
 import pytest
 
+from asap_tf.core.errors import AsapError
 from asap_tf.data.dataset import Pair
 from asap_tf.data.pairing import FRAME_ENDINGS, MASK_ENDINGS, find_files, match
-from asap_tf.errors import AsapError
 
 
 def touch(root: Path, *names: str) -> None:

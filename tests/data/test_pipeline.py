@@ -8,6 +8,8 @@ import pytest
 import tensorflow as tf
 from PIL import Image
 
+from asap_tf.core.distributed import Hosts
+from asap_tf.core.errors import UsageError
 from asap_tf.data import open_dataset, pipeline
 from asap_tf.data.augment import Augmentation
 from asap_tf.data.dataset import Dataset, MaskEncoding, Pair
@@ -19,8 +21,6 @@ from asap_tf.data.pipeline import (
     steps_per_epoch,
     training_batches,
 )
-from asap_tf.errors import UsageError
-from asap_tf.hosts import Hosts
 
 AUGMENTATION = Augmentation(crop=(20, 28), brightness=0.3, contrast=0.3, saturation=0.3, hue=0.05)
 
@@ -170,7 +170,7 @@ def test_a_bad_file_keeps_its_message(dataset: Dataset) -> None:
     with pytest.raises(tf.errors.OpError) as error:
         batches(dataset, 0, 6)
     assert reader_error(error.value) == str(direct.value)
-    assert str(direct.value).startswith(f"{path}: a grey image; 8-bit RGB is needed")
+    assert str(direct.value).startswith(f"{path}: a gray image; 8-bit RGB is needed")
     assert reader_error(ValueError("something else")) is None
 
 

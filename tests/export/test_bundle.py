@@ -12,7 +12,7 @@ import onnx
 import onnxruntime
 import pytest
 
-from asap_tf.errors import AsapError
+from asap_tf.core.errors import AsapError
 from asap_tf.export import build_and_time
 from asap_tf.export.build_and_time import agreement, interleaved, main, table
 from asap_tf.export.bundle import write_bundle

@@ -6,11 +6,11 @@ import numpy as np
 import pytest
 
 from asap_tf import load
-from asap_tf.errors import AsapError, UsageError
-from asap_tf.export import litert
+from asap_tf.core.errors import AsapError, UsageError
 from asap_tf.export.exporter import export
 from asap_tf.export.frames import export_frames
-from asap_tf.runtime.metadata import sidecar
+from asap_tf.export.writers import litert
+from asap_tf.saving.metadata import sidecar
 
 
 @pytest.fixture(scope="module")
@@ -22,9 +22,9 @@ def exported(trained_model, streets_root, tmp_path_factory):
     )
 
 
-def test_artefacts_have_their_names_and_nothing_else_is_left(exported):
-    out, artefacts = exported
-    assert [a.path for a in artefacts] == [
+def test_artifacts_have_their_names_and_nothing_else_is_left(exported):
+    out, artifacts = exported
+    assert [a.path for a in artifacts] == [
         out / "asap_fp32_saved_model",
         out / "asap_fp32.tflite",
         out / "asap_int8.tflite",
@@ -40,14 +40,14 @@ def test_artefacts_have_their_names_and_nothing_else_is_left(exported):
 
 
 def test_metadata_tells_what_it_is_and_how_it_was_proven(exported):
-    out, artefacts = exported
+    out, artifacts = exported
     entries = json.loads((out / "asap_int8.tflite.json").read_text())
     assert (entries["format"], entries["precision"]) == ("litert", "int8")
     assert (entries["size"], entries["batch"], entries["output"]) == ([64, 128], 1, "labels")
     assert entries["classes"][0]["name"] == "road" and len(entries["classes"]) == 19
     assert entries["versions"].keys() == {"asap_tf", "keras", "tensorflow", "ai_edge_litert"}
     assert entries["parity"]["frames"] == 20
-    assert entries["parity"]["agreement"] == artefacts[2].parity.agreement >= 0.97
+    assert entries["parity"]["agreement"] == artifacts[2].parity.agreement >= 0.97
     assert abs(entries["parity"]["miou_difference"]) < 0.05
     assert entries["files"].keys() == {"asap_int8.tflite"}
 
@@ -56,25 +56,25 @@ def test_the_proof_is_right(exported, trained_model, streets_root):
     from asap_tf import open_dataset
     from asap_tf.data.images import read_image
 
-    keras, artefact = load(trained_model), load(exported[0] / "asap_int8.tflite")
+    keras, artifact = load(trained_model), load(exported[0] / "asap_int8.tflite")
     frames = [read_image(pair.image) for pair in open_dataset(streets_root).pairs("val")]
-    equal = [keras.predict(f[np.newaxis]) == artefact.predict(f[np.newaxis]) for f in frames]
+    equal = [keras.predict(f[np.newaxis]) == artifact.predict(f[np.newaxis]) for f in frames]
     assert np.mean(equal) == pytest.approx(exported[1][2].parity.agreement)
 
 
 def test_the_price_of_a_label_stride(trained_model, streets_root, tmp_path):
     options = {"calibration": streets_root, "label_stride": 8}
-    (artefact,) = export(trained_model, tmp_path / "out", ["litert"], **options)
-    keras, strided = load(trained_model), load(artefact.path)
+    (artifact,) = export(trained_model, tmp_path / "out", ["litert"], **options)
+    keras, strided = load(trained_model), load(artifact.path)
     _, proving = export_frames(streets_root, keras.classes, (64, 128), 0)
     equal = np.mean(keras.predict(proving.images) == strided.predict(proving.images))
     assert equal < 0.99
-    assert artefact.parity.exact_agreement == pytest.approx(equal)
-    assert artefact.parity.agreement >= 0.999
-    assert artefact.parity.miou_difference == pytest.approx(0, abs=0.001)
-    assert artefact.parity.exact_miou_difference != artefact.parity.miou_difference
-    assert "; against labels of full size " in str(artefact.parity)
-    assert json.loads(sidecar(artefact.path).read_text())["label_stride"] == 8
+    assert artifact.parity.exact_agreement == pytest.approx(equal)
+    assert artifact.parity.agreement >= 0.999
+    assert artifact.parity.miou_difference == pytest.approx(0, abs=0.001)
+    assert artifact.parity.exact_miou_difference != artifact.parity.miou_difference
+    assert "; against labels of full size " in str(artifact.parity)
+    assert json.loads(sidecar(artifact.path).read_text())["label_stride"] == 8
 
 
 def test_one_that_fails_its_proof_is_not_written(trained_model, tmp_path, monkeypatch):
@@ -149,10 +149,10 @@ def test_a_full_disk_is_one_line(trained_model, tmp_path, monkeypatch):
 
 def test_a_bundle_alone(trained_model, tmp_path):
     out = tmp_path / "out"
-    artefacts = export(trained_model, out, [], bundle=True)
+    artifacts = export(trained_model, out, [], bundle=True)
     assert [file.name for file in out.iterdir()] == ["tensorrt_bundle"]
     graphs = [out / "tensorrt_bundle" / f"asap_{precision}.onnx" for precision in ("fp32", "fp16")]
-    assert [artefact.path for artefact in artefacts] == graphs
+    assert [artifact.path for artifact in artifacts] == graphs
     assert all(graph.is_file() for graph in graphs)
     operators = (out / "tensorrt_bundle" / "operators.md").read_text()
     assert "**1 segment**" in operators and "one engine, nothing outside" in operators
@@ -172,6 +172,6 @@ def test_whole_batches_are_proven(trained_model, tmp_path, monkeypatch):
         return labels(self, frames, size)
 
     monkeypatch.setattr(FixedNetwork, "labels", count)
-    (artefact,) = export(trained_model, tmp_path / "out", ["saved_model"], batch=8)
+    (artifact,) = export(trained_model, tmp_path / "out", ["saved_model"], batch=8)
     assert given == [8, 8, 4]
-    assert artefact.parity.agreement >= 0.999
+    assert artifact.parity.agreement >= 0.999

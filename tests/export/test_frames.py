@@ -5,10 +5,10 @@ import pytest
 from PIL import Image
 
 from asap_tf import open_dataset
+from asap_tf.core.errors import UsageError
 from asap_tf.data.images import read_image, read_pair
-from asap_tf.data.streets import render
-from asap_tf.errors import UsageError
 from asap_tf.export.frames import export_frames
+from asap_tf.streets import render
 
 
 def images(folder, count):

@@ -5,7 +5,7 @@ import sys
 
 import pytest
 
-from asap_tf.errors import AsapError, UsageError
+from asap_tf.core.errors import AsapError, UsageError
 from asap_tf.export import gpu_probe
 from asap_tf.export.gpu_probe import choose, found, tensorrt_choice
 

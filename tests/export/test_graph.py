@@ -5,7 +5,7 @@ import pytest
 import tensorflow as tf
 
 from asap_tf import ASAPNet
-from asap_tf.errors import UsageError
+from asap_tf.core.errors import UsageError
 from asap_tf.export.graph import deployed_graph
 
 

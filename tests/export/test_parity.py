@@ -3,7 +3,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from asap_tf.data.dataset import LabelClass
+from asap_tf.core.labels import LabelClass
 from asap_tf.export.frames import Frames
 from asap_tf.export.parity import compare
 

@@ -4,7 +4,7 @@ import sys
 
 import pytest
 
-from asap_tf.errors import AsapError, UsageError
+from asap_tf.core.errors import AsapError, UsageError
 from asap_tf.export.plan import plan
 
 

@@ -15,14 +15,14 @@ CLASSES = [
 
 
 @pytest.fixture(scope="session")
-def tiny_artefact(tmp_path_factory) -> Path:
+def tiny_artifact(tmp_path_factory) -> Path:
     """A `.tflite` file of a network of a few weights, 32 x 64, that gives labels of 5 classes."""
     import keras
     from keras import layers
 
-    from asap_tf.export import litert
     from asap_tf.export.graph import deployed_graph
-    from asap_tf.runtime.metadata import checksums, sidecar
+    from asap_tf.export.writers import litert
+    from asap_tf.saving.metadata import checksums, sidecar
 
     keras.utils.set_random_seed(6)
     frames = keras.Input((*SIZE, 3), name="frames")
@@ -54,7 +54,7 @@ def frames(tmp_path) -> list[Path]:
 
 @pytest.fixture
 def drive(tmp_path) -> Path:
-    """A video of eleven frames, each of another grey."""
+    """A video of eleven frames, each of another gray."""
     import cv2
 
     path = tmp_path / "drive.mp4"

@@ -10,8 +10,8 @@ import pyarrow.parquet as pq
 import pytest
 from PIL import Image
 
+from asap_tf.core.errors import UsageError
 from asap_tf.data.images import BadFile
-from asap_tf.errors import UsageError
 from asap_tf.labelling.source import Source
 
 

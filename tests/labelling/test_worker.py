@@ -12,25 +12,25 @@ import pytest
 from PIL import Image
 
 import asap_tf
-from asap_tf.errors import AsapError
+from asap_tf.core.errors import AsapError
 from asap_tf.labelling import folder as folders
 from asap_tf.labelling import worker as workers
 from asap_tf.labelling.folder import Job, LabelFolder
 from asap_tf.labelling.source import Input
-from asap_tf.labelling.worker import Labeller, LabelWorker, model_hash
+from asap_tf.labelling.worker import Labeler, LabelWorker, model_hash
 
 
 @pytest.fixture
-def begun(tiny_artefact, tmp_path):
+def begun(tiny_artifact, tmp_path):
     """Begins a folder with these inputs, and gives it, its job, and a worker."""
 
-    def begin(inputs, format="png", block=4) -> tuple[LabelFolder, Job, Labeller]:
+    def begin(inputs, format="png", block=4) -> tuple[LabelFolder, Job, Labeler]:
         folder = LabelFolder(tmp_path / "out")
         folder.path.mkdir()
         classes = tuple(f"c{i}" for i in range(5))
-        job = Job("x", None, model_hash(str(tiny_artefact)), format, block, classes=classes)
+        job = Job("x", None, model_hash(str(tiny_artifact)), format, block, classes=classes)
         job = folder.begin(job, iter(inputs))
-        return folder, job, Labeller(str(folder.path), str(tiny_artefact), 1)
+        return folder, job, Labeler(str(folder.path), str(tiny_artifact), 1)
 
     return begin
 
@@ -45,14 +45,14 @@ def read(folder: LabelFolder) -> list[dict]:
 
 
 @pytest.mark.parametrize("format", ["png", "parquet"])
-def test_every_input_ends_once_labelled_or_failed(begun, tiny_artefact, frames, tmp_path, format):
+def test_every_input_ends_once_labeled_or_failed(begun, tiny_artifact, frames, tmp_path, format):
     (tmp_path / "bad.png").write_text("x")
-    Image.new("L", (64, 32)).save(tmp_path / "grey.png")
+    Image.new("L", (64, 32)).save(tmp_path / "gray.png")
     large = tmp_path / "large.png"
     Image.fromarray(np.random.default_rng(1).integers(0, 256, (50, 70, 3), np.uint8)).save(large)
     fsspec.filesystem("memory").pipe_file("/lake/a.png", frames[0].read_bytes())
     names = [frames[0], tmp_path / "bad.png", frames[1], large, tmp_path / "none.png"]
-    names += [tmp_path / "grey.png", frames[0], "memory:///lake/a.png", "nowhere://a.png", "a\0"]
+    names += [tmp_path / "gray.png", frames[0], "memory:///lake/a.png", "nowhere://a.png", "a\0"]
     inputs = [*(Input(str(name)) for name in names), Input(None)]
     folder, job, worker = begun(inputs, format)
     assert [worker.label(block) for block in (2, 0, 1)] == [3, 4, 4]
@@ -62,7 +62,7 @@ def test_every_input_ends_once_labelled_or_failed(begun, tiny_artefact, frames, 
     assert [(row["number"], row["path"]) for row in rows] == [
         (i, found.path) for i, found in enumerate(inputs)
     ]
-    maps = expected(tiny_artefact, *frames[:2], large, frames[0], frames[0])
+    maps = expected(tiny_artifact, *frames[:2], large, frames[0], frames[0])
     wanted = dict(zip((0, 2, 3, 6, 7), maps, strict=True))
     for row in rows:
         assert row["model"] == job.model
@@ -80,19 +80,19 @@ def test_every_input_ends_once_labelled_or_failed(begun, tiny_artefact, frames, 
         assert (row["height"], row["width"]) == labels.shape
         np.testing.assert_allclose(row["share"], [np.mean(labels == i) for i in range(5)])
     reasons = [row["reason"] for row in rows if row["state"] == "failed"]
-    parts = ("not an image", "no such file", "a grey image", "not known", "null", "no path")
+    parts = ("not an image", "no such file", "a gray image", "not known", "null", "no path")
     for reason, part in zip(reasons, parts, strict=True):
         assert part in reason
     assert json.loads(pq.read_schema(folder.manifest).metadata[b"classes"])[4] == "c4"
 
 
-def test_a_video_is_labelled_by_workers_that_each_take_some_blocks(begun, tiny_artefact, drive):
+def test_a_video_is_labeled_by_workers_that_each_take_some_blocks(begun, tiny_artifact, drive):
     folder, job, first = begun([Input(str(drive), i) for i in range(11)], block=3)
-    second = Labeller(str(folder.path), str(tiny_artefact), 1)
+    second = Labeler(str(folder.path), str(tiny_artifact), 1)
     for worker, block in ((first, 0), (second, 1), (first, 3), (second, 2)):
         worker.label(block)
     assert folder.merge(job) == {"labelled": 11, "failed": 0}
-    capture, segmenter = cv2.VideoCapture(str(drive)), asap_tf.load(tiny_artefact)
+    capture, segmenter = cv2.VideoCapture(str(drive)), asap_tf.load(tiny_artifact)
     for i, row in enumerate(read(folder)):
         frame = cv2.cvtColor(capture.read()[1], cv2.COLOR_BGR2RGB)
         assert (row["path"], row["frame"]) == (str(drive), i)
@@ -174,16 +174,16 @@ def test_a_store_whose_package_is_missing_ends_it(begun, monkeypatch):
         worker.label(0)
 
 
-def test_another_model_at_the_same_place_is_refused(begun, tiny_artefact, frames, tmp_path):
+def test_another_model_at_the_same_place_is_refused(begun, tiny_artifact, frames, tmp_path):
     folder, job, _ = begun([Input(str(f)) for f in frames])
     (folder.path / "job.json").write_text(
         (folder.path / "job.json").read_text().replace(job.model, "0" * 64)
     )
     with pytest.raises(AsapError, match="not the model"):
-        Labeller(str(folder.path), str(tiny_artefact), 1)
+        Labeler(str(folder.path), str(tiny_artifact), 1)
     with pytest.raises(AsapError, match="has to be shared"):
-        Labeller(str(tmp_path / "elsewhere"), str(tiny_artefact), 1)
-    late = LabelWorker(str(folder.path), str(tiny_artefact), 1)
+        Labeler(str(tmp_path / "elsewhere"), str(tiny_artifact), 1)
+    late = LabelWorker(str(folder.path), str(tiny_artifact), 1)
     with pytest.raises(AsapError, match="not the model"):
         late({"data": np.array([0])})
 
@@ -212,7 +212,7 @@ def test_merging_names_the_shard_that_is_damaged_or_not_ours(begun, frames):
     with pytest.raises(AsapError, match="000000001.parquet: damaged"):
         folder.merge(job)
     folder.shard(1).write_bytes(folder.shard(0).read_bytes())
-    with pytest.raises(AsapError, match="000000001.parquet: of another labelling"):
+    with pytest.raises(AsapError, match="000000001.parquet: of another labeling"):
         folder.merge(job)
     assert not folder.manifest.exists()
     folder.shard(1).write_bytes(whole)
@@ -229,8 +229,8 @@ def test_a_manifest_of_many_groups_of_rows(begun, frames, monkeypatch):
     assert [r["number"] for r in read(folder)] == list(range(7))
 
 
-def test_fingerprint_does_not_depend_on_the_name(tiny_artefact, tmp_path):
+def test_fingerprint_does_not_depend_on_the_name(tiny_artifact, tmp_path):
     copy = tmp_path / "copy.tflite"
-    copy.write_bytes(tiny_artefact.read_bytes())
-    assert model_hash(str(copy)) == model_hash(str(tiny_artefact))
+    copy.write_bytes(tiny_artifact.read_bytes())
+    assert model_hash(str(copy)) == model_hash(str(tiny_artifact))
     assert replace(Job("", None, "", "png", 4), count=9).blocks == 3

@@ -5,7 +5,8 @@ import keras
 import numpy as np
 import pytest
 
-from asap_tf.layers.blocks import BatchNormalization, PixelDot, ResizeLike, Upsample, conv, resample
+from asap_tf.layers.blocks import BatchNormalization, PixelDot, conv, resample
+from asap_tf.layers.resize import ResizeLike, Upsample
 
 
 def apply(function, x):
@@ -27,7 +28,7 @@ def test_strided_convolution_is_padded_on_both_sides():
     inputs = keras.Input(x.shape[1:])
     model = keras.Model(inputs, conv(inputs, 1, 3, 2, "c"))
     model.get_layer("c").set_weights([np.arange(9, dtype="float32").reshape(3, 3, 1, 1)])
-    # Padded by one all around, the corner pixel lies under the kernel's centre.
+    # Padded by one all around, the corner pixel lies under the kernel's center.
     assert np.asarray(model(x))[0, 0, 0, 0] == 4
 
 

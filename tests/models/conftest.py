@@ -10,7 +10,7 @@ from keras import layers
 def convolutions():
     """Parameters and multiply-accumulates of a model's convolutions on the inference path.
 
-    Counted by layer: `asap_tf.operations` counts by operator of the graph.
+    Counted by layer: `asap_tf.models.operations` counts by operator of the graph.
     """
 
     def count(model, size=None):

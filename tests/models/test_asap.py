@@ -10,8 +10,8 @@ import pytest
 
 import asap_tf
 from asap_tf import ASAPNet
-from asap_tf.errors import UsageError
-from asap_tf.operations import count_operations
+from asap_tf.core.errors import UsageError
+from asap_tf.models.operations import count_operations
 
 
 def frames(*shape):
@@ -55,7 +55,7 @@ def test_uint8_and_float_frames_are_the_same():
     np.testing.assert_array_equal(model(x), model(x.astype("float32")))
 
 
-def test_normalisation_is_imagenets():
+def test_normalization_is_imagenets():
     model = ASAPNet(3, (32, 32, 3))
     x = frames(1, 32, 32)
     expected = (x / 255 - [0.485, 0.456, 0.406]) / [0.229, 0.224, 0.225]

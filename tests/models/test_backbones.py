@@ -7,10 +7,10 @@ import numpy as np
 import pytest
 
 from asap_tf import ASAPNet
-from asap_tf.errors import AsapError, UsageError
+from asap_tf.core.errors import AsapError, UsageError
 from asap_tf.models.backbones import efficientnet_lite0 as lite0
 from asap_tf.models.backbones import resnet18
-from asap_tf.models.weights import load_torch_names
+from asap_tf.saving.transfer import load_torch_names
 
 
 def test_parameters_and_strides_of_resnet18():

@@ -12,12 +12,12 @@ import tensorflow as tf
 from keras import layers
 
 from asap_tf import OhemCrossEntropy, open_dataset
+from asap_tf.core.errors import UsageError
 from asap_tf.data.images import read_pair
-from asap_tf.errors import UsageError
 from asap_tf.export.graph import EVERYWHERE, deployed_graph
-from asap_tf.export.litert import REWRITES
+from asap_tf.export.writers.litert import REWRITES
 from asap_tf.models import NETWORKS
-from asap_tf.recipe import Model, load_recipe, shipped_recipes
+from asap_tf.training.recipe import Model, load_recipe, shipped_recipes
 
 SIZE = (64, 128)
 STEPS = 40

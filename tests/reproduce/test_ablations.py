@@ -5,7 +5,7 @@ import shutil
 
 import pytest
 
-from asap_tf.errors import AsapError, UsageError
+from asap_tf.core.errors import AsapError, UsageError
 from asap_tf.reproduce import ablations
 from asap_tf.reproduce.ablations import FUSIONS, MODULES, budget, finished_rows, train_rows
 

@@ -7,7 +7,7 @@ import pytest
 
 from asap_tf.benchmark.machine import this_machine
 from asap_tf.benchmark.rounds import measure
-from asap_tf.errors import UsageError
+from asap_tf.core.errors import UsageError
 from asap_tf.reproduce import table1
 from asap_tf.reproduce.table1 import BUILT, RUNTIMES, Timed, score_runs, text, time_networks
 

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from asap_tf.runtime.metadata import artefact_files, checksums, sidecar
+from asap_tf.saving.metadata import artifact_files, checksums, sidecar
 
 SIZE = (64, 96)
 CLASSES = [
@@ -90,14 +90,14 @@ def with_metadata(content: bytes) -> bytes:
 
 @pytest.fixture
 def copied(exported, tmp_path):
-    """Copies one artefact of `exported`, by its name, into the test's own folder."""
+    """Copies one artifact of `exported`, by its name, into the test's own folder."""
 
     def copy(name: str, described: bool = True) -> Path:
         source, target = exported / name, tmp_path / name
         if source.is_dir():
             shutil.copytree(source, target)
         else:
-            for file in (*artefact_files(source), sidecar(source)):
+            for file in (*artifact_files(source), sidecar(source)):
                 shutil.copy(file, tmp_path)
         if not described:
             sidecar(target).unlink()

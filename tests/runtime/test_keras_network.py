@@ -9,8 +9,8 @@ import numpy as np
 import pytest
 
 import asap_tf
-from asap_tf.data.dataset import LabelClass
-from asap_tf.errors import AsapError
+from asap_tf.core.errors import AsapError
+from asap_tf.core.labels import LabelClass
 from asap_tf.runtime import Segmenter
 from asap_tf.runtime.keras_network import KerasNetwork
 
@@ -81,7 +81,7 @@ print(asap_tf.load(sys.argv[1], threads=1).network.runtime)
 print(asap_tf.load(sys.argv[1], threads=1).network.runtime)
 try:
     asap_tf.load(sys.argv[1], threads=2)
-except asap_tf.errors.AsapError as error:
+except asap_tf.core.errors.AsapError as error:
     print(error)
 """
     command = [sys.executable, "-c", code, tmp_path / "m.keras"]

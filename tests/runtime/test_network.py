@@ -8,7 +8,7 @@ import cv2
 import numpy as np
 import pytest
 
-from asap_tf.errors import AsapError, UsageError
+from asap_tf.core.errors import AsapError, UsageError
 from asap_tf.runtime.network import FixedNetwork, Signature, Tensor, signature_of
 
 FRAMES = Tensor("frames", "uint8", (2, 32, 64, 3))

@@ -8,9 +8,9 @@ from pathlib import Path
 import pytest
 
 import asap_tf
-from asap_tf.errors import AsapError
-from asap_tf.runtime.metadata import artefact_files, sidecar
+from asap_tf.core.errors import AsapError
 from asap_tf.runtime.probe import probe
+from asap_tf.saving.metadata import artifact_files, sidecar
 
 RUNTIME = "import os, sys, time\ndef Interpreter(*args, **options): {}\n"
 
@@ -34,7 +34,7 @@ def runtime(tmp_path, monkeypatch):
     [
         ("os.kill(os.getpid(), 11)", r"damaged: its runtime crashed on it \(signal 11, SIGSEGV\)"),
         ("os.abort()", r"its runtime crashed on it \(signal 6, SIGABRT\)"),
-        ("time.sleep(60)", "opening it and labelling a frame timed out after 2 s"),
+        ("time.sleep(60)", "opening it and labeling a frame timed out after 2 s"),
         ("os._exit(7)", "cannot be opened: its runtime ended with 7"),
         ("raise ValueError('no\\nnonsense')", "cannot be opened as litert: no$"),
         ("raise MemoryError", "cannot be opened as litert: MemoryError$"),
@@ -78,11 +78,11 @@ def test_foreign_models_say_what_they_take_and_give(tmp_path):
         asap_tf.load(path)
 
 
-def test_damaged_artefacts(exported, tmp_path):
+def test_damaged_artifacts(exported, tmp_path):
     """The benchmark in short."""
-    script = Path(__file__).parents[2] / "benchmarks" / "damaged_artefacts.py"
+    script = Path(__file__).parents[2] / "benchmarks" / "damaged_artifacts.py"
     for name in ("labels.tflite", "labels.onnx", "labels.xml"):
-        for file in (*artefact_files(exported / name), sidecar(exported / name)):
+        for file in (*artifact_files(exported / name), sidecar(exported / name)):
             shutil.copy(file, tmp_path)
     command = [sys.executable, script, tmp_path, "--count", "12"]
     done = subprocess.run(command, capture_output=True, text=True)

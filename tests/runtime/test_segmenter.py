@@ -8,8 +8,8 @@ import numpy as np
 import pytest
 
 import asap_tf
-from asap_tf.data.dataset import LabelClass
-from asap_tf.errors import AsapError, UsageError
+from asap_tf.core.errors import AsapError, UsageError
+from asap_tf.core.labels import LabelClass
 from asap_tf.runtime import Segmenter
 
 CLASSES = tuple(LabelClass(f"c{i}", (10 * i, 0, 255), "things", i) for i in range(3))

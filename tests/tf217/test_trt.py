@@ -16,12 +16,12 @@ from pathlib import Path
 import pytest
 
 from asap_tf import ASAPNet
-from asap_tf.errors import AsapError
-from asap_tf.export import tf_trt
-from asap_tf.export.converters import segmentation
+from asap_tf.core.errors import AsapError
 from asap_tf.export.gpu_probe import found, tensorrt_choice
 from asap_tf.export.graph import deployed_graph
+from asap_tf.export.tensorrt_report import segmentation
 from asap_tf.export.trt_operators import TF_TRT
+from asap_tf.export.writers import tf_trt
 
 LIBRARY = """
 int getInferLibVersion(void) { return 8601; }
@@ -38,8 +38,9 @@ import json, sys
 from pathlib import Path
 from tensorflow.python.compiler.tensorrt import trt_convert
 from asap_tf import ASAPNet
-from asap_tf.errors import AsapError
-from asap_tf.export import saved_model, tf_trt
+from asap_tf.core.errors import AsapError
+from asap_tf.export.writers import saved_model
+from asap_tf.export.writers import tf_trt
 from asap_tf.export.graph import deployed_graph
 
 class Zeros:

@@ -10,16 +10,16 @@ from PIL import Image
 from asap_tf.layers.blocks import conv_block
 from asap_tf.models import NETWORKS
 from asap_tf.models.interface import head, input_frames, normalize, segmentation_model
-from asap_tf.recipe import Recipe, validate
 from asap_tf.training import check_data
-from asap_tf.training.monitor import Monitor
+from asap_tf.training.callbacks import Monitor
+from asap_tf.training.recipe import Recipe, validate
 from asap_tf.training.run_folder import RunFolder
 from asap_tf.training.trainer import Trainer
 
 
 @pytest.fixture(scope="session")
 def tiny_root(tmp_path_factory) -> Path:
-    """CamVid's layout: 5 training frames of coloured blocks, 2 to validate on."""
+    """CamVid's layout: 5 training frames of colored blocks, 2 to validate on."""
     root = tmp_path_factory.mktemp("camvid")
     rng = np.random.default_rng(0)
     colors = rng.integers(0, 256, (12, 3)).astype("uint8")

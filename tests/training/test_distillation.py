@@ -5,11 +5,11 @@ import numpy as np
 import pytest
 
 import asap_tf
-from asap_tf.data.dataset import LabelClass
-from asap_tf.errors import AsapError, UsageError
+from asap_tf.core.errors import AsapError, UsageError
+from asap_tf.core.labels import LabelClass
 from asap_tf.runtime import save_model
-from asap_tf.training import UNLABELLED, check_data
-from asap_tf.training.distillation import Divergence, FeatureDistance
+from asap_tf.training import UNLABELED, check_data
+from asap_tf.training.distillation import FeatureMimicking, KLDivergence
 
 
 @pytest.fixture
@@ -31,15 +31,15 @@ def test_divergence_by_a_naive_sum():
     for at in np.ndindex(naive.shape):
         p, q = (np.exp(x[at]) / np.exp(x[at]).sum() for x in (teacher, student))
         naive[at] = (p * np.log(p / q)).sum()
-    np.testing.assert_allclose(Divergence()([student, teacher]), naive, rtol=1e-4)
-    np.testing.assert_allclose(Divergence()([teacher, teacher]), np.zeros_like(naive), atol=1e-6)
+    np.testing.assert_allclose(KLDivergence()([student, teacher]), naive, rtol=1e-4)
+    np.testing.assert_allclose(KLDivergence()([teacher, teacher]), np.zeros_like(naive), atol=1e-6)
 
 
 def test_distance_of_features_by_naive_means():
     rng = np.random.default_rng(0)
     own = [rng.normal(size=(2, 4, 6, 3)).astype("f"), rng.normal(size=(2, 2, 3, 5)).astype("f")]
     wanted = [rng.normal(5, 3, (*x.shape[:3], 4)).astype("f") for x in own]
-    layer = FeatureDistance()
+    layer = FeatureMimicking()
     layer([*own, *wanted])
     expected = np.zeros(2)
     for guess, x, y in zip(layer.guesses, own, wanted, strict=True):
@@ -60,7 +60,7 @@ def asap_teacher(tiny_root, tmp_path):
     return str(tmp_path / "asap.keras")
 
 
-def test_features_of_a_teacher_are_learnt_and_gone_on_with(
+def test_features_of_a_teacher_are_learned_and_gone_on_with(
     trainer, tiny_recipe, asap_teacher, tmp_path
 ):
     recipe = tiny_recipe(
@@ -99,7 +99,7 @@ def test_a_student_comes_near_its_teacher_without_a_mask(
 
     def distance() -> float:
         run.deploy()
-        return float(np.mean(Divergence()([run.deployed(frames), wanted])))
+        return float(np.mean(KLDivergence()([run.deployed(frames), wanted])))
 
     before = distance()
     run.train()
@@ -135,7 +135,7 @@ def test_a_teacher_never_changes_and_is_in_no_checkpoint(trainer, tiny_recipe, t
     assert asap_tf.load(tmp_path / "run").metadata["recipe"]["distill"]["teacher"] == teacher
 
 
-def test_frames_without_masks_are_learnt_from(trainer, tiny_recipe, tiny_root, teacher, tmp_path):
+def test_frames_without_masks_are_learned_from(trainer, tiny_recipe, tiny_root, teacher, tmp_path):
     recipe = tiny_recipe(
         distill={"teacher": teacher, "frames": [str(tiny_root / "val")]}, train={"epochs": 1}
     )
@@ -145,7 +145,7 @@ def test_frames_without_masks_are_learnt_from(trainer, tiny_recipe, tiny_root, t
     assert frame.shape == (48, 64, 3) and mask.shape == (48, 64) and (mask == 255).all()
     assert run.steps_per_epoch == 3
     run.train()
-    assert check_data(recipe).counts[UNLABELLED] == 2
+    assert check_data(recipe).counts[UNLABELED] == 2
 
 
 def test_what_cannot_teach(trainer, tiny_recipe, small_network, tmp_path):

@@ -10,9 +10,10 @@ import numpy as np
 import pytest
 
 import asap_tf
-from asap_tf.errors import AsapError, UsageError
-from asap_tf.files import Unwritable
-from asap_tf.training import check_data, monitor
+from asap_tf.core.errors import AsapError, UsageError
+from asap_tf.core.files import Unwritable
+from asap_tf.training import callbacks as monitor
+from asap_tf.training import check_data
 from asap_tf.training.results import write_results
 from asap_tf.training.run_folder import RunFolder
 

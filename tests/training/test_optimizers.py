@@ -4,7 +4,7 @@ import keras
 import numpy as np
 import pytest
 
-from asap_tf import recipe
+from asap_tf.training import recipe
 from asap_tf.training.optimizers import PolyDecay, build_optimizer
 
 

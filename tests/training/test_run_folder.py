@@ -11,8 +11,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from asap_tf.errors import AsapError, UsageError
-from asap_tf.files import Unwritable
+from asap_tf.core.errors import AsapError, UsageError
+from asap_tf.core.files import Unwritable
 from asap_tf.training.run_folder import Checkpoint, RunFolder
 
 
@@ -74,7 +74,7 @@ def test_damaged_checkpoints_only(run):
 HOLDER = """
 import sys, time
 from pathlib import Path
-from asap_tf.recipe import load_recipe
+from asap_tf.training.recipe import load_recipe
 from asap_tf.training.run_folder import RunFolder
 folder = Path(sys.argv[1])
 with RunFolder(folder).started(load_recipe(folder.parent / "recipe.yaml")):

@@ -4,8 +4,8 @@ import contextlib
 
 import pytest
 
-from asap_tf.errors import UsageError
-from asap_tf.hosts import Hosts
+from asap_tf.core.distributed import Hosts
+from asap_tf.core.errors import UsageError
 from asap_tf.training import strategy
 
 

@@ -13,10 +13,10 @@ import numpy as np
 import pytest
 
 import asap_tf
-from asap_tf.errors import AsapError, UsageError
+from asap_tf.core.errors import AsapError, UsageError
 from asap_tf.training import check_data
-from asap_tf.training.model import resolve_class_weights
 from asap_tf.training.run_folder import RunFolder
+from asap_tf.training.task import resolve_class_weights
 from asap_tf.training.trainer import Interrupted
 
 WEIGHTS = {"logits": 1.0, "aux3": 0.5, "aux4": 2.0}
@@ -50,7 +50,7 @@ def test_stopped_within_an_epoch_and_resumed_equals_uninterrupted(
 KILLED = """
 import os, signal, sys
 from asap_tf.training import check_data
-from asap_tf.training.monitor import Monitor
+from asap_tf.training.callbacks import Monitor
 original = Monitor.on_train_batch_end
 def die(self, batch, logs=None):
     original(self, batch, logs)

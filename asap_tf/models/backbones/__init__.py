@@ -1,4 +1,4 @@
-"""Backbones: each a function from a normalised frame to maps at strides 4, 8, 16 and 32."""
+"""Backbones: each a function from a normalized frame to maps at strides 4, 8, 16 and 32."""
 
 from __future__ import annotations
 
@@ -8,11 +8,12 @@ from functools import partial
 
 import numpy as np
 
-from asap_tf.layers.blocks import Tensor
+from asap_tf.layers.tensor import Tensor
 from asap_tf.models.backbones import efficientnet_lite0 as lite0
-from asap_tf.models.backbones import keras_hub, torchvision
 from asap_tf.models.backbones.resnet18 import resnet18, resnet18_vd
 from asap_tf.models.interface import DEVIATION, MEAN, Color
+from asap_tf.saving import keras_hub_weights as keras_hub
+from asap_tf.saving import torchvision_weights as torchvision
 
 
 @dataclass(frozen=True)
@@ -20,7 +21,7 @@ class Backbone:
     """A backbone as `ASAPNet` takes it.
 
     Attributes:
-        pyramid: From a normalised frame `(N, H, W, 3)`, H and W multiples of 32, and the factor
+        pyramid: From a normalized frame `(N, H, W, 3)`, H and W multiples of 32, and the factor
             of all channels, to the maps P1 to P4.
         imagenet: Its ImageNet weights by PyTorch's names and in its layout. Raises AsapError if
             they cannot be had.

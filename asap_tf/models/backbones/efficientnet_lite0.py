@@ -7,9 +7,10 @@ from pathlib import Path
 import numpy as np
 from keras import layers
 
-from asap_tf.extras import require
-from asap_tf.layers.blocks import Tensor, batch_norm
-from asap_tf.models.torch_file import read_torch_file
+from asap_tf.core.optional import require
+from asap_tf.layers.blocks import batch_norm
+from asap_tf.layers.tensor import Tensor
+from asap_tf.saving.torch_file import read_torch_file
 
 # (x - 127) / 128 on frames of 0..255.
 MEAN = (127 / 255,) * 3
@@ -37,7 +38,7 @@ def efficientnet_lite0(x: Tensor, width: float = 1.0) -> list[Tensor]:
     `backbone_blocks_3_depthwise_conv`.
 
     Args:
-        x: `(N, H, W, 3)`, normalised by `MEAN` and `DEVIATION`; H and W multiples of 32.
+        x: `(N, H, W, 3)`, normalized by `MEAN` and `DEVIATION`; H and W multiples of 32.
         width: Channels over EfficientNet-Lite0's.
 
     Returns:

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from keras import layers
 
-from asap_tf.layers.blocks import Tensor, batch_norm, conv
+from asap_tf.layers.blocks import batch_norm, conv
+from asap_tf.layers.tensor import Tensor
 
 
 def resnet18(x: Tensor, width: float = 1.0) -> list[Tensor]:
@@ -14,7 +15,7 @@ def resnet18(x: Tensor, width: float = 1.0) -> list[Tensor]:
     its weights need no table to be found.
 
     Args:
-        x: `(N, H, W, 3)`, normalised; H and W multiples of 32.
+        x: `(N, H, W, 3)`, normalized; H and W multiples of 32.
         width: Channels over ResNet18's.
 
     Returns:
@@ -31,7 +32,7 @@ def resnet18_vd(x: Tensor, width: float = 1.0) -> list[Tensor]:
     """ResNet18-vd: three 3 x 3 convolutions for the 7 x 7, means before the shortcuts.
 
     Args:
-        x: `(N, H, W, 3)`, normalised; H and W multiples of 32.
+        x: `(N, H, W, 3)`, normalized; H and W multiples of 32.
         width: Channels over ResNet18's.
 
     Returns:

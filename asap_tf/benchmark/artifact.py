@@ -1,0 +1,204 @@
+"""An artifact with all that is timed of it."""
+
+from __future__ import annotations
+
+import sys
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+
+import cv2
+import numpy as np
+from PIL import Image
+
+from asap_tf.core.errors import UsageError
+from asap_tf.core.system import available_cores
+from asap_tf.data.images import read_image
+from asap_tf.models.operations import operations_of
+from asap_tf.runtime import Segmenter, load, model_file
+from asap_tf.saving.metadata import artifact_bytes
+
+ROWS = ("network", "resize", "jpeg", "png")
+LEAD_IN = 0.1
+"""Seconds of untimed runs at the start of a turn."""
+
+JPEG_QUALITY = 90
+
+
+@dataclass(frozen=True)
+class Job:
+    """What to run, and on what.
+
+    Attributes:
+        path: The artifact.
+        folder: Holds the source frame; see `write_source`.
+        size: `(H, W)` for artifacts that run at any size; None for their own.
+        threads: Processor threads; None for all cores.
+        xla: Whether to compile the network, a Keras model, by XLA.
+        rows: What to time.
+    """
+
+    path: Path
+    folder: Path
+    size: tuple[int, int] | None = None
+    threads: int | None = None
+    xla: bool = False
+    rows: tuple[str, ...] = ROWS
+
+    def open(self) -> Artifact:
+        """Opens the artifact in this process."""
+        return Artifact(self)
+
+
+@dataclass(frozen=True)
+class Facts:
+    """What an artifact is.
+
+    Attributes:
+        format: A key of `asap_tf.runtime.FORMATS`, or `"tf_trt"`.
+        precision: `"fp32"`, `"fp16"`, `"int8"`, ...
+        runtime: What runs it: version, device, threads.
+        size: `(H, W)` of the network.
+        file_bytes: All its files together.
+        parameters: None where the artifact does not say, as with what follows.
+        multiply_accumulates: For one frame.
+        agreement: Share of labels that are the Keras model's, found at its export.
+    """
+
+    format: str
+    precision: str
+    runtime: str
+    size: tuple[int, int]
+    file_bytes: int
+    parameters: int | None
+    multiply_accumulates: int | None
+    agreement: float | None
+
+
+class Artifact:
+    """An artifact, open in this process; a `Runner`.
+
+    Args:
+        job: What to run, and on what.
+
+    Raises:
+        UsageError: if it does not run at the size asked for, or one frame at a time.
+        AsapError: if it cannot be opened.
+    """
+
+    def __init__(self, job: Job):
+        cv2.setNumThreads(job.threads or available_cores())
+        segmenter = load(job.path, job.threads)
+        if job.xla:
+            from asap_tf.benchmark.xla import XLANetwork
+
+            segmenter.network = XLANetwork(segmenter.network)  # type: ignore[arg-type]
+        size = segmenter.size = network_size(job, segmenter)
+        metadata = segmenter.metadata
+        self.facts = Facts(
+            format=segmenter.format,
+            precision=segmenter.precision,
+            runtime=segmenter.network.runtime,
+            size=size,
+            file_bytes=file_bytes(job.path, segmenter.format),
+            parameters=metadata.get("parameters"),
+            multiply_accumulates=operations_of(segmenter).get("multiply_accumulates"),
+            agreement=metadata.get("parity", {}).get("agreement"),
+        )
+        jpeg, png = job.folder / "source.jpg", job.folder / "source.png"
+        source = read_image(png)
+        frame = cv2.resize(source, size[::-1])
+        rows: dict[str, Callable[[], np.ndarray]] = {
+            "network": lambda: segmenter.network.labels(frame[np.newaxis], size),
+            "resize": lambda: segmenter.predict(source[np.newaxis]),
+            "jpeg": lambda: segmenter.predict(read_image(jpeg)[np.newaxis]),
+            "png": lambda: segmenter.predict(read_image(png)[np.newaxis]),
+        }
+        self.rows = {row: rows[row] for row in job.rows}
+
+    def turn(self) -> dict[str, float]:
+        """Runs the network untimed, then every row once; seconds by row."""
+        lead_in(self.rows[ROWS[0]])
+        return {row: timed(run) for row, run in self.rows.items()}
+
+
+def lead_in(run: Callable[[], object]) -> None:
+    """Runs something untimed, at least once and for `LEAD_IN`, so that caches are its own."""
+    start = time.perf_counter()
+    run()
+    while time.perf_counter() - start < LEAD_IN:
+        run()
+
+
+def timed(run: Callable[[], object]) -> float:
+    """Wall-clock seconds of one call."""
+    start = time.perf_counter()
+    run()
+    return time.perf_counter() - start
+
+
+def network_size(job: Job, segmenter: Segmenter) -> tuple[int, int]:
+    """The size to run a network at.
+
+    Raises:
+        UsageError: if it cannot run at the one asked for, has none, or takes several frames.
+    """
+    fixed = segmenter.network.size
+    if fixed and job.size and fixed != job.size:
+        raise UsageError(
+            f"{job.path}: runs at {size_text(fixed)} only, not at {size_text(job.size)}; export it "
+            "at that size, or leave --size out"
+        )
+    if getattr(segmenter.network, "batch", 1) != 1:
+        raise UsageError(
+            f"{job.path}: made for batches of several frames; export it with --batch 1"
+        )
+    size = fixed or job.size or segmenter.size
+    if size is None:
+        raise UsageError(
+            f"{job.path}: runs at any size and prefers none; give --size, as in 512x1024"
+        )
+    return size
+
+
+def file_bytes(path: Path, kind: str) -> int:
+    """Bytes of an artifact on disk, without the metadata beside it."""
+    return artifact_bytes(model_file(path) if kind == "keras" else path)
+
+
+def write_source(folder: Path, size: tuple[int, int]) -> dict[str, int]:
+    """Renders the street that every artifact labels, as a JPEG and a PNG.
+
+    Args:
+        folder: Gets `source.jpg` and `source.png`.
+        size: `(H, W)`.
+
+    Returns:
+        The sizes of the files in bytes, of `"jpeg"` and `"png"`.
+    """
+    from asap_tf.streets import render
+
+    picture = Image.fromarray(render(0, *size).image)
+    jpeg, png = folder / "source.jpg", folder / "source.png"
+    picture.save(jpeg, quality=JPEG_QUALITY)
+    picture.save(png)
+    return {"jpeg": jpeg.stat().st_size, "png": png.stat().st_size}
+
+
+def peak_memory() -> int:
+    """The most memory that this process has had in use so far, bytes."""
+    status = Path("/proc/self/status")
+    if status.exists():
+        (line,) = (x for x in status.read_text().splitlines() if x.startswith("VmHWM:"))
+        return int(line.split()[1]) * 1024
+    import resource
+
+    # Not on Linux, where it would count what the parent had when it started this process.
+    used = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+    return used if sys.platform == "darwin" else used * 1024
+
+
+def size_text(size: tuple[int, int]) -> str:
+    """`(512, 1024)` as `"512x1024"`."""
+    return f"{size[0]}x{size[1]}"

@@ -1,0 +1,31 @@
+"""The machine: its processor cores, and what native libraries print."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+from collections.abc import Iterator
+
+
+def available_cores() -> int:
+    """Processor cores that this process may run on; `taskset` and cpusets make them fewer."""
+    if hasattr(os, "sched_getaffinity"):
+        return len(os.sched_getaffinity(0))
+    return os.cpu_count() or 1
+
+
+@contextlib.contextmanager
+def stderr_silenced() -> Iterator[None]:
+    """Keeps the chatter of native libraries off the terminal.
+
+    They log straight to the file descriptor, TensorFlow even before its log level takes effect:
+    turning that away for a time is the only way. Exceptions still surface.
+    """
+    terminal, nowhere = os.dup(2), os.open(os.devnull, os.O_WRONLY)
+    os.dup2(nowhere, 2)
+    try:
+        yield
+    finally:
+        os.dup2(terminal, 2)
+        os.close(terminal)
+        os.close(nowhere)

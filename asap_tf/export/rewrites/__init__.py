@@ -1,0 +1,1 @@
+"""What the deployed graph does differently from the trained one, to the same result."""

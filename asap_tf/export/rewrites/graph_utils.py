@@ -1,0 +1,41 @@
+"""Finding one's way in a functional model, and putting other layers in."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import keras
+from keras import layers
+
+Replacements = dict[str, layers.Layer]
+"""What is called instead of a layer, by the layer's name."""
+
+Rewrite = Callable[[keras.Model, Replacements], Replacements]
+"""From a model and the stand-ins that there are already to further ones."""
+
+
+def is_linear_conv(layer: Any) -> bool:
+    """Whether a layer is a convolution, or a depthwise one, and nothing after it."""
+    return (
+        type(layer) in (layers.Conv2D, layers.DepthwiseConv2D)
+        and layer.activation is keras.activations.linear
+    )
+
+
+def is_relu(layer: Any) -> bool:
+    """Whether a layer makes zeros of what is negative, and nothing else."""
+    if isinstance(layer, layers.ReLU):
+        return not layer.negative_slope
+    return isinstance(layer, layers.Activation) and layer.activation is keras.activations.relu
+
+
+def consumers(layer: Any, model: keras.Model) -> list[Any]:
+    """The layers of `model` that take what `layer` gives; not those of a training head."""
+    takers = [node.operation for node in layer._outbound_nodes]
+    return [taker for taker in takers if taker in model.operations]
+
+
+def producer(layer: layers.Layer) -> Any:
+    """The layer that gives what `layer` takes."""
+    return layer.input._keras_history.operation

@@ -1,0 +1,81 @@
+"""Bilinear resizing as products of matrices: rewrites as in `rewrites`, for maps of known size."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import keras
+import numpy as np
+from keras import layers, ops
+
+from asap_tf.export.rewrites.graph_utils import Replacements
+from asap_tf.layers import SimplePyramid
+from asap_tf.layers.resize import Upsample
+from asap_tf.layers.tensor import Tensor
+
+
+def matmul_upsampling(model: keras.Model, replaced: Replacements) -> Replacements:
+    """Bilinear resizing as two products of matrices.
+
+    TF-TRT leaves `ResizeBilinear` to TensorFlow unless it aligns corners, which gives something
+    else, and each one left out would cut the network in two.
+    """
+    replacements: Replacements = {}
+    for layer in model.layers:
+        known = replaced.get(layer.name, layer)
+        if isinstance(known, Upsample):
+            replacements[layer.name] = MatmulUpsample(known.factor, name=layer.name)
+        elif isinstance(layer, SimplePyramid):
+            twin = SimplePyramid.from_config(layer.get_config())
+            twin.laterals, twin.double, twin.built = layer.laterals, MatmulUpsample(2), True
+            replacements[layer.name] = twin
+    return replacements
+
+
+def planar_logits(model: keras.Model, replaced: Replacements) -> Replacements:
+    """The last resizing channel by channel, as the argmax after it wants its channels.
+
+    OpenVINO resizes with channels innermost, and changing that afterwards takes it nearly as long.
+    """
+    last = replaced.get("logits", model.get_layer("logits"))
+    return {"logits": PlanarUpsample(last.factor)} if isinstance(last, Upsample) else {}
+
+
+class MatmulUpsample(layers.Layer):
+    """See `matmul_upsampling`."""
+
+    def __init__(self, factor: int, **kwargs: Any):
+        super().__init__(**kwargs)
+        self.factor = factor
+
+    def call(self, inputs: Tensor) -> Tensor:
+        import tensorflow as tf
+
+        batch, height, width, channels = inputs.shape
+        # Columns first: it is half the work where frames are twice as wide as high.
+        x = tf.matmul(interpolation(width, self.factor)[None, None], inputs)
+        x = tf.reshape(x, (batch, height, -1))
+        x = tf.matmul(interpolation(height, self.factor)[None], x)
+        return tf.reshape(x, (batch, height * self.factor, width * self.factor, channels))
+
+
+class PlanarUpsample(MatmulUpsample):
+    """See `planar_logits`."""
+
+    def call(self, inputs: Tensor) -> Tensor:
+        height, width = inputs.shape[1:3]
+        x = ops.transpose(inputs, (0, 3, 1, 2))
+        x = ops.matmul(x, interpolation(width, self.factor).T)
+        x = ops.matmul(interpolation(height, self.factor), x)
+        return ops.transpose(x, (0, 2, 3, 1))
+
+
+def interpolation(length: int, factor: int) -> np.ndarray:
+    """Bilinear weights with half-pixel centers, float32 `(length * factor, length)`.
+
+    Example:
+        >>> interpolation(2, 2).tolist()
+        [[1.0, 0.0], [0.75, 0.25], [0.25, 0.75], [0.0, 1.0]]
+    """
+    places = np.clip((np.arange(length * factor) + 0.5) / factor - 0.5, 0, length - 1)
+    return np.maximum(0, 1 - np.abs(places[:, None] - np.arange(length))).astype(np.float32)

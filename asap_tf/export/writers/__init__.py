@@ -1,0 +1,1 @@
+"""One file per export format, each with a function `write`."""

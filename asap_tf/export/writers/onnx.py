@@ -1,0 +1,261 @@
+"""ONNX (.onnx): for ONNX Runtime, and what OpenVINO's and TensorRT's graphs are made from."""
+
+from __future__ import annotations
+
+import functools
+import json
+import tempfile
+from collections.abc import Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from asap_tf.core.errors import AsapError, first_line
+from asap_tf.core.optional import require
+from asap_tf.core.system import stderr_silenced
+from asap_tf.export.graph import (
+    EVERYWHERE,
+    DeployedGraph,
+    Repeat,
+    calibration_batches,
+    repeated,
+)
+from asap_tf.export.rewrites.blocks import norms_with_attention
+from asap_tf.export.rewrites.graph_utils import Rewrite
+from asap_tf.export.rewrites.stem import fold_normalization, pad_in_pooling
+from asap_tf.runtime.onnx_network import METADATA_KEY
+
+if TYPE_CHECKING:
+    import onnx
+
+PRECISIONS = ("fp32", "fp16", "int8")
+
+REWRITES = (*EVERYWHERE, fold_normalization, pad_in_pooling, norms_with_attention)
+
+OPSET = 17
+"""The last that TensorRT 8.6 reads; Q/DQ by channel came with 13, and nothing later is needed."""
+
+IR_VERSION = 8
+"""Of the files that opset 17 came with; the package onnx would write its newest."""
+
+STATISTICS = {"ReduceMean", "GlobalAveragePool", "Sqrt", "Softmax", "MatMul"}
+MAPS = {"Conv", "Resize", "MaxPool", "AveragePool"}
+
+
+def write(
+    graph: DeployedGraph,
+    precision: str,
+    path: Path,
+    calibration: Sequence[np.ndarray],
+    metadata: dict[str, Any],
+    for_tensorrt: bool = False,
+) -> None:
+    """Writes an `.onnx` file of standard operators, checked by ONNX's own checker.
+
+    Args:
+        graph: The deployed network; its model is rewritten once more, by `REWRITES`.
+        precision: `"fp32"`, `"fp16"` or `"int8"`; see `onnx_model`.
+        path: Ends in `.onnx`.
+        calibration: uint8 `(H, W, 3)` frames at the graph's size; for int8.
+        metadata: Embedded as the property `asap_tf`, in JSON.
+        for_tensorrt: Whether int8 is meant for TensorRT instead of ONNX Runtime.
+
+    Raises:
+        AsapError: if a package is missing, or the graph cannot be converted.
+    """
+    model = onnx_model(graph, precision, calibration, for_tensorrt)
+    require("onnx", "onnx").helper.set_model_props(model, {METADATA_KEY: json.dumps(metadata)})
+    path.write_bytes(model.SerializeToString())
+
+
+def onnx_model(
+    graph: DeployedGraph,
+    precision: str = "fp32",
+    calibration: Sequence[np.ndarray] = (),
+    for_tensorrt: bool = False,
+    further: Sequence[Rewrite] = (),
+    repeat: Repeat = repeated,
+) -> onnx.ModelProto:
+    """The graph in ONNX, `frames` to `labels` or `logits`.
+
+    Args:
+        graph: The deployed network; its model is rewritten once more, by `REWRITES`.
+        precision: `"fp32"`; `"fp16"`, all but normalization, the statistics of norms and softmax,
+            which stay float32; or `"int8"`, convolutions and what is between them as Q/DQ, by
+            channel, kernels in 7 bits, the statistics and the attention's products float32.
+        calibration: uint8 `(H, W, 3)` frames at the graph's size; for int8.
+        for_tensorrt: int8 by TensorRT's rules: activations symmetric, their zero points 0;
+            Q/DQ before convolutions and additions only; weights and biases float32. ONNX Runtime
+            would run that in float32: its integer convolutions want every output quantized, and
+            what follows a ReLU as uint8.
+        further: Rewrites after `REWRITES`.
+        repeat: See `deployed_graph`.
+
+    Raises:
+        AsapError: if a package is missing, or the graph cannot be converted.
+
+    Example:
+        >>> onnx_model(deployed_graph(model, (512, 1024))).graph.output[0].name
+        'labels'
+    """
+    onnx = require("onnx", "onnx")
+    tf2onnx = require("tf2onnx", "onnx")
+    onnxruntime = require("onnxruntime", "onnx")
+    try:
+        with stderr_silenced():
+            model = onnx.load_from_string(_converted(graph, (*REWRITES, *further), repeat))
+            if precision == "fp16":
+                model = _in_float16(model)
+            elif precision == "int8":
+                model = _in_int8(model, calibration_batches(graph, calibration), for_tensorrt)
+            del model.opset_import[:]
+            model.opset_import.append(onnx.helper.make_opsetid("", OPSET))
+            onnx.checker.check_model(model, full_check=True)
+    except Exception as error:
+        raise AsapError(
+            f"tf2onnx {tf2onnx.__version__} and ONNX Runtime {onnxruntime.__version__} cannot "
+            f"make a graph in {precision} of the network: {first_line(error)}"
+        ) from error
+    return model
+
+
+def float_islands(graph: onnx.GraphProto) -> list[onnx.NodeProto]:
+    """The nodes that stay float32 in every precision.
+
+    They are those that no convolution, pooling or resize separates from normalization, a mean, a
+    root, a softmax or a product of matrices: all of FFDN's norms, and the attention but for its
+    three projections.
+    """
+    inputs = {value.name for value in graph.input}
+    seeds = [n for n in graph.node if n.op_type in STATISTICS or inputs & {*n.input}]
+    neighbors: dict[str, list[onnx.NodeProto]] = {}
+    for node in graph.node:
+        for tensor in (*node.input, *node.output):
+            neighbors.setdefault(tensor, []).append(node)
+    constants = {tensor.name for tensor in graph.initializer}
+    found: dict[str, onnx.NodeProto] = {}
+    while seeds:
+        node = seeds.pop()
+        if node.name not in found and (node.op_type not in MAPS or _of_a_strip(node)):
+            found[node.name] = node
+            for tensor in {*node.input, *node.output} - constants:
+                seeds += neighbors[tensor]
+    return list(found.values())
+
+
+def _of_a_strip(node: onnx.NodeProto) -> bool:
+    """Whether a node is a mean along one axis of a map."""
+    kernel = next((a.ints for a in node.attribute if a.name == "kernel_shape"), ())
+    return node.op_type == "AveragePool" and 1 in kernel
+
+
+@functools.lru_cache(maxsize=2)  # Every precision starts from the same; OpenVINO from its own.
+def _converted(graph: DeployedGraph, rewrites: tuple[Rewrite, ...], repeat: Repeat) -> bytes:
+    """The graph in float32."""
+    import onnx
+    import tf2onnx
+
+    function = graph.rewritten(rewrites, repeat=repeat).function
+    entrance, leaving = function.inputs[0].name, function.outputs[0].name
+    model, _ = tf2onnx.convert.from_graph_def(
+        function.graph.as_graph_def(),
+        input_names=[entrance],
+        output_names=[leaving],
+        opset=OPSET,
+        tensors_to_rename={entrance: "frames", leaving: graph.output},
+    )
+    model.ir_version = IR_VERSION
+    labels = {node.output[0] for node in model.graph.node if node.op_type == "ArgMax"}
+    for node in model.graph.node:
+        if node.op_type == "Cast" and node.input[0] in labels:
+            # TensorRT makes uint8 of floats alone, not of integers.
+            node.attribute[0].i = onnx.TensorProto.FLOAT
+    model = onnx.shape_inference.infer_shapes(model, check_type=True, strict_mode=True)
+    return model.SerializeToString()
+
+
+def _in_float16(model: onnx.ModelProto) -> onnx.ModelProto:
+    from onnxruntime.quantization.onnx_model import ONNXModel
+    from onnxruntime.transformers.float16 import convert_float_to_float16
+
+    converted = convert_float_to_float16(
+        model,
+        keep_io_types=True,
+        op_block_list=[],
+        node_block_list=[node.name for node in float_islands(model.graph)],
+    )
+    _drop_detours(converted.graph)
+    ordered = ONNXModel(converted)
+    ordered.topological_sort()
+    return ordered.model
+
+
+def _drop_detours(graph: onnx.GraphProto) -> None:
+    """Takes out the casts to float16 and back between any two nodes that stay float32."""
+    import onnx
+
+    def cast_to(kind: int, tensor: str) -> str | None:
+        """What `tensor` was cast from, if it was cast to `kind`."""
+        node = casts.get(tensor)
+        return node.input[0] if node and node.attribute[0].i == kind else None
+
+    casts = {node.output[0]: node for node in graph.node if node.op_type == "Cast"}
+    for node in graph.node:
+        for i, tensor in enumerate(node.input):
+            half = cast_to(onnx.TensorProto.FLOAT, tensor)
+            single = half and cast_to(onnx.TensorProto.FLOAT16, half)
+            if single:
+                node.input[i] = single
+    for _ in ("back", "there"):
+        used = {tensor for node in graph.node for tensor in node.input}
+        used |= {value.name for value in graph.output}
+        for node in [n for n in graph.node if n.op_type == "Cast" and n.output[0] not in used]:
+            graph.node.remove(node)
+
+
+def _in_int8(
+    model: onnx.ModelProto, batches: Sequence[np.ndarray], for_tensorrt: bool
+) -> onnx.ModelProto:
+    import onnx
+    from onnxruntime import quantization
+
+    types = ["Conv", "Add"]
+    if not for_tensorrt:
+        types += ["Relu", "Clip", "MaxPool", "Concat"]
+    options = {
+        "ActivationSymmetric": True,
+        "OpTypesToExcludeOutputQuantization": types,
+        "QuantizeBias": False,
+        # TensorRT 8.6 quantizes weights itself, from floats, and wants a pair to every consumer.
+        "AddQDQPairToWeight": True,
+        "DedicatedQDQPair": True,
+    }
+    kind = quantization.QuantType
+    with tempfile.TemporaryDirectory() as folder:
+        file = Path(folder) / "int8.onnx"
+        quantization.quantize_static(
+            model,
+            file,
+            _Reader(batches),
+            op_types_to_quantize=types,
+            per_channel=True,
+            activation_type=kind.QInt8 if for_tensorrt else kind.QUInt8,
+            weight_type=kind.QInt8,
+            # ONNX Runtime's products of 8 bits overflow on x86-64 without VNNI; these do not.
+            reduce_range=not for_tensorrt,
+            nodes_to_exclude=[node.name for node in float_islands(model.graph)],
+            extra_options=options if for_tensorrt else {},
+        )
+        return onnx.load(str(file))
+
+
+class _Reader:
+    """What ONNX Runtime's calibrator reads frames from."""
+
+    def __init__(self, batches: Sequence[np.ndarray]):
+        self._batches = iter(batches)
+
+    def get_next(self) -> dict[str, np.ndarray] | None:
+        batch = next(self._batches, None)
+        return None if batch is None else {"frames": batch}

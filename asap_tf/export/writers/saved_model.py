@@ -1,0 +1,52 @@
+"""SavedModel: for TensorFlow Serving, and any program that has TensorFlow but not asap-tf."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from asap_tf.core.errors import AsapError, first_line
+from asap_tf.core.system import stderr_silenced
+from asap_tf.export.graph import DeployedGraph
+from asap_tf.saving.metadata import METADATA_NAME
+
+PRECISIONS = ("fp32",)
+
+
+def write(
+    graph: DeployedGraph,
+    precision: str,
+    path: Path,
+    calibration: Sequence[np.ndarray],
+    metadata: dict[str, Any],
+) -> None:
+    """Writes a SavedModel whose signature `serving_default` maps `frames` to the output.
+
+    Args:
+        graph: The deployed network.
+        precision: `"fp32"`.
+        path: The folder.
+        calibration: Not used.
+        metadata: Written into the folder as `asap_tf.json`.
+
+    Raises:
+        AsapError: if TensorFlow cannot write it.
+    """
+    import tensorflow as tf
+
+    def serve(frames: Any) -> dict[str, Any]:
+        return {graph.output: graph.function(frames)[0]}
+
+    frames = tf.TensorSpec((graph.batch, *graph.size, 3), tf.uint8, name="frames")
+    module = tf.Module()
+    module.serve = tf.function(serve, input_signature=[frames], autograph=False)
+    try:
+        with stderr_silenced():
+            tf.saved_model.save(module, str(path), signatures={"serving_default": module.serve})
+    except tf.errors.OpError as error:
+        raise AsapError(f"cannot be written ({first_line(error)})") from error
+    (path / METADATA_NAME).write_text(json.dumps(metadata, indent=1), encoding="utf-8")

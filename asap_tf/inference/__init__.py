@@ -1,0 +1,1 @@
+"""A model at work: scores, and labels of images, videos and streams."""

@@ -1,0 +1,225 @@
+"""Scores of a model over a split, at the resolution of the labels; and the baseline to beat."""
+
+from __future__ import annotations
+
+import math
+import time
+from collections.abc import Sequence
+from dataclasses import dataclass
+from itertools import zip_longest
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import numpy as np
+from PIL import Image
+from tqdm import tqdm
+
+from asap_tf.core.distributed import Hosts
+from asap_tf.core.errors import UsageError
+from asap_tf.core.labels import IGNORE_LABEL, LabelClass
+from asap_tf.core.sizes import network_side
+from asap_tf.data.dataset import Dataset, Pair
+from asap_tf.data.images import read_mask
+from asap_tf.data.pipeline import eval_pairs
+from asap_tf.inference.metrics import Scores, confusion_matrix
+
+if TYPE_CHECKING:
+    from asap_tf.runtime import Segmenter
+
+
+@dataclass(frozen=True)
+class FrameScore:
+    """The scores of one frame alone, 0..1; nan for a frame without a labeled pixel."""
+
+    pair: Pair
+    miou: float
+    pixel_accuracy: float
+
+
+@dataclass(frozen=True, eq=False)
+class Evaluation:
+    """What `evaluate` found.
+
+    Attributes:
+        matrix: Confusion matrix of the split, int64 `(C, C)`, rows truth, columns prediction.
+        scores: The scores of `matrix`.
+        frames: One entry per frame, in the order of the split.
+        seconds: Wall time of the whole pass, reading and scoring included.
+    """
+
+    matrix: np.ndarray
+    scores: Scores
+    frames: list[FrameScore]
+    seconds: float
+
+    @property
+    def num_frames(self) -> int:
+        """Number of frames that were scored."""
+        return len(self.frames)
+
+    def ranked(self) -> list[FrameScore]:
+        """Frames by mIoU, best first, without those that have no labeled pixel."""
+        scored = (frame for frame in self.frames if not math.isnan(frame.miou))
+        return sorted(scored, key=lambda frame: frame.miou, reverse=True)
+
+
+def evaluate(
+    segmenter: Segmenter,
+    dataset: Dataset,
+    split: str = "val",
+    scales: Sequence[float] = (1.0,),
+    flip: bool = False,
+    hosts: Hosts | None = None,
+) -> Evaluation:
+    """Scores a model on every frame of a split, one frame in memory at a time.
+
+    With scales other than `(1.0,)`, or with `flip`, the softmax probabilities of all passes are
+    averaged at the size of the frame before the class is chosen.
+
+    Args:
+        segmenter: Any artifact that `asap_tf.runtime.load` opens.
+        dataset: Its classes must be those of the segmenter.
+        split: The split to score; it needs masks.
+        scales: Factors of the network size (`segmenter.size`, or the frame's own where the
+            network takes any); the result is rounded to multiples of 32.
+        flip: Adds a mirrored pass for each scale.
+        hosts: Each scores its share of the frames; all get the result for the whole split. None
+            for this alone.
+
+    Raises:
+        UsageError: if the classes differ, the split has no masks, or a scale is not positive.
+        AsapError: if a file cannot be read.
+
+    Example:
+        >>> evaluation = evaluate(load("run"), open_dataset("cityscapes"), scales=(0.75, 1, 1.25))
+        >>> print(evaluation.scores.table())
+    """
+    if not scales or not all(math.isfinite(s) and s > 0 for s in scales):
+        raise UsageError(f"scales={list(scales)}: one or more numbers above 0 are needed")
+    require_same_classes(segmenter.classes, dataset)
+    require_masks(dataset, split)
+    hosts = hosts or Hosts()
+    pairs = dataset.pairs(split)
+    share = hosts.share(pairs)
+    num_classes = len(dataset.classes)
+    total = np.zeros((num_classes, num_classes), np.int64)
+    frames: list[tuple[float, float]] = []
+    start = time.perf_counter()
+    progress = tqdm(
+        eval_pairs(share, dataset.encoding), "evaluating", len(share), unit="frame", disable=None
+    )
+    for _, image, truth in progress:
+        matrix = confusion_matrix(truth, _predict(segmenter, image, scales, flip), num_classes)
+        scores = Scores.from_confusion(matrix, dataset.classes)
+        frames.append((scores.miou, scores.pixel_accuracy))
+        total += matrix
+    everyone = hosts.exchange((total.tolist(), frames))
+    total = np.sum([np.array(matrix, np.int64) for matrix, _ in everyone], axis=0)
+    scored = [
+        FrameScore(pair, *everyone[i % hosts.count][1][i // hosts.count])
+        for i, pair in enumerate(pairs)
+    ]
+    seconds = time.perf_counter() - start
+    return Evaluation(total, Scores.from_confusion(total, dataset.classes), scored, seconds)
+
+
+def location_prior(dataset: Dataset, split_train: str = "train", split_val: str = "val") -> Scores:
+    """Scores the baseline that looks at no frame: each position's commonest class in training.
+
+    A camera behind a windshield sees road below and sky above, so this is what a model of street
+    scenes has to beat. Masks are brought to the size of the first one (nearest neighbor) for
+    counting, the prior to the size of each mask for scoring. A position never labeled in
+    training takes the commonest class of all; of equally common classes the first wins.
+
+    Memory: 4 bytes per position and class, 160 MB for 19 classes at 1024 x 2048.
+
+    Args:
+        dataset: The dataset; only its masks are read.
+        split_train: The split to count.
+        split_val: The split to score.
+
+    Raises:
+        UsageError: if a split has no masks.
+        AsapError: if a mask cannot be read.
+    """
+    train, val = require_masks(dataset, split_train), require_masks(dataset, split_val)
+    num_classes = len(dataset.classes)
+    size = read_mask(train[0], dataset.encoding).shape
+    counts = np.zeros((*size, num_classes), np.uint32)
+    for path in tqdm(train, "counting labels", unit="mask", disable=None):
+        flat = _resize(read_mask(path, dataset.encoding), size).ravel()
+        labeled = np.flatnonzero(flat != IGNORE_LABEL)
+        # Each position occurs once, so that indexing counts as np.bincount does, without its copy.
+        counts.reshape(-1)[labeled * num_classes + flat[labeled]] += 1
+    prior = counts.argmax(axis=-1).astype(np.uint8)
+    prior[~counts.any(axis=-1)] = counts.sum(axis=(0, 1), dtype=np.int64).argmax()
+
+    total = np.zeros((num_classes, num_classes), np.int64)
+    for path in tqdm(val, "scoring the prior", unit="mask", disable=None):
+        truth = read_mask(path, dataset.encoding)
+        total += confusion_matrix(truth, _resize(prior, truth.shape), num_classes)
+    return Scores.from_confusion(total, dataset.classes)
+
+
+def require_same_classes(classes: Sequence[LabelClass], dataset: Dataset) -> None:
+    """Refuses a model whose classes are not the dataset's, in the same order.
+
+    Raises:
+        UsageError: naming both numbers of classes and the names that differ.
+    """
+    ours, theirs = [c.name for c in classes], [c.name for c in dataset.classes]
+    if ours == theirs:
+        return
+    differing = [
+        f"{i} is {model!r} in the model and {data!r} in the data"
+        for i, (model, data) in enumerate(zip_longest(ours, theirs, fillvalue="nothing"))
+        if model != data
+    ]
+    more = f"; and {len(differing) - 3} more" if len(differing) > 3 else ""
+    raise UsageError(
+        f"the model has {len(ours)} classes, {dataset.kind} data at {dataset.root} has "
+        f"{len(theirs)}, and they differ: {'; '.join(differing[:3])}{more}; "
+        "use a model trained on these classes"
+    )
+
+
+def require_masks(dataset: Dataset, split: str) -> list[Path]:
+    """The masks of a split.
+
+    Raises:
+        UsageError: if some are missing, or there is no such split.
+    """
+    pairs = dataset.pairs(split)
+    masks = [pair.mask for pair in pairs if pair.mask is not None]
+    if len(masks) < len(pairs):
+        raise UsageError(
+            f"{dataset.root}: {len(pairs) - len(masks)} of {len(pairs)} frames of split '{split}' "
+            "have no mask, so it can be neither learned nor scored; choose a labeled split such as "
+            "'val'"
+        )
+    return masks
+
+
+def _predict(
+    segmenter: Segmenter, image: np.ndarray, scales: Sequence[float], flip: bool
+) -> np.ndarray:
+    """Train ids of one frame, uint8 `(H, W)`."""
+    frames = image[np.newaxis]
+    if tuple(scales) == (1.0,) and not flip:
+        return segmenter.predict(frames)[0]
+    height, width = segmenter.size or image.shape[:2]
+    total = np.zeros((*image.shape[:2], len(segmenter.classes)), np.float32)
+    for scale in scales:
+        size = (network_side(height * scale), network_side(width * scale))
+        total += segmenter.probabilities(frames, size)[0]
+        if flip:
+            mirrored = np.ascontiguousarray(frames[:, :, ::-1])
+            total += segmenter.probabilities(mirrored, size)[0, :, ::-1]
+    return total.argmax(axis=-1).astype(np.uint8)
+
+
+def _resize(labels: np.ndarray, size: tuple[int, ...]) -> np.ndarray:
+    """Nearest-neighbor resize of uint8 `(H, W)` labels to `size`, (height, width)."""
+    if labels.shape == size:
+        return labels
+    return np.asarray(Image.fromarray(labels).resize((size[1], size[0]), Image.Resampling.NEAREST))

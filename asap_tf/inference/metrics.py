@@ -1,0 +1,177 @@
+"""Segmentation scores by way of the confusion matrix, equal to the official Cityscapes script's.
+
+Counting and scoring are separate: matrices are integers that add up over batches and frames,
+and `Scores` are computed once from the sum.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+
+from asap_tf.core.labels import IGNORE_LABEL, LabelClass
+
+
+def confusion_matrix(truth: np.ndarray, prediction: np.ndarray, num_classes: int) -> np.ndarray:
+    """Counts pixels by true and predicted class.
+
+    Pixels whose truth is 255 (`IGNORE_LABEL`) are left out, whatever was predicted there.
+
+    Args:
+        truth: Train ids, uint8, any shape: 0..num_classes - 1, or 255 where ignored.
+        prediction: Train ids, uint8, the shape of `truth`. Must be a class wherever the truth is.
+        num_classes: 1..255.
+
+    Returns:
+        int64 `(num_classes, num_classes)`, rows truth, columns prediction. The sum of the matrices
+        of several frames is the matrix of all of them.
+
+    Raises:
+        ValueError: if shapes or dtypes differ from the above, or a pixel has an id out of range.
+
+    Example:
+        >>> truth = np.array([0, 0, 1, 255], np.uint8)
+        >>> confusion_matrix(truth, np.array([0, 1, 1, 0], np.uint8), num_classes=2)
+        array([[1, 1],
+               [0, 1]])
+    """
+    if truth.shape != prediction.shape:
+        raise ValueError(f"truth has shape {truth.shape}, prediction has {prediction.shape}")
+    if truth.dtype != np.uint8 or prediction.dtype != np.uint8:
+        raise ValueError(f"uint8 train ids are needed, not {truth.dtype} and {prediction.dtype}")
+    if not 1 <= num_classes <= IGNORE_LABEL:
+        raise ValueError(f"num_classes={num_classes} is not within 1..{IGNORE_LABEL}")
+    # Every possible pair of bytes is counted: one pass, and ids out of range show in the table.
+    codes = truth.astype(np.uint16) << 8 | prediction
+    counts = np.bincount(codes.ravel(), minlength=1 << 16).reshape(256, 256).astype(np.int64)
+    counts[IGNORE_LABEL] = 0
+    for name, totals in (("truth", counts.sum(axis=1)), ("prediction", counts.sum(axis=0))):
+        if totals[num_classes:].any():
+            ids = num_classes + np.flatnonzero(totals[num_classes:])
+            raise ValueError(
+                f"{name} holds ids {ids.tolist()}, but there are {num_classes} classes"
+            )
+    return counts[:num_classes, :num_classes].copy()
+
+
+@dataclass(frozen=True, eq=False)
+class Scores:
+    """The scores of one confusion matrix, all as shares 0..1; nan where undefined.
+
+    Equal to `cityscapesscripts.evaluation.evalPixelLevelSemanticLabeling` on the same predictions:
+
+    * IoU = TP / (TP + FP + FN). A class that is predicted somewhere but absent from the truth
+      scores 0; one that is in neither scores nan and is left out of the mean.
+    * A category is scored as if its classes were one: confusions among them count as right.
+      The official script works on a matrix over all label ids, void ones included, but uses
+      only the rows of labels that are evaluated, which are the train ids; a column of another
+      label only ever adds misses to those rows. Summing blocks of the matrix over train ids
+      thus gives the same numbers, provided that pixels of ignored truth are not counted and
+      that nothing but classes is predicted: `confusion_matrix` sees to both. Void is therefore
+      no category, and a label such as "parking", ignored although its category "flat" is not,
+      counts neither for that category nor against it.
+
+    Attributes:
+        classes: The classes, in the order of their train ids.
+        iou: Intersection over union per class, float64 `(num_classes,)`.
+        accuracy: Share of each class's true pixels that were found (recall), float64
+            `(num_classes,)`; nan for classes absent from the truth.
+        miou: Mean of `iou` without its nan.
+        category_iou: IoU by category name, in the order in which `classes` mentions them.
+        category_miou: Mean of `category_iou` without its nan.
+        pixel_accuracy: Share of all counted pixels that were right.
+    """
+
+    classes: tuple[LabelClass, ...]
+    iou: np.ndarray
+    accuracy: np.ndarray
+    miou: float
+    category_iou: dict[str, float]
+    category_miou: float
+    pixel_accuracy: float
+
+    @classmethod
+    def from_confusion(cls, matrix: np.ndarray, classes: Sequence[LabelClass]) -> Scores:
+        """Scores a confusion matrix.
+
+        Args:
+            matrix: Integers `(C, C)`, rows truth, columns prediction.
+            classes: The C classes in the order of their train ids.
+
+        Raises:
+            ValueError: if the matrix is not `(C, C)`.
+        """
+        if matrix.shape != (len(classes), len(classes)):
+            raise ValueError(f"matrix of shape {matrix.shape} for {len(classes)} classes")
+        categories = list(dict.fromkeys(c.category for c in classes))
+        member = np.array([[c.category == name for c in classes] for name in categories], np.int64)
+        iou = _iou(matrix)
+        category_iou = _iou(member @ matrix @ member.T)
+        right = np.diag(matrix)
+        return cls(
+            classes=tuple(classes),
+            iou=iou,
+            accuracy=_ratio(right, matrix.sum(axis=1)),
+            miou=_mean(iou),
+            category_iou=dict(zip(categories, category_iou.tolist(), strict=True)),
+            category_miou=_mean(category_iou),
+            pixel_accuracy=float(_ratio(right.sum(), matrix.sum())),
+        )
+
+    def to_dict(self) -> dict[str, object]:
+        """The scores as plain data for JSON: shares 0..1, `None` where undefined."""
+        names = [c.name for c in self.classes]
+        return {
+            "miou": _plain(self.miou),
+            "category_miou": _plain(self.category_miou),
+            "pixel_accuracy": _plain(self.pixel_accuracy),
+            "iou": dict(zip(names, map(_plain, self.iou), strict=True)),
+            "accuracy": dict(zip(names, map(_plain, self.accuracy), strict=True)),
+            "category_iou": {name: _plain(value) for name, value in self.category_iou.items()},
+        }
+
+    def table(self) -> str:
+        """The scores for the terminal, in percent; `-` where undefined."""
+        rows = [("class", "IoU %", "accuracy %")]
+        rows += [
+            (c.name, _percent(iou), _percent(accuracy))
+            for c, iou, accuracy in zip(self.classes, self.iou, self.accuracy, strict=True)
+        ]
+        rows += [("", "", ""), ("category", "IoU %", "")]
+        rows += [(name, _percent(value), "") for name, value in self.category_iou.items()]
+        rows += [
+            ("", "", ""),
+            ("mIoU", _percent(self.miou), ""),
+            ("category mIoU", _percent(self.category_miou), ""),
+            ("pixel accuracy", "", _percent(self.pixel_accuracy)),
+        ]
+        width = max(len(name) for name, _, _ in rows)
+        return "\n".join(f"{a:<{width}}  {b:>6}  {c:>10}".rstrip() for a, b, c in rows)
+
+
+def _ratio(part: np.ndarray, whole: np.ndarray) -> np.ndarray:
+    """`part / whole`, nan where the whole is 0."""
+    return np.where(whole > 0, part / np.maximum(whole, 1), np.nan)
+
+
+def _iou(matrix: np.ndarray) -> np.ndarray:
+    """Intersection over union per row of a confusion matrix."""
+    right = np.diag(matrix)
+    return _ratio(right, matrix.sum(axis=0) + matrix.sum(axis=1) - right)
+
+
+def _mean(values: np.ndarray) -> float:
+    """Mean of the defined values; nan if there is none."""
+    defined = values[~np.isnan(values)]
+    return float(defined.mean()) if defined.size else float("nan")
+
+
+def _plain(value: float) -> float | None:
+    """`value` as JSON can hold it: there is no nan in JSON."""
+    return None if np.isnan(value) else float(value)
+
+
+def _percent(value: float) -> str:
+    return "-" if np.isnan(value) else f"{100 * value:.2f}"

@@ -1,0 +1,194 @@
+"""Label maps as pictures: color maps, overlays, error maps and contact sheets."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import cv2
+import numpy as np
+from PIL import Image, ImageDraw, ImageFont
+
+from asap_tf.core.errors import UsageError
+from asap_tf.core.labels import IGNORE_LABEL, LabelClass
+from asap_tf.data.dataset import Dataset
+from asap_tf.data.images import read_image, read_mask
+
+_PAPER = (255, 255, 255)
+_INK = (32, 33, 36)
+_WRONG = (230, 0, 38)
+
+
+def colorize(labels: np.ndarray, palette: np.ndarray) -> np.ndarray:
+    """Colors of a label map.
+
+    Args:
+        labels: Train ids, uint8 `(..., H, W)`; 255 is the ignore label.
+        palette: Colors by train id, uint8 `(num_classes, 3)`, RGB.
+
+    Returns:
+        uint8 `(..., H, W, 3)`, RGB; black for every id that the palette does not have, 255 among
+        them.
+
+    Example:
+        >>> colorize(np.array([[0, 255]], np.uint8), np.array([[128, 64, 128]], np.uint8)).tolist()
+        [[[128, 64, 128], [0, 0, 0]]]
+    """
+    table = np.zeros((256, 1, 3), np.uint8)
+    table[: len(palette), 0] = palette
+    rows = labels.reshape(-1, labels.shape[-1])
+    return cv2.applyColorMap(rows, table).reshape(*labels.shape, 3)
+
+
+def overlay(
+    frame: np.ndarray, labels: np.ndarray, palette: np.ndarray, alpha: float = 0.5
+) -> np.ndarray:
+    """A frame under the colors of its label map.
+
+    Args:
+        frame: uint8 `(H, W, 3)`, RGB.
+        labels: Train ids, uint8 `(H, W)`; where they are 255 the frame stays as it is.
+        palette: Colors by train id, uint8 `(num_classes, 3)`, RGB.
+        alpha: Share of the color in the blend, 0 (only the frame) to 1 (only the colors).
+
+    Returns:
+        uint8 `(H, W, 3)`, RGB.
+    """
+    blended = colorize(labels, palette)
+    cv2.addWeighted(frame, 1 - alpha, blended, alpha, 0, dst=blended)
+    return cv2.copyTo(frame, (labels == IGNORE_LABEL).view(np.uint8), blended)
+
+
+def error_map(frame: np.ndarray, truth: np.ndarray, prediction: np.ndarray) -> np.ndarray:
+    """Where a prediction is wrong: red on a pale gray version of the frame.
+
+    Args:
+        frame: uint8 `(H, W, 3)`, RGB.
+        truth: Train ids, uint8 `(H, W)`; pixels that are 255 count as neither right nor wrong and
+            are shown dark.
+        prediction: Train ids, uint8 `(H, W)`.
+
+    Returns:
+        uint8 `(H, W, 3)`, RGB.
+    """
+    gray = frame.mean(axis=-1, keepdims=True).repeat(3, axis=-1)
+    shown = 140 + 0.45 * gray
+    shown[truth == IGNORE_LABEL] = 0.35 * gray[truth == IGNORE_LABEL]
+    shown[(truth != prediction) & (truth != IGNORE_LABEL)] = _WRONG
+    return shown.astype(np.uint8)
+
+
+def contact_sheet(
+    rows: Sequence[Sequence[np.ndarray]],
+    captions: Sequence[str] | None = None,
+    legend: Sequence[LabelClass] | None = None,
+    width: int = 1600,
+) -> np.ndarray:
+    """Pictures in a grid, each row under its caption, the colors of the classes below.
+
+    Args:
+        rows: Pictures, uint8 `(H, W, 3)`, RGB, of any size; a row may be shorter than the longest.
+        captions: One line of text for each row.
+        legend: Classes to show with name and color.
+        width: Width of the sheet in pixels; every picture is scaled to its column, keeping its
+            shape.
+
+    Returns:
+        uint8 `(height, width, 3)`, RGB.
+
+    Raises:
+        ValueError: if there is no picture, or not one caption for each row.
+
+    Example:
+        >>> frame = np.zeros((90, 160, 3), np.uint8)
+        >>> contact_sheet([[frame, frame]], ["first"], width=800).shape
+        (265, 800, 3)
+    """
+    columns = max(map(len, rows), default=0)
+    if columns == 0:
+        raise ValueError("a contact sheet needs at least one picture")
+    if captions is not None and len(captions) != len(rows):
+        raise ValueError(f"{len(captions)} captions for {len(rows)} rows")
+    gap = 12
+    cell = (width - gap * (columns + 1)) // columns
+    bands = []
+    for index, row in enumerate(rows):
+        if captions is not None:
+            bands.append(_text_band(captions[index], width, gap))
+        pictures = [_scaled(picture, cell) for picture in row]
+        band = Image.new("RGB", (width, max(p.height for p in pictures) + gap), _PAPER)
+        for column, picture in enumerate(pictures):
+            band.paste(picture, (gap + column * (cell + gap), 0))
+        bands.append(band)
+    if legend:
+        bands.append(_legend_band(legend, width, gap))
+    sheet = Image.new("RGB", (width, gap + sum(b.height for b in bands)), _PAPER)
+    top = gap
+    for band in bands:
+        sheet.paste(band, (0, top))
+        top += band.height
+    return np.asarray(sheet)
+
+
+def _scaled(picture: np.ndarray, width: int) -> Image.Image:
+    # Averages when shrinking, and keeps the pixels of small label maps sharp when enlarging.
+    height = max(1, round(picture.shape[0] * width / picture.shape[1]))
+    return Image.fromarray(picture).resize((width, height), Image.Resampling.BOX)
+
+
+def _font() -> ImageFont.FreeTypeFont | ImageFont.ImageFont:
+    return ImageFont.load_default(size=16)
+
+
+def _text_band(text: str, width: int, gap: int) -> Image.Image:
+    band = Image.new("RGB", (width, 26), _PAPER)
+    ImageDraw.Draw(band).text((gap, 2), text, _INK, _font())
+    return band
+
+
+def _legend_band(classes: Sequence[LabelClass], width: int, gap: int) -> Image.Image:
+    font = _font()
+    line, swatch = 28, 18
+    places = []
+    left, top = gap, 6
+    for item in classes:
+        extent = swatch + 8 + round(font.getlength(item.name))
+        if left + extent > width - gap and left > gap:
+            left, top = gap, top + line
+        places.append((left, top))
+        left += extent + 22
+    band = Image.new("RGB", (width, top + line + 2), _PAPER)
+    draw = ImageDraw.Draw(band)
+    for item, (x, y) in zip(classes, places, strict=True):
+        draw.rectangle((x, y, x + swatch, y + swatch), item.color, (150, 150, 150))
+        draw.text((x + swatch + 8, y - 1), item.name, _INK, font)
+    return band
+
+
+def dataset_sheet(dataset: Dataset, split: str, count: int = 12) -> np.ndarray:
+    """Contact sheet of frames, each beside itself under its labels, evenly spread over a split.
+
+    Args:
+        dataset: The dataset.
+        split: The split to look at; without masks, the frames alone are shown.
+        count: How many frames at most.
+
+    Returns:
+        uint8 `(height, width, 3)`, RGB.
+
+    Raises:
+        UsageError: if there is no such split, or `count` is under 1.
+        AsapError: if a file cannot be read.
+    """
+    if count < 1:
+        raise UsageError(f"a sheet needs at least one frame. Received: {count}")
+    pairs = dataset.pairs(split)
+    chosen = pairs[:: -(-len(pairs) // count)]
+    cells: list[list[np.ndarray]] = []
+    for pair in chosen:
+        frame = read_image(pair.image)
+        cells.append([frame])
+        if pair.mask is not None:
+            labels = read_mask(pair.mask, dataset.encoding)
+            cells[-1].append(overlay(frame, labels, dataset.palette))
+    rows = [sum(cells[i : i + 2], []) for i in range(0, len(cells), 2)]
+    return contact_sheet(rows, legend=dataset.classes)

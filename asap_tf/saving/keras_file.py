@@ -1,0 +1,102 @@
+"""Files of Keras models that carry their classes, palette and input size."""
+
+from __future__ import annotations
+
+import json
+import zipfile
+from collections.abc import Sequence
+from dataclasses import asdict
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from asap_tf.core.errors import AsapError, UsageError, first_line
+from asap_tf.core.files import written_whole
+from asap_tf.core.keras_backend import import_keras
+from asap_tf.core.labels import LabelClass
+from asap_tf.saving.metadata import METADATA_NAME, versions
+from asap_tf.saving.presets import preset_file, presets
+
+if TYPE_CHECKING:
+    import keras
+
+
+WANTED = f"give a run folder, a .keras file or a preset ({', '.join(presets())})"
+
+
+def model_file(path: str | Path) -> Path:
+    """The `.keras` file that a run folder, a file's path or a preset's name stands for.
+
+    Raises:
+        UsageError: if there is none.
+    """
+    path = preset_file(path) or Path(path)
+    if path.is_dir():
+        file = path / "model.keras"
+        if not file.exists():
+            raise UsageError(
+                f"{path}: no model.keras in it; a run folder gets one at its first validation"
+            )
+        return file
+    if not path.exists():
+        raise UsageError(f"{path}: no such model; {WANTED}")
+    if path.suffix != ".keras":
+        raise UsageError(f"{path}: not a model; {WANTED}")
+    return path
+
+
+def load_keras_model(path: str | Path) -> keras.Model:
+    """Opens the Keras model of a run folder or `.keras` file; nothing in the file is ever run.
+
+    Raises:
+        UsageError: if there is no such file.
+        AsapError: if it is damaged or of a foreign kind.
+    """
+    file = model_file(path)
+    import_keras()
+    import keras
+
+    import asap_tf.layers  # noqa: F401  (registers what the file refers to)
+    from asap_tf.saving.archive import check_archive
+
+    check_archive(file)
+    try:
+        model = keras.models.load_model(file, compile=False, safe_mode=True)
+        if not isinstance(model, keras.Model):
+            raise TypeError(f"holds a {type(model).__name__}")
+        return model
+    except Exception as error:
+        raise AsapError(
+            f"{file}: cannot be opened as a Keras model: {first_line(error)}"
+        ) from error
+
+
+def save_model(
+    model: keras.Model,
+    path: Path,
+    classes: Sequence[LabelClass],
+    size: tuple[int, int] | None,
+    **metadata: Any,
+) -> None:
+    """Writes a `.keras` file that carries its classes, palette and input size.
+
+    The metadata is one more member of the archive, `asap_tf.json`, which Keras passes over. The
+    file appears whole or not at all.
+
+    Args:
+        model: Functional model from frames to logits.
+        path: Ends in `.keras`.
+        classes: In the order of their train ids.
+        size: `(H, W)` the network is to run at, or None for the frame's own.
+        **metadata: More entries, as JSON can hold them.
+    """
+    entries = {
+        "classes": [asdict(c) for c in classes],
+        "size": size,
+        "input": "RGB frames 0..255, NHWC; normalized inside",
+        "versions": versions("asap_tf", "keras", "tensorflow"),
+        **metadata,
+    }
+    with written_whole(path, durable=True) as aside:
+        model.save(aside)
+        with zipfile.ZipFile(aside, "a") as archive:
+            archive.writestr(METADATA_NAME, json.dumps(entries, indent=1))

@@ -1,0 +1,133 @@
+"""Weights from elsewhere: a backbone's of ImageNet, and whole networks of earlier runs."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+
+import keras
+import numpy as np
+from keras import layers
+
+from asap_tf.core.errors import AsapError, UsageError
+from asap_tf.saving.presets import preset_file, presets
+from asap_tf.saving.torch_file import CONV_VARIABLES, NORM_VARIABLES, read_torch_file
+
+PREFIX = "backbone_"
+
+
+@dataclass(frozen=True)
+class Transfer:
+    """Names of the layers that got their weights from another model, and of those that did not."""
+
+    loaded: tuple[str, ...]
+    fresh: tuple[str, ...]
+
+    def __str__(self) -> str:
+        fresh = f"; left as initialized: {', '.join(self.fresh)}" if self.fresh else ""
+        return f"{len(self.loaded)} layers loaded{fresh}"
+
+
+def load_weights(
+    model: keras.Model,
+    source: str | Path,
+    imagenet: Callable[[], dict[str, np.ndarray]] | None = None,
+) -> Transfer:
+    """Loads what fits of `source` into a freshly built model.
+
+    Args:
+        model: A network of this package.
+        source: `"imagenet"`; a file of the backbone in PyTorch's layout (`.pth`, `.safetensors`);
+            a preset's name, a run folder or a `.keras` file.
+        imagenet: Where the backbone has its ImageNet weights, see `Backbone`; None if nowhere.
+
+    Returns:
+        The layers that were loaded and those that were not.
+
+    Raises:
+        UsageError: if `source` is none of these.
+        AsapError: if it cannot be read or does not fit.
+    """
+    if str(source) == "imagenet":
+        if imagenet is None:
+            raise UsageError(f"weights='imagenet': there are none of {model.name}")
+        return load_torch_names(model, imagenet(), "ImageNet weights")
+    path = preset_file(source) or Path(source)
+    if not path.exists():
+        raise UsageError(
+            f"weights={str(source)!r}: no such file or run folder; give 'imagenet', a .pth or "
+            ".safetensors file of the backbone, a .keras file, a run folder or a preset "
+            f"({', '.join(presets())})"
+        )
+    if path.suffix in (".pth", ".safetensors"):
+        return load_torch_names(model, read_torch_file(path), str(path))
+
+    from asap_tf.runtime import load_keras_model
+
+    return copy_matching(load_keras_model(path), model)
+
+
+def copy_matching(source: keras.Model, target: keras.Model) -> Transfer:
+    """Copies every layer of `target` that `source` has under the same name with the same shapes.
+
+    Heads for another number of classes, or heads that only one of the two has, stay as they are.
+
+    Args:
+        source: Where the values come from.
+        target: Changed in place.
+
+    Returns:
+        The layers copied and those left.
+    """
+    available = {layer.name: layer for layer in source.layers if layer.weights}
+    loaded, fresh = [], []
+    for layer in target.layers:
+        if not layer.weights:
+            continue
+        twin = available.get(layer.name)
+        shapes = [tuple(w.shape) for w in layer.weights]
+        if twin is not None and shapes == [tuple(w.shape) for w in twin.weights]:
+            layer.set_weights(twin.get_weights())
+            loaded.append(layer.name)
+        else:
+            fresh.append(layer.name)
+    return Transfer(tuple(loaded), tuple(fresh))
+
+
+def load_torch_names(model: keras.Model, tensors: dict[str, np.ndarray], origin: str) -> Transfer:
+    """Fills the backbone from tensors named and laid out as PyTorch's networks have them.
+
+    Args:
+        model: A network whose backbone layers carry these names behind `backbone_`, with `_` for
+            each dot and without the `_` that an attribute may begin with.
+        tensors: Arrays by torch name, convolutions as `(out, in, h, w)`.
+        origin: What to call the tensors in an error.
+
+    Raises:
+        AsapError: if one is missing or has another shape.
+    """
+    backbone = [layer for layer in model.layers if layer.name.startswith(PREFIX) and layer.weights]
+    by_layer_name: dict[str, dict[str, np.ndarray]] = {}
+    for key, value in tensors.items():
+        module, _, variable = key.rpartition(".")
+        name = PREFIX + "_".join(part.lstrip("_") for part in module.split("."))
+        by_layer_name.setdefault(name, {})[variable] = value
+    for layer in backbone:
+        found = by_layer_name.get(layer.name, {})
+        variables = CONV_VARIABLES if len(layer.weights) == 1 else NORM_VARIABLES
+        values = [found[v] for v in variables if v in found]
+        # A depthwise kernel's channels are its input's, in Keras as in PyTorch's first axis.
+        axes = (2, 3, 0, 1) if isinstance(layer, layers.DepthwiseConv2D) else (2, 3, 1, 0)
+        values = [v.transpose(axes) if v.ndim == 4 else v for v in values]
+        wanted = [tuple(w.shape) for w in layer.weights]
+        if [v.shape for v in values] != wanted:
+            raise AsapError(
+                f"{origin}: not weights of this backbone: "
+                f"{layer.name.removeprefix(PREFIX)} wants shapes {wanted}, "
+                f"has {[v.shape for v in values]}"
+            )
+        layer.set_weights(values)
+    names = {layer.name for layer in backbone}
+    rest = [layer.name for layer in model.layers if layer.weights and layer.name not in names]
+    return Transfer(tuple(sorted(names)), tuple(rest))

@@ -1,0 +1,344 @@
+"""A recipe: everything a training depends on, as typed and validated data."""
+
+from __future__ import annotations
+
+from importlib import resources
+from pathlib import Path
+from typing import Annotated, Any, Literal, get_args
+
+import pydantic
+import yaml
+from pydantic import BaseModel, ConfigDict, Field
+
+from asap_tf.core.errors import UsageError, nearest
+
+Positive = Annotated[float, Field(gt=0)]
+NotNegative = Annotated[float, Field(ge=0)]
+Share = Annotated[float, Field(gt=0, le=1)]
+Count = Annotated[int, Field(gt=0)]
+Side = Annotated[int, Field(gt=0, multiple_of=32)]
+
+
+class Section(BaseModel):
+    """Base of all sections: an unknown field is an error, a value never changes afterwards."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True, allow_inf_nan=False)
+
+
+class Data(Section):
+    """Where frames and masks come from.
+
+    Attributes:
+        kind: Layout of the folder; None recognizes it.
+        root: The folder; usually given by `--data`.
+        annotations: Cityscapes only: fine or coarse masks.
+        train_split: Split to learn from.
+        val_split: Split to validate on.
+        leave_out: How the names of frames begin that no training step sees, and that validation
+            scores in place of `val_split`: a drive, to learn how the next one will be. Their
+            masks are both splits'.
+        skip_bad: Go on without damaged files, and list them, instead of stopping at the first.
+        cache: Keep decoded frames in memory; for datasets that fit.
+    """
+
+    kind: Literal["cityscapes", "camvid", "bdd100k", "folder"] | None = None
+    root: str | None = None
+    annotations: Literal["fine", "coarse"] = "fine"
+    train_split: str = "train"
+    val_split: str = "val"
+    leave_out: str | None = None
+    skip_bad: bool = False
+    cache: bool = False
+
+
+ASAP_OPTIONS = ("backbone", "width", "fusion", "attention", "fuse_stride")
+
+
+class Model(Section):
+    """The network; see `asap_tf.ASAPNet`.
+
+    Attributes:
+        name: `asap`, or one of its rivals; these have no options. A rival of which no ImageNet
+            weights can be had starts from random ones where the recipe says `imagenet`.
+    """
+
+    name: Literal[
+        "asap",
+        "bisenetv2",
+        "stdc1",
+        "stdc2",
+        "dfanet_a",
+        "icnet",
+        "ddrnet_23_slim",
+        "pidnet_s",
+    ] = "asap"
+    backbone: Literal["resnet18", "resnet18_vd", "efficientnet_lite0"] = "resnet18"
+    width: Annotated[float, Field(gt=0, multiple_of=0.125)] = 1.0
+    weights: str | None = None
+    fusion: Literal["ffdn", "general", "ln", "in", "none"] = "ffdn"
+    attention: Literal["vertical", "horizontal", "full", "none"] = "vertical"
+    fuse_stride: Literal[4, 8] = 8
+
+    @pydantic.model_validator(mode="before")
+    @classmethod
+    def _rivals_start_at_random(cls, values: Any) -> Any:
+        if isinstance(values, dict) and values.get("name", "asap") != "asap":
+            if values.get("weights") == "imagenet":
+                return {**values, "weights": None}
+        return values
+
+    @pydantic.model_validator(mode="after")
+    def _rivals_have_no_options(self) -> Model:
+        options = [
+            f for f in ASAP_OPTIONS if getattr(self, f) != type(self).model_fields[f].default
+        ]
+        if self.name != "asap" and options:
+            raise ValueError(f"{self.name} has no {options[0]}: that is an option of asap")
+        return self
+
+    def options(self) -> dict[str, Any]:
+        """What the builder of the network takes beside classes, size, weights and heads."""
+        return {f: getattr(self, f) for f in ASAP_OPTIONS} if self.name == "asap" else {}
+
+
+class Augment(Section):
+    """What happens to a training frame; see `asap_tf.data.augment.Augmentation`."""
+
+    crop: tuple[Side, Side]
+    scales: tuple[Positive, ...] = Field((0.75, 1.0, 1.5, 1.75, 2.0), min_length=1)
+    flip: bool = True
+    brightness: NotNegative = 0.0
+    contrast: NotNegative = 0.0
+    saturation: NotNegative = 0.0
+    hue: Annotated[float, Field(ge=0, le=0.5)] = 0.0
+
+
+class Loss(Section):
+    """OHEM cross entropy on the output and both auxiliary heads (paper, Eq. 5).
+
+    Attributes:
+        threshold: See `asap_tf.OhemCrossEntropy`.
+        min_kept: See `asap_tf.OhemCrossEntropy`.
+        aux3: alpha, the weight of the head on P3.
+        aux4: beta, the weight of the head on P4.
+        class_weights: One factor per class, or `balanced`, which takes 1 / log(1.1 + share of the
+            class in the training masks), scaled to mean 1.
+    """
+
+    threshold: Share = 0.7
+    min_kept: Share = 1 / 16
+    aux3: NotNegative = 1.0
+    aux4: NotNegative = 1.0
+    class_weights: Literal["balanced"] | tuple[NotNegative, ...] | None = None
+
+
+class Optimizer(Section):
+    """How weights change.
+
+    Attributes:
+        name: `sgd` couples weight decay into the gradient, as the paper's framework does; `adamw`
+            decouples it. Neither decays norms and biases.
+        learning_rate: What warm-up and decay are factors of.
+        momentum: For `sgd`.
+        weight_decay: 1e-4 in the paper.
+        power: Of the polynomial decay to 0.
+        warmup_steps: Steps of linear growth to `learning_rate`.
+        clip_norm: Largest global norm of a gradient, or None.
+        ema: Momentum of the moving average of the weights that validation and `model.keras` use,
+            or None.
+    """
+
+    name: Literal["sgd", "adamw"] = "sgd"
+    learning_rate: Positive = 0.01
+    momentum: Annotated[float, Field(ge=0, lt=1)] = 0.9
+    weight_decay: NotNegative = 1e-4
+    power: Positive = 0.9
+    warmup_steps: Annotated[int, Field(ge=0)] = 0
+    clip_norm: Positive | None = None
+    ema: Annotated[float, Field(gt=0, lt=1)] | None = None
+
+
+class Distill(Section):
+    """Learning from a teacher's answers on the same augmented frames, void pixels included.
+
+    Attributes:
+        teacher: Run folder or `.keras` file of a model of the same classes.
+        weight: Of the divergence from it, beside 1 for the loss of the masks.
+        features: Of the distance between the backbones' maps; 0 for none.
+        frames: Folders of frames without masks, that are learned from by its answers alone.
+    """
+
+    teacher: str
+    weight: Positive = 1.0
+    features: NotNegative = 0.0
+    frames: tuple[str, ...] = ()
+
+
+class Train(Section):
+    """How long, how much at a time, and how exactly.
+
+    Attributes:
+        epochs: Passes over the training split.
+        batch_size: Frames per step, over all GPUs together.
+        seed: Of weights, order and augmentation.
+        precision: `auto` is float16 on a GPU, bfloat16 on a CPU that gains by it (AMX, or AMD's
+            AVX512-BF16), else float32.
+        validate_every: Epochs between validations; the last epoch is always validated.
+        unwritable: What to do where the run folder cannot be written to, since the disk is full,
+            for instance: `stop`, or `go_on` and try again with the next checkpoint.
+    """
+
+    epochs: Count = 100
+    batch_size: Count = 4
+    seed: Annotated[int, Field(ge=0)] = 0
+    precision: Literal["auto", "float32", "mixed_bfloat16", "mixed_float16"] = "auto"
+    validate_every: Count = 1
+    unwritable: Literal["stop", "go_on"] = "stop"
+
+
+class Eval(Section):
+    """How validation runs.
+
+    Attributes:
+        size: `(H, W)` frames are brought to for the network; None keeps their own. Scores are
+            taken at the masks' size in any case.
+    """
+
+    size: tuple[Side, Side] | None = None
+
+
+class Recipe(Section):
+    """A whole training; sections left out take their defaults, which are the paper's."""
+
+    name: str = Field(min_length=1)
+    data: Data = Data()
+    model: Model = Model()
+    augment: Augment
+    loss: Loss = Loss()
+    optimizer: Optimizer = Optimizer()
+    distill: Distill | None = None
+    train: Train = Train()
+    eval: Eval = Eval()
+
+    def to_yaml(self) -> str:
+        """The recipe with every default spelled out."""
+        return yaml.safe_dump(self.model_dump(mode="json"), sort_keys=False)
+
+
+def load_recipe(path: str | Path, overrides: tuple[str, ...] | list[str] = ()) -> Recipe:
+    """Reads and validates a recipe.
+
+    Args:
+        path: A YAML file, or the name of a recipe that ships with asap-tf.
+        overrides: `"section.field=value"`, the value as YAML.
+
+    Returns:
+        The recipe.
+
+    Raises:
+        UsageError: with every wrong field at once: its name, the value, what would be valid.
+
+    Example:
+        >>> load_recipe("camvid_resnet18", ["train.epochs=1"]).train.epochs
+        1
+    """
+    file = recipe_file(path)
+    try:
+        values = yaml.safe_load(file.read_text(encoding="utf-8"))
+    except (OSError, ValueError, yaml.YAMLError) as error:
+        raise UsageError(f"{file}: cannot be read as YAML: {one_line(error)}") from error
+    if not isinstance(values, dict):
+        raise UsageError(f"{file}: a recipe is a mapping of sections, got {type(values).__name__}")
+    for override in overrides:
+        apply_override(values, override)
+    return validate(values, str(file))
+
+
+def validate(values: dict[str, Any], origin: str) -> Recipe:
+    """A recipe from plain values; `origin` opens the error message.
+
+    Raises:
+        UsageError: with every wrong field at once.
+    """
+    try:
+        return Recipe.model_validate(values)
+    except pydantic.ValidationError as error:
+        problems = [explain(e) for e in error.errors(include_url=False)]
+        raise UsageError(f"{origin}: " + "; ".join(dict.fromkeys(problems))) from error
+
+
+def explain(error: Any) -> str:
+    """One problem that pydantic found: field, value received, and what would be valid."""
+    # Where a field takes several types, pydantic adds the one it tried, such as "tuple[...]".
+    *outer, name = error["loc"]
+    location = [str(part) for part in outer if "[" not in str(part)]
+    if error["type"] == "extra_forbidden":
+        field = ".".join([*location, one_line(name)])
+        return f"{field}: no such field; {nearest(name, fields_of(location))}"
+    if "[" not in str(name):
+        location.append(str(name))
+    field = ".".join(location)
+    if error["type"] == "missing":
+        return f"{field}: missing"
+    if error["type"] == "literal_error":
+        valid = [v.strip("'") for v in error["ctx"]["expected"].replace(" or ", ", ").split(", ")]
+        return f"{field}={error['input']!r}: {nearest(error['input'], valid)}"
+    return f"{field}={error['input']!r}: {error['msg'][0].lower()}{error['msg'][1:]}"
+
+
+def fields_of(location: list[str]) -> list[str]:
+    """Names of the fields of the section at `location`."""
+    section: Any = Recipe
+    for name in location:
+        annotation = section.model_fields[name].annotation
+        # A section that may be left out is a union with None.
+        section = next(iter(get_args(annotation)), annotation)
+    return list(section.model_fields)
+
+
+def apply_override(values: dict[str, Any], override: str) -> None:
+    """Puts one `section.field=value` into `values`.
+
+    Raises:
+        UsageError: if it is not of that form.
+    """
+    key, equals, text = override.partition("=")
+    override = one_line(override)
+    parts = key.strip().split(".")
+    if not equals or not all(parts):
+        raise UsageError(f"--set {override}: want section.field=value, as in train.epochs=10")
+    try:
+        value = yaml.safe_load(text)
+    except (ValueError, yaml.YAMLError) as error:
+        raise UsageError(f"--set {override}: value is not YAML: {one_line(error)}") from error
+    for part in parts[:-1]:
+        values = values.setdefault(part, {})
+        if not isinstance(values, dict):
+            raise UsageError(f"--set {override}: '{part}' is a field, not a section")
+    values[parts[-1]] = value
+
+
+def recipe_file(path: str | Path) -> Path:
+    """The file that a recipe's path or name stands for.
+
+    Raises:
+        UsageError: if there is none, with the names that ship.
+    """
+    file = Path(path)
+    if file.is_file():
+        return file
+    shipped = {Path(str(f)).stem: Path(str(f)) for f in shipped_recipes()}
+    if str(path) in shipped:
+        return shipped[str(path)]
+    raise UsageError(f"{path}: no such recipe; {nearest(file.stem, shipped)}")
+
+
+def shipped_recipes() -> list[Any]:
+    """The recipe files inside the package."""
+    folder = resources.files("asap_tf.recipes")
+    return [f for f in folder.iterdir() if f.name.endswith(".yaml")]
+
+
+def one_line(value: object) -> str:
+    """An error's or an option's text without line breaks."""
+    return " ".join(str(value).split())

@@ -1,0 +1,242 @@
+from __future__ import annotations
+
+import math
+from pathlib import Path
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from asap_tf.core.errors import AsapError, UsageError
+from asap_tf.core.labels import IGNORE_LABEL, LabelClass
+from asap_tf.data.dataset import Dataset, Pair
+from asap_tf.data.encodings import train_id_encoding
+from asap_tf.inference.evaluate import Evaluation, FrameScore, evaluate, location_prior
+from asap_tf.inference.metrics import Scores, confusion_matrix
+
+CLASSES = tuple(
+    LabelClass(name, (i, i, i), category, i)
+    for i, (name, category) in enumerate(
+        [("road", "flat"), ("car", "vehicle"), ("bus", "vehicle"), ("sky", "sky")]
+    )
+)
+
+
+class FakeSegmenter:
+    """Reads the classes off the frame: red is the prediction, all channels make the softmax."""
+
+    def __init__(self, classes=CLASSES, size=None):
+        self.classes = classes
+        self.size = size
+        self.sizes = []
+
+    def predict(self, frames):
+        assert frames.dtype == np.uint8 and frames.shape[0] == 1, "one frame at a time"
+        return frames[..., 0] % len(self.classes)
+
+    def probabilities(self, frames, size):
+        """Depends on the side of the frame and on the size, so that passes differ."""
+        self.sizes.append(size)
+        columns = np.linspace(0, 1, frames.shape[2])[:, None]
+        logits = [
+            np.sin(frames[..., c % 3] * (c + 1.0) + size[0] + 2 * columns[:, 0] * c)
+            for c in range(len(self.classes))
+        ]
+        odds = np.exp(np.stack(logits, axis=-1))
+        return (odds / odds.sum(axis=-1, keepdims=True)).astype(np.float32)
+
+
+def make_dataset(folder: Path, splits: dict[str, list[np.ndarray]]) -> Dataset:
+    """A dataset of random frames under the given masks of train ids."""
+    rng = np.random.default_rng(0)
+    pairs: dict[str, list[Pair]] = {}
+    for split, masks in splits.items():
+        pairs[split] = []
+        for i, mask in enumerate(masks):
+            pair = Pair(folder / f"{split}_{i}.png", folder / f"{split}_{i}_mask.png")
+            image = rng.integers(0, 256, (*mask.shape, 3), dtype=np.uint8)
+            Image.fromarray(image).save(pair.image)
+            Image.fromarray(mask).save(pair.mask)
+            pairs[split].append(pair)
+    frozen = {split: tuple(of_split) for split, of_split in pairs.items()}
+    return Dataset("folder", folder, CLASSES, train_id_encoding(len(CLASSES)), frozen)
+
+
+def random_masks(seed: int, count: int, size=(40, 70), ids=(0, 1, 2, 3, 255)) -> list[np.ndarray]:
+    rng = np.random.default_rng(seed)
+    return [rng.choice(ids, size).astype(np.uint8) for _ in range(count)]
+
+
+def frame_of(pair: Pair) -> np.ndarray:
+    return np.asarray(Image.open(pair.image))
+
+
+def test_single_scale_scores_predict_over_the_split(tmp_path):
+    masks = random_masks(1, 3) + random_masks(2, 1, size=(33, 65))
+    dataset = make_dataset(tmp_path, {"val": masks})
+    segmenter = FakeSegmenter()
+    evaluation = evaluate(segmenter, dataset)
+
+    truth = np.concatenate([m.ravel() for m in masks])
+    prediction = np.concatenate([frame_of(p)[..., 0].ravel() % 4 for p in dataset.pairs("val")])
+    np.testing.assert_array_equal(evaluation.matrix, confusion_matrix(truth, prediction, 4))
+    assert evaluation.matrix.dtype == np.int64
+    assert segmenter.sizes == [], "no need of probabilities"
+    expected = Scores.from_confusion(evaluation.matrix, CLASSES)
+    assert evaluation.scores.to_dict() == expected.to_dict()
+    assert evaluation.num_frames == 4
+    assert evaluation.seconds > 0
+
+
+def test_each_frame_has_its_own_score_in_order(tmp_path):
+    masks = random_masks(3, 3)
+    dataset = make_dataset(tmp_path, {"val": masks})
+    frames = evaluate(FakeSegmenter(), dataset).frames
+    assert [frame.pair for frame in frames] == list(dataset.pairs("val"))
+    for frame, mask in zip(frames, masks, strict=True):
+        prediction = frame_of(frame.pair)[..., 0] % 4
+        valid = mask != IGNORE_LABEL
+        assert frame.pixel_accuracy == pytest.approx((prediction == mask)[valid].mean())
+        ious = [
+            ((prediction == c) & (mask == c)).sum()
+            / (((prediction == c) & valid) | (mask == c)).sum()
+            for c in range(4)
+        ]
+        assert frame.miou == pytest.approx(np.mean(ious))
+
+
+@pytest.mark.parametrize(
+    ("scales", "flip", "size", "expected_sizes"),
+    [
+        ((1.0,), True, None, [(32, 64)]),
+        ((0.5, 1, 1.5), False, None, [(32, 32), (32, 64), (64, 96)]),
+        ((0.5, 1.25), True, (64, 128), [(32, 64), (96, 160)]),
+        ((0.1,), False, (64, 128), [(32, 32)]),
+    ],
+)
+def test_probabilities_of_all_passes_are_averaged(tmp_path, scales, flip, size, expected_sizes):
+    masks = random_masks(4, 2)
+    dataset = make_dataset(tmp_path, {"val": masks})
+    segmenter = FakeSegmenter(size=size)
+    evaluation = evaluate(segmenter, dataset, scales=scales, flip=flip)
+    assert segmenter.sizes == [s for s in expected_sizes for _ in range(1 + flip)] * 2
+
+    expected = np.zeros((4, 4), np.int64)
+    for pair, mask in zip(dataset.pairs("val"), masks, strict=True):
+        frame = frame_of(pair)
+        passes = []
+        for network_size in expected_sizes:
+            passes.append(FakeSegmenter().probabilities(frame[None], network_size)[0])
+            if flip:
+                mirrored = FakeSegmenter().probabilities(np.fliplr(frame)[None], network_size)[0]
+                passes.append(np.fliplr(mirrored))
+        mean = np.mean(np.asarray(passes, np.float64), axis=0)
+        expected += confusion_matrix(mask, mean.argmax(axis=-1).astype(np.uint8), 4)
+    np.testing.assert_array_equal(evaluation.matrix, expected)
+
+
+def test_scale_one_needs_probabilities_only_with_others(tmp_path):
+    dataset = make_dataset(tmp_path, {"val": random_masks(5, 1)})
+    segmenter = FakeSegmenter()
+    evaluate(segmenter, dataset, scales=[1])
+    assert segmenter.sizes == []
+    evaluate(segmenter, dataset, scales=[0.75])
+    assert segmenter.sizes == [(32, 64)]
+
+
+def test_ranked_is_best_first_without_unlabeled_frames():
+    scores = [0.3, math.nan, 0.9, 0.5]
+    frames = [FrameScore(Pair(Path(f"{i}.png"), None), s, s) for i, s in enumerate(scores)]
+    matrix = np.eye(4, dtype=np.int64)
+    evaluation = Evaluation(matrix, Scores.from_confusion(matrix, CLASSES), frames, 1.0)
+    assert [frame.miou for frame in evaluation.ranked()] == [0.9, 0.5, 0.3]
+    assert evaluation.num_frames == 4
+
+
+def test_a_frame_without_labels_adds_nothing(tmp_path):
+    masks = [*random_masks(6, 1), np.full((40, 70), IGNORE_LABEL, np.uint8)]
+    evaluation = evaluate(FakeSegmenter(), make_dataset(tmp_path, {"val": masks}))
+    assert evaluation.matrix.sum() == (masks[0] != IGNORE_LABEL).sum()
+    assert math.isnan(evaluation.frames[1].miou)
+
+
+@pytest.mark.parametrize("scales", [(), (0.0,), (1.0, -0.5), (math.nan,), (math.inf,)])
+def test_bad_scales(tmp_path, scales):
+    dataset = make_dataset(tmp_path, {"val": random_masks(7, 1)})
+    with pytest.raises(UsageError, match="scales="):
+        evaluate(FakeSegmenter(), dataset, scales=scales)
+
+
+@pytest.mark.parametrize(
+    ("classes", "message"),
+    [
+        (CLASSES[:3], r"model has 3 classes.*has 4.*3 is 'nothing' in the model and 'sky'"),
+        (CLASSES[::-1], r"has 4 classes.*0 is 'sky' in the model and 'road'.*and 1 more"),
+    ],
+)
+def test_model_for_other_classes(tmp_path, classes, message):
+    dataset = make_dataset(tmp_path, {"val": random_masks(8, 1)})
+    with pytest.raises(UsageError, match=message) as error:
+        evaluate(FakeSegmenter(classes), dataset)
+    assert str(tmp_path) in str(error.value) and "\n" not in str(error.value)
+
+
+def test_splits_that_cannot_be_scored(tmp_path):
+    dataset = make_dataset(tmp_path, {"train": random_masks(9, 1)})
+    unlabeled = Dataset(
+        "folder", tmp_path, CLASSES, dataset.encoding, {"test": (Pair(tmp_path / "0.png", None),)}
+    )
+    with pytest.raises(UsageError, match="1 of 1 frames of split 'test' have no mask"):
+        evaluate(FakeSegmenter(), unlabeled, "test")
+    with pytest.raises(UsageError, match="has no split 'val'"):
+        evaluate(FakeSegmenter(), dataset)
+    with pytest.raises(UsageError, match="has no split 'val'"):
+        location_prior(dataset)
+
+
+def test_a_broken_mask_is_named(tmp_path):
+    dataset = make_dataset(tmp_path, {"train": random_masks(1, 1), "val": random_masks(10, 3)})
+    broken = dataset.pairs("val")[1].mask
+    broken.write_bytes(broken.read_bytes()[:60])
+    for score in (lambda: evaluate(FakeSegmenter(), dataset), lambda: location_prior(dataset)):
+        with pytest.raises(AsapError, match=broken.name):
+            score()
+
+
+def naive_prior(train: list[np.ndarray], num_classes: int) -> np.ndarray:
+    """Position by position; all masks of one size."""
+    overall = [sum(int((m == c).sum()) for m in train) for c in range(num_classes)]
+    prior = np.zeros(train[0].shape, np.uint8)
+    for y, x in np.ndindex(prior.shape):
+        seen = [sum(int(m[y, x] == c) for m in train) for c in range(num_classes)]
+        prior[y, x] = seen.index(max(seen)) if any(seen) else overall.index(max(overall))
+    return prior
+
+
+def test_location_prior_against_a_loop(tmp_path):
+    # Few and sparse masks, so that some positions are never labeled.
+    train = random_masks(11, 5, size=(24, 40), ids=(0, 1, 2, 2, 3, 255, 255, 255))
+    assert any(all(m[y, x] == 255 for m in train) for y, x in np.ndindex(24, 40))
+    val = random_masks(12, 3, size=(24, 40))
+    dataset = make_dataset(tmp_path, {"train": train, "val": val})
+    prior = naive_prior(train, 4)
+    expected = Scores.from_confusion(sum(confusion_matrix(m, prior, 4) for m in val), CLASSES)
+    assert location_prior(dataset).to_dict() == expected.to_dict()
+
+
+def test_location_prior_with_masks_of_other_sizes(tmp_path):
+    layout = np.repeat(np.array([3, 1, 0], np.uint8), 8)[:, None] * np.ones(36, np.uint8)
+    doubled = np.kron(layout, np.ones((2, 2), np.uint8))
+    thirded = layout[1::3, 1::3]
+    noise = [np.full_like(layout, 2)]
+    dataset = make_dataset(
+        tmp_path, {"train": [layout, doubled, thirded, *noise], "val": [layout, doubled, thirded]}
+    )
+    assert location_prior(dataset).pixel_accuracy == 1.0
+
+
+def test_location_prior_of_named_splits(tmp_path):
+    ones, twos = np.full((8, 8), 1, np.uint8), np.full((8, 8), 2, np.uint8)
+    dataset = make_dataset(tmp_path, {"a": [ones], "b": [twos], "val": [ones]})
+    assert location_prior(dataset, "a", "b").pixel_accuracy == 0
+    assert location_prior(dataset, "a").pixel_accuracy == 1

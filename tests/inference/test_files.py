@@ -1,0 +1,334 @@
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+import threading
+from pathlib import Path
+
+import cv2
+import numpy as np
+import pytest
+from PIL import Image
+
+from asap_tf.core.errors import AsapError, UsageError
+from asap_tf.data.images import read_image, write_png
+from asap_tf.inference import files as prediction
+from asap_tf.inference.files import predict_inputs
+
+FRAMES, HEIGHT, WIDTH, RATE = 24, 48, 64, 10.0
+
+
+class FakeSegmenter:
+    """Classes by brightness, so that every label map tells which frame it belongs to."""
+
+    palette = np.array([(0, 0, 0), (255, 255, 0), (255, 0, 255), (0, 255, 255)], np.uint8)
+
+    def __init__(self, fails_at: int | None = None) -> None:
+        self.frames = 0
+        self.fails_at = fails_at
+
+    def predict(self, frames: np.ndarray) -> np.ndarray:
+        assert frames.dtype == np.uint8 and frames.ndim == 4
+        self.frames += len(frames)
+        if self.frames == self.fails_at:
+            raise RuntimeError("out of memory")
+        return frames[..., 0] // 64
+
+
+def save_image(path: Path, seed: int = 0) -> Path:
+    rng = np.random.default_rng(seed)
+    write_png(path, rng.integers(0, 256, (30, 40, 3), dtype=np.uint8))
+    return path
+
+
+def order(index: int) -> int:
+    """A class for each frame such that frames in any other order would be noticed."""
+    return (index * index + index // 5) % 4
+
+
+def save_video(path: Path, noise: bool = False) -> Path:
+    codec = "MJPG" if path.suffix == ".avi" else "mp4v"
+    video = cv2.VideoWriter(str(path), cv2.VideoWriter.fourcc(*codec), RATE, (WIDTH, HEIGHT))
+    for index in range(FRAMES):
+        # Red alone carries the class: mixed up channels would give other classes.
+        frame = np.zeros((HEIGHT, WIDTH, 3), np.uint8)
+        frame[..., 2] = 32 + 64 * order(index)
+        if noise:
+            frame = np.random.default_rng(index).integers(0, 256, frame.shape, dtype=np.uint8)
+        video.write(frame)
+    video.release()
+    return path
+
+
+def read_video(path: Path) -> tuple[list[np.ndarray], float]:
+    video = cv2.VideoCapture(str(path))
+    frames = []
+    while (read := video.read())[0]:
+        frames.append(cv2.cvtColor(read[1], cv2.COLOR_BGR2RGB))
+    return frames, video.get(cv2.CAP_PROP_FPS)
+
+
+def read_labels(path: Path) -> np.ndarray:
+    with Image.open(path) as image:
+        assert image.mode == "L"
+        return np.asarray(image)
+
+
+@pytest.fixture
+def out(tmp_path) -> Path:
+    return tmp_path / "made" / "out"
+
+
+def test_ids_of_an_image(tmp_path, out):
+    source = save_image(tmp_path / "a.png")
+    assert predict_inputs(FakeSegmenter(), [source], out, "ids") == [out / "a.png"]
+    assert np.array_equal(read_labels(out / "a.png"), read_image(source)[..., 0] // 64)
+
+
+def test_colors_and_overlay_of_an_image(tmp_path, out):
+    source = save_image(tmp_path / "a.png")
+    frame = read_image(source)
+    colors = FakeSegmenter.palette[frame[..., 0] // 64]
+    predict_inputs(FakeSegmenter(), [source], out, "color")
+    assert np.array_equal(read_image(out / "a.png"), colors)
+    predict_inputs(FakeSegmenter(), [source], out)
+    difference = read_image(out / "a.png") - (frame / 2 + colors / 2)
+    assert np.abs(difference).max() <= 0.5
+    assert os.listdir(out) == ["a.png"]
+
+
+def test_a_folder_stands_for_the_images_and_videos_in_it(tmp_path, out):
+    folder = tmp_path / "drive"
+    (folder / "deeper").mkdir(parents=True)
+    images = [save_image(folder / f"{name}.png", seed) for seed, name in enumerate("cab")]
+    save_video(folder / "drive.mp4")
+    save_image(folder / ".hidden.png")
+    save_image(folder / "deeper" / "d.png")
+    (folder / "notes.txt").write_text("x")
+    last = save_image(tmp_path / "0.png")
+    written = predict_inputs(FakeSegmenter(), [folder, last], out, "ids")
+    assert written == [out / name for name in ("a.png", "b.png", "c.png", "drive", "0.png")]
+    for source in images:
+        expected = read_image(source)[..., 0] // 64
+        assert np.array_equal(read_labels(out / source.name), expected)
+
+
+@pytest.mark.parametrize("name", ["drive.mp4", "drive.avi", "drive.mkv", "DRIVE.MP4"])
+def test_a_video_keeps_its_frames_their_order_size_and_rate(tmp_path, out, name):
+    source = save_video(tmp_path / name)
+    (target,) = predict_inputs(FakeSegmenter(), [source], out, "color")
+    assert target == out / f"{source.stem}.mp4"
+    frames, rate = read_video(target)
+    assert (len(frames), rate) == (FRAMES, RATE)
+    for index, frame in enumerate(frames):
+        assert frame.shape == (HEIGHT, WIDTH, 3)
+        mean = frame.reshape(-1, 3).mean(axis=0)
+        found = np.abs(FakeSegmenter.palette - mean).sum(axis=1).argmin()
+        assert found == order(index), index
+    assert os.listdir(out) == [target.name]
+
+
+def test_ids_of_a_video_are_a_folder_without_loss(tmp_path, out):
+    source = save_video(tmp_path / "drive.mp4")
+    assert predict_inputs(FakeSegmenter(), [source], out, "ids") == [out / "drive"]
+    names = sorted(os.listdir(out / "drive"))
+    assert names == [f"{index:06d}.png" for index in range(FRAMES)]
+    for name, frame in zip(names, read_video(source)[0], strict=True):
+        assert np.array_equal(read_labels(out / "drive" / name), frame[..., 0] // 64)
+
+
+def test_results_are_replaced_but_no_folder_is(tmp_path, out):
+    image, video = save_image(tmp_path / "a.png"), save_video(tmp_path / "drive.mp4")
+    predict_inputs(FakeSegmenter(), [image, video], out, "color")
+    before = (out / "a.png").read_bytes()
+    predict_inputs(FakeSegmenter(), [image, video], out, "overlay")
+    assert (out / "a.png").read_bytes() != before
+    predict_inputs(FakeSegmenter(), [video], out, "ids")
+    with pytest.raises(UsageError, match="already exists"):
+        predict_inputs(FakeSegmenter(), [video], out, "ids")
+
+
+def bad_inputs(case: str, folder: Path) -> tuple[list[Path], str]:
+    """Inputs of which the last is bad, and what the error must say."""
+    good = save_image(folder / "good.png")
+    bad = folder / "bad.png"
+    if case == "missing":
+        return [good, bad], "bad.png: no such file"
+    if case == "broken image":
+        bad.write_bytes(good.read_bytes()[:200])
+        return [good, bad], "bad.png"
+    if case == "gray image":
+        write_png(bad, np.zeros((4, 4), np.uint8))
+        return [good, bad], "bad.png: a gray image"
+    if case == "other file":
+        (folder / "bad.txt").write_text("x")
+        return [good, folder / "bad.txt"], "bad.txt: neither an image nor a video"
+    if case == "empty folder":
+        (folder / "bad").mkdir()
+        return [good, folder / "bad"], "bad: no images or videos"
+    if case == "same name":
+        (folder / "other").mkdir()
+        return [good, save_image(folder / "other" / "good.png")], "would both be written"
+    if case == "twice":
+        return [good, good], "would both be written"
+    if case == "no input":
+        return [], "no input"
+    if case == "video without frames":
+        video = save_video(folder / "bad.mp4", noise=True)
+        data = video.read_bytes()
+        start, end = data.index(b"mdat") + 4, data.index(b"moov") - 4
+        video.write_bytes(data[:start] + bytes(end - start) + data[end:])
+        return [good, video], "bad.mp4: a video without a single readable frame"
+    content = {"junk video": b"nonsense" * 99, "empty video": b""}[case]
+    (folder / "bad.mp4").write_bytes(content)
+    return [good, folder / "bad.mp4"], "bad.mp4: not a readable video"
+
+
+@pytest.mark.parametrize(
+    "case",
+    [
+        "missing",
+        "broken image",
+        "gray image",
+        "other file",
+        "empty folder",
+        "same name",
+        "twice",
+        "no input",
+        "junk video",
+        "empty video",
+        "video without frames",
+    ],
+)
+def test_a_bad_input_is_told_before_any_inference(tmp_path, out, case):
+    inputs, expected = bad_inputs(case, tmp_path)
+    segmenter = FakeSegmenter()
+    with pytest.raises(AsapError) as error:
+        predict_inputs(segmenter, inputs, out)
+    assert expected in str(error.value) and "\n" not in str(error.value)
+    assert segmenter.frames == 0 and not out.exists()
+
+
+def test_damaged_inputs_are_left_out_and_listed(tmp_path, out, caplog):
+    whole = [save_image(tmp_path / "a.png"), save_video(tmp_path / "b.mp4")]
+    text, cut = tmp_path / "c.png", save_video(tmp_path / "d.avi", noise=True)
+    text.write_text("no image")
+    content = cut.read_bytes()
+    cut.write_bytes(content[: len(content) // 2])
+    (tmp_path / "e.mp4").write_bytes(content[:100])
+    inputs = sorted(path for path in tmp_path.iterdir() if path.is_file())
+    written = predict_inputs(FakeSegmenter(), inputs, out, skip_bad=True)
+    assert written == [out / f"{path.stem}{path.suffix}" for path in whole]
+    assert {path.name for path in out.iterdir()} == {"a.png", "b.mp4"}
+    listed = sorted(message.split(": ")[1] for message in caplog.messages)
+    assert listed == [str(tmp_path / name) for name in ("c.png", "d.avi", "e.mp4")]
+
+    with pytest.raises(AsapError, match="all of the inputs are damaged"):
+        predict_inputs(FakeSegmenter(), [text], out, skip_bad=True)
+
+
+def test_an_input_that_vanishes_after_the_check_is_left_out(tmp_path, out, caplog):
+    first, second = save_image(tmp_path / "a.png"), save_image(tmp_path / "b.png")
+    prepare = prediction.prepare
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(prediction, "prepare", lambda out: (prepare(out), second.unlink()))
+        assert predict_inputs(FakeSegmenter(), [first, second], out, skip_bad=True) == [
+            out / "a.png"
+        ]
+    assert caplog.messages == [f"left out: {second}: no such file"]
+
+
+def test_a_bad_output_is_told_before_any_inference(tmp_path, monkeypatch):
+    source = save_image(tmp_path / "a.png")
+    segmenter = FakeSegmenter()
+
+    def refused(out: Path) -> str:
+        with pytest.raises(UsageError) as error:
+            predict_inputs(segmenter, [source], out)
+        assert segmenter.frames == 0 and "\n" not in str(error.value)
+        return str(error.value)
+
+    assert "a.png: is a file" in refused(source)
+    assert "cannot be written to (Not a directory)" in refused(source / "out")
+    assert "a.png: is itself an input" in refused(tmp_path)
+    (tmp_path / "out" / "a.png").mkdir(parents=True)
+    assert "already exists" in refused(tmp_path / "out")
+
+    def read_only(**_):
+        raise OSError(30, "Read-only file system")
+
+    monkeypatch.setattr(prediction.tempfile, "TemporaryFile", read_only)
+    assert "cannot be written to (Read-only file system)" in refused(tmp_path / "new")
+
+
+def test_an_unknown_mode(tmp_path, out):
+    with pytest.raises(UsageError, match="did you mean 'color'"):
+        predict_inputs(FakeSegmenter(), [save_image(tmp_path / "a.png")], out, "color")
+
+
+def test_a_truncated_video_leaves_nothing_and_a_clear_error(tmp_path, out):
+    source = save_video(tmp_path / "drive.avi", noise=True)
+    source.write_bytes(source.read_bytes()[: source.stat().st_size // 2])
+    for mode in ("overlay", "ids"):
+        with pytest.raises(AsapError, match=rf"drive.avi: damaged.* of {FRAMES} frames"):
+            predict_inputs(FakeSegmenter(), [source], out, mode)
+        assert os.listdir(out) == []
+
+
+def test_a_damaged_video_makes_no_noise(tmp_path, out):
+    (tmp_path / "bad.mp4").write_bytes(b"nonsense" * 99)
+    script = (
+        "import sys; from pathlib import Path; from asap_tf.inference.files import predict_inputs\n"
+        "try: predict_inputs(None, [Path(sys.argv[1])], Path(sys.argv[2]))\n"
+        "except Exception as error: print(error)"
+    )
+    command = [sys.executable, "-c", script, str(tmp_path / "bad.mp4"), str(out)]
+    result = subprocess.run(command, capture_output=True, text=True, check=True)
+    assert "not a readable video" in result.stdout and result.stderr == ""
+
+
+@pytest.mark.parametrize("mode", prediction.MODES)
+def test_an_error_of_the_model_ends_the_video_and_leaves_nothing(tmp_path, out, mode):
+    source = save_video(tmp_path / "drive.mp4")
+    threads = threading.active_count()
+    with pytest.raises(RuntimeError, match="out of memory"):
+        predict_inputs(FakeSegmenter(fails_at=10), [source], out, mode)
+    assert os.listdir(out) == [] and threading.active_count() == threads
+
+
+@pytest.mark.parametrize("mode", prediction.MODES)
+def test_a_full_disk_leaves_no_partial_file(tmp_path, out, mode):
+    resource = pytest.importorskip("resource", reason="needs a limit on the size of files")
+    if mode == "ids":
+        rng = np.random.default_rng(0)
+        source = tmp_path / "big.png"
+        write_png(source, rng.integers(0, 256, (400, 400, 3), dtype=np.uint8))
+    else:
+        source = save_video(tmp_path / "drive.mp4", noise=True)
+    limit = resource.getrlimit(resource.RLIMIT_FSIZE)
+    # The size limit of this process stands for the disk: writes beyond it fail in the same way.
+    resource.setrlimit(resource.RLIMIT_FSIZE, (4500, limit[1]))
+    try:
+        with pytest.raises(AsapError, match=r"(big\.png|drive\.mp4): cannot be written"):
+            predict_inputs(FakeSegmenter(), [source], out, mode)
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, limit)
+    assert os.listdir(out) == []
+
+
+def test_real_clips_and_stills(real_data, out):
+    source = real_data / "dashcam"
+    if not source.is_dir():
+        pytest.skip(f"no folder {source}")
+    clip = source / "highway_1280x720.mp4"
+    segmenter = FakeSegmenter()
+    video, still = predict_inputs(segmenter, [clip, source / "test1.jpg"], out)
+    frames, rate = read_video(video)
+    originals, original_rate = read_video(clip)
+    assert len(frames) == len(originals) == segmenter.frames - 1 and rate == original_rate
+    assert frames[0].shape == originals[0].shape
+    assert read_image(still).shape == read_image(source / "test1.jpg").shape
+    for index in (0, len(frames) // 2, len(frames) - 1):
+        colors = FakeSegmenter.palette[originals[index][..., 0] // 64]
+        assert np.abs(frames[index] - (originals[index] / 2 + colors / 2)).mean() < 8

@@ -1,0 +1,225 @@
+"""One Ray for all of these: it takes some seconds to start."""
+
+from __future__ import annotations
+
+import importlib
+import os
+import random
+import signal
+import subprocess
+import sys
+import threading
+import time
+from pathlib import Path
+
+import numpy as np
+import pyarrow.parquet as pq
+import pytest
+from PIL import Image
+
+import asap_tf
+from asap_tf.core.errors import AsapError, UsageError
+from asap_tf.core.signals import Stop, stop_on_signals
+from asap_tf.labelling.folder import Job, LabelFolder
+from asap_tf.labelling.run import Plan, _until, label
+from asap_tf.labelling.source import Source
+from asap_tf.labelling.worker import Labeler, model_hash
+
+BENCHMARKS = Path(__file__).parents[2] / "benchmarks"
+COUNT, BLOCK = 150, 5
+
+
+@pytest.fixture(scope="module")
+def script():
+    """`benchmarks/label.py`."""
+    sys.path.insert(0, str(BENCHMARKS))
+    yield importlib.import_module("label")
+    sys.path.remove(str(BENCHMARKS))
+    del sys.modules["label"]
+
+
+@pytest.fixture(scope="module")
+def session(tmp_path_factory):
+    """Ray for two workers, as a caller of his own would have started it."""
+    import ray
+
+    from asap_tf.labelling.run import _ray
+
+    with _ray(tmp_path_factory.mktemp("ray"), Plan(2, threads=1)):
+        yield ray
+
+
+@pytest.fixture
+def lake(tmp_path):
+    """Frames of noise, which take long to decode; one of them is damaged."""
+    folder = tmp_path / "lake"
+    folder.mkdir()
+    rng, originals = np.random.default_rng(0), []
+    for i in range(10):
+        originals.append(tmp_path / f"{i}.png")
+        noise = rng.integers(0, 256, (600, 800, 3), dtype=np.uint8)
+        Image.fromarray(noise).save(originals[-1], compress_level=1)
+    originals[7].write_bytes(originals[7].read_bytes()[:-100_000])
+    for i in range(COUNT):
+        os.link(originals[i % 10], folder / f"{i:04d}.png")
+    return folder
+
+
+def when_done(folder: LabelFolder, blocks: int, act) -> threading.Thread:
+    """Acts once so many blocks are done."""
+
+    def wait() -> None:
+        while len(list(folder.path.glob("shards/*.parquet"))) < blocks:
+            time.sleep(0.02)
+        act()
+
+    thread = threading.Thread(target=wait, daemon=True)
+    thread.start()
+    return thread
+
+
+def begin(out: Path, model: Path, source: Path) -> None:
+    """Begins a folder as `label` does."""
+    frames = Source(str(source))
+    job = Job(frames.name, frames.digest(), model_hash(str(model)), "png", 64, classes=("c",) * 5)
+    out.mkdir()
+    LabelFolder(out).begin(job, frames.inputs())
+
+
+def test_nothing_is_lost_or_doubled_whatever_is_killed(
+    session, script, tiny_artifact, lake, tmp_path
+):
+    out, plan = tmp_path / "out", Plan(2, threads=1)
+    folder, rng = LabelFolder(out), random.Random(0)
+
+    # The whole command, by signal 9.
+    options = ["--out", out, "--workers", 2, "--threads", 1, "--block", BLOCK]
+    asap = [sys.executable, "-m", "asap_tf.cli", "label"]
+    command = subprocess.Popen([*asap, tiny_artifact, lake, *map(str, options)])
+    when_done(folder, 5, lambda: None).join()
+    labelers = script.workers(command.pid)
+    assert len(labelers) == 2
+    command.kill()
+    assert command.wait() == -signal.SIGKILL
+    assert not folder.manifest.exists()
+    deadline = time.monotonic() + 30
+    while any(map(script.alive, labelers)):
+        assert time.monotonic() < deadline, "the workers outlive the command"
+        time.sleep(0.1)
+    done = {path: path.stat().st_mtime_ns for path in out.glob("shards/*.parquet")}
+    assert 5 <= len(done) < COUNT // BLOCK
+
+    # A worker.
+    killed = []
+
+    def kill() -> None:
+        killed.append(rng.choice(script.workers(os.getpid())))
+        os.kill(killed[0], signal.SIGKILL)
+
+    when_done(folder, len(done) + 4, kill)
+    counts = label(tiny_artifact, str(lake), out, plan, block=BLOCK)
+    assert len(killed) == 1
+    assert counts == {"labelled": COUNT - COUNT // 10, "failed": COUNT // 10}
+
+    assert {path: path.stat().st_mtime_ns for path in done} == done
+    verdict = script.verdict(out, sorted(map(str, lake.iterdir())))
+    assert verdict == {"lost": 0, "doubled": 0, "without their label map": 0}
+    segmenter = asap_tf.load(tiny_artifact)
+    rows = pq.read_table(folder.manifest).to_pylist()
+    expected = {}
+    for i, row in enumerate(rows):
+        if i % 10 == 7:
+            assert "broken" in row["reason"]
+            continue
+        if i < 10:
+            frame = np.asarray(Image.open(row["path"]))
+            expected[i] = segmenter.predict(frame[None])[0]
+        found = np.asarray(Image.open(out / row["file"]))
+        np.testing.assert_array_equal(found, expected[i % 10])
+
+    # What is done is done.
+    assert label(tiny_artifact, str(lake), out, plan, block=BLOCK) == counts
+
+
+def test_when_nothing_could_be_labeled(tiny_artifact, tmp_path):
+    listed, out = tmp_path / "list.txt", tmp_path / "out"
+    listed.write_text("/none/a.png\n/none/b.png\n")
+    begin(out, tiny_artifact, listed)
+    Labeler(str(out), str(tiny_artifact), 1).label(0)
+    with pytest.raises(AsapError, match="none of the 2 inputs could be .*/none/a.png: no such"):
+        label(tiny_artifact, str(listed), out)
+
+
+def test_a_wish_to_stop_is_heard_while_the_workers_are_silent():
+    class Results:
+        def iter_rows(self):
+            yield {"inputs": 5}
+            threading.Event().wait()
+
+    with stop_on_signals() as stop:
+        rows = _until(stop, Results())
+        assert next(rows) == {"inputs": 5}
+        os.kill(os.getpid(), signal.SIGTERM)
+        assert list(rows) == []
+    assert stop.requested == signal.SIGTERM
+
+
+def test_what_a_worker_says_is_told_as_it_said_it():
+    class Results:
+        def iter_rows(self):
+            error = RuntimeError("a task failed")
+            error.cause = AsapError("out/a.png: cannot be written (No space left on device)")
+            raise error
+            yield
+
+    with pytest.raises(AsapError, match="No space left"):
+        list(_until(Stop(), Results()))
+
+
+def test_a_damaged_model_leaves_nothing_behind(session, tiny_artifact, frames, tmp_path):
+    damaged = tmp_path / "damaged.tflite"
+    damaged.write_bytes(tiny_artifact.read_bytes()[:-1000])
+    with pytest.raises(AsapError, match=r"damaged\.tflite: "):
+        label(damaged, str(tmp_path / "frames"), tmp_path / "out", Plan(threads=1))
+    assert not (tmp_path / "out").exists()
+
+
+def test_another_model_or_source_into_the_same_folder(tiny_artifact, frames, tmp_path):
+    """Refused before Ray starts, as is a second command."""
+    out, folder = tmp_path / "out", LabelFolder(tmp_path / "out")
+    listed = tmp_path / "list.txt"
+    listed.write_text("\n".join(map(str, frames)))
+    begin(out, tiny_artifact, listed)
+    before = (out / "job.json").read_bytes()
+    other = tmp_path / "other.tflite"
+    other.write_bytes(tiny_artifact.read_bytes() + b"\0")
+    for arguments, message in [
+        ((other, str(listed), out), "another model"),
+        ((tiny_artifact, str(tmp_path / "frames"), out), "another source"),
+        ((tiny_artifact, str(listed), out, None, "parquet"), "another format, png, not parquet"),
+        ((tiny_artifact, str(listed), out, None, "png", 7), "another block, 64, not 7"),
+    ]:
+        with pytest.raises(UsageError, match=message):
+            label(*arguments)
+    with folder.claimed(), pytest.raises(UsageError, match=f"process {os.getpid()} on .* is label"):
+        label(tiny_artifact, str(listed), out)
+    with listed.open("a") as file:
+        file.write("\n/one/more.png")
+    with pytest.raises(UsageError, match="list.txt has changed since"):
+        label(tiny_artifact, str(listed), out)
+    assert (out / "job.json").read_bytes() == before
+
+
+def test_no_cluster_there(tiny_artifact, frames, tmp_path, monkeypatch):
+    import ray
+
+    def init(**options):
+        raise ConnectionError("nobody\nthere")
+
+    monkeypatch.setattr(ray, "is_initialized", lambda: False)
+    monkeypatch.setattr(ray, "shutdown", lambda: None)
+    monkeypatch.setattr(ray, "init", init)
+    with pytest.raises(AsapError, match="no Ray cluster answers at 10.0.0.1:6379: nobody$"):
+        plan = Plan(cluster="10.0.0.1:6379")
+        label(tiny_artifact, str(tmp_path / "frames"), tmp_path / "out", plan)
+    assert not (tmp_path / "out").exists()

@@ -1,0 +1,113 @@
+from __future__ import annotations
+
+import pytest
+
+from asap_tf.core.errors import UsageError
+from asap_tf.training.recipe import load_recipe, shipped_recipes
+
+MINIMAL = "name: x\naugment: {crop: [64, 96]}\n"
+
+
+@pytest.fixture
+def recipe(tmp_path):
+    def write(text):
+        path = tmp_path / "r.yaml"
+        path.write_text(text, encoding="utf-8")
+        return path
+
+    return write
+
+
+def test_defaults_are_the_papers(recipe):
+    r = load_recipe(recipe(MINIMAL))
+    assert (r.optimizer.name, r.optimizer.momentum, r.optimizer.weight_decay) == ("sgd", 0.9, 1e-4)
+    assert r.train.batch_size == 4
+    assert r.augment.scales == (0.75, 1.0, 1.5, 1.75, 2.0)
+    assert (r.loss.threshold, r.loss.min_kept, r.loss.aux3, r.loss.aux4) == (0.7, 1 / 16, 1, 1)
+
+
+def test_resolved_text_gives_the_same_recipe(recipe):
+    r = load_recipe(recipe(MINIMAL))
+    assert load_recipe(recipe(r.to_yaml())) == r
+
+
+@pytest.mark.parametrize("file", shipped_recipes(), ids=lambda f: f.name)
+def test_shipped_recipes_are_valid_and_open_with_result_and_command(file):
+    text = file.read_text(encoding="utf-8")
+    name = file.name.removesuffix(".yaml")
+    assert load_recipe(name).name == name
+    head = [line for line in text.splitlines() if line.startswith("#")]
+    assert head[0].startswith("# Expected: ")
+    commands = (f"asap-tf train recipes/{name}.yaml", "asap-tf reproduce table2")
+    assert any(line.startswith(f"# Command:  {c}") for line in head for c in commands)
+
+
+def test_all_errors_at_once_with_field_value_and_nearest_name(recipe):
+    path = recipe(
+        """
+name: x
+augment: {crop: [100, 96], flp: true}
+model: {fusion: fdn}
+optimizer: {name: adam, learning_rate: -1}
+trian: {epochs: 3}
+"""
+    )
+    with pytest.raises(UsageError) as caught:
+        load_recipe(path)
+    message = str(caught.value)
+    assert "\n" not in message
+    for part in (
+        f"{path}: ",
+        "augment.crop.0=100: input should be a multiple of 32",
+        "augment.flp: no such field; did you mean 'flip'?",
+        "model.fusion='fdn': did you mean 'ffdn'?",
+        "optimizer.name='adam': did you mean 'adamw'?",
+        "optimizer.learning_rate=-1: input should be greater than 0",
+        "trian: no such field; did you mean 'train'?",
+    ):
+        assert part in message
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        ("name: x", "augment: missing"),
+        ("- a", "a recipe is a mapping of sections, got list"),
+        ("name: [", "cannot be read as YAML"),
+        (MINIMAL + "since: 2026-13-01", "cannot be read as YAML: month must be in 1..12"),
+        (MINIMAL + "train: {epochs: .nan}", "train.epochs=nan"),
+        (MINIMAL + "loss: {class_weights: blanced}", "weights='blanced': did you mean 'balanced'"),
+        (MINIMAL + "loss: {class_weights: [1, -1]}", "loss.class_weights.1=-1: input should be gr"),
+        (MINIMAL + "optimizer: {learning_rate: .inf}", "optimizer.learning_rate=inf"),
+        (MINIMAL + "x: !!python/object/apply:os.system [echo]", "cannot be read as YAML"),
+    ],
+)
+def test_refuses(recipe, text, message):
+    with pytest.raises(UsageError, match=message):
+        load_recipe(recipe(text))
+
+
+def test_overrides(recipe):
+    path = recipe(MINIMAL)
+    r = load_recipe(path, ["train.epochs=7", "augment.crop=[32, 64]", "optimizer.ema=0.99"])
+    assert (r.train.epochs, r.augment.crop, r.optimizer.ema) == (7, (32, 64), 0.99)
+
+
+@pytest.mark.parametrize(
+    ("override", "message"),
+    [
+        ("epochs", "want section.field=value"),
+        ("train.epoch=3", "train.epoch: no such field; did you mean 'epochs'?"),
+        ("name.first=3", "'name' is a field, not a section"),
+        ("train.epochs=[", "value is not YAML"),
+        ("train.epochs=2026-13-01", "value is not YAML: month must be in 1..12"),
+    ],
+)
+def test_refuses_overrides(recipe, override, message):
+    with pytest.raises(UsageError, match=message):
+        load_recipe(recipe(MINIMAL), [override])
+
+
+def test_unknown_recipe_names_the_nearest():
+    with pytest.raises(UsageError, match="no such recipe; did you mean 'camvid_resnet18'"):
+        load_recipe("camvid_resnet81")
