@@ -110,7 +110,8 @@ def prepare() -> str:
     import keras
 
     from asap_tf import ASAPNet
-    from asap_tf.runtime import METADATA_NAME, save_model
+    from asap_tf.saving.keras_file import save_model
+    from asap_tf.saving.metadata import METADATA_NAME
     from asap_tf.saving.transfer import load_weights
     from asap_tf.streets import write_streets
     from asap_tf.training.run_folder import Checkpoint, RunFolder

@@ -179,7 +179,7 @@ def prepare() -> None:
     from asap_tf import ASAPNet
     from asap_tf.export.graph import deployed_graph
     from asap_tf.export.writers import litert, onnx, openvino, saved_model
-    from asap_tf.runtime import save_model
+    from asap_tf.saving.keras_file import save_model
 
     keras.utils.set_random_seed(0)
     network = ASAPNet(len(CLASSES), (None, None, 3))

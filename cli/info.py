@@ -52,8 +52,8 @@ def describe(model: Path) -> tuple[Path, dict[str, Any]]:
 
     Metadata that checksums vouch for is enough; otherwise the model is opened.
     """
-    from asap_tf.models.operations import operations_of
-    from asap_tf.runtime import FixedNetwork, format_of, load, model_file
+    from asap_tf.runtime import FixedNetwork, format_of, load
+    from asap_tf.saving.keras_file import model_file
     from asap_tf.saving.metadata import read_sidecar
 
     if format_of(model) == "keras":
@@ -68,7 +68,7 @@ def describe(model: Path) -> tuple[Path, dict[str, Any]]:
     found = {
         "format": segmenter.format,
         "size": segmenter.size,
-        **operations_of(segmenter),
+        **segmenter.operations(),
     }
     if isinstance(network, FixedNetwork):
         found |= {"batch": network.batch, "output": network.output}

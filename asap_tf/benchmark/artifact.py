@@ -15,8 +15,8 @@ from PIL import Image
 from asap_tf.core.errors import UsageError
 from asap_tf.core.system import available_cores
 from asap_tf.data.images import read_image
-from asap_tf.models.operations import operations_of
-from asap_tf.runtime import Segmenter, load, model_file
+from asap_tf.runtime import Segmenter, load
+from asap_tf.saving.keras_file import model_file
 from asap_tf.saving.metadata import artifact_bytes
 
 ROWS = ("network", "resize", "jpeg", "png")
@@ -103,7 +103,7 @@ class Artifact:
             size=size,
             file_bytes=file_bytes(job.path, segmenter.format),
             parameters=metadata.get("parameters"),
-            multiply_accumulates=operations_of(segmenter).get("multiply_accumulates"),
+            multiply_accumulates=segmenter.operations().get("multiply_accumulates"),
             agreement=metadata.get("parity", {}).get("agreement"),
         )
         jpeg, png = job.folder / "source.jpg", job.folder / "source.png"

@@ -5,8 +5,7 @@ from __future__ import annotations
 import os
 
 from asap_tf.core.errors import AsapError
-from asap_tf.core.system import available_cores, stderr_silenced
-from asap_tf.runtime.network import thread_count
+from asap_tf.core.system import available_cores, stderr_silenced, thread_count
 
 
 def is_backend() -> bool:

@@ -14,6 +14,11 @@ def available_cores() -> int:
     return os.cpu_count() or 1
 
 
+def thread_count(threads: int) -> str:
+    """`"1 thread"`, `"2 threads"`."""
+    return f"{threads} thread{'s' * (threads > 1)}"
+
+
 @contextlib.contextmanager
 def stderr_silenced() -> Iterator[None]:
     """Keeps the chatter of native libraries off the terminal.

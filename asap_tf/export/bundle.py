@@ -49,9 +49,9 @@ def write_bundle(
 
     Args:
         folder: Made if it is not there.
-        onnx_files: By precision, graphs that `asap_tf.export.writers.onnx` wrote `for_tensorrt`: `"fp32"`
-            and `"fp16"`, and `"int8"` if there were frames to calibrate it. The engines are built
-            in these precisions.
+        onnx_files: By precision, graphs that `asap_tf.export.writers.onnx` wrote `for_tensorrt`:
+            `"fp32"` and `"fp16"`, and `"int8"` if there were frames to calibrate it. The engines
+            are built in these precisions.
         frames: uint8 RGB `(N, H, W, 3)` at the network's size.
         labels: The Keras model's for them, uint8 `(N, H, W)`.
         metadata: Of the export; `size`, `batch` and `output` are used.

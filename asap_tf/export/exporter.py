@@ -23,7 +23,8 @@ from asap_tf.export.parity import Parity, compare
 from asap_tf.export.plan import PACKAGES, Job, plan
 from asap_tf.export.xnnpack_report import delegation
 from asap_tf.models.operations import Operations, count_operations
-from asap_tf.runtime import load, model_file
+from asap_tf.runtime import load
+from asap_tf.saving.keras_file import model_file
 from asap_tf.saving.metadata import (
     artifact_bytes,
     artifact_files,

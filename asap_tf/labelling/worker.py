@@ -20,7 +20,8 @@ from asap_tf.data.images import BadFile, read_image
 from asap_tf.data.video import open_video
 from asap_tf.labelling.folder import LabelFolder
 from asap_tf.labelling.source import Input
-from asap_tf.runtime import FixedNetwork, Segmenter, format_of, load, model_file
+from asap_tf.runtime import FixedNetwork, Segmenter, format_of, load
+from asap_tf.saving.keras_file import model_file
 from asap_tf.saving.metadata import fingerprint
 
 fsspec = require("fsspec", "ray")

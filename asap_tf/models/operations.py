@@ -13,7 +13,6 @@ if TYPE_CHECKING:
     import keras
     import tensorflow as tf
 
-    from asap_tf.runtime import Segmenter
 
 PRODUCTS = ("Conv2D", "DepthwiseConv2dNative", "MatMul", "BatchMatMulV2")
 
@@ -111,23 +110,6 @@ def count_operations(model: keras.Model, size: tuple[int, int] | None = None) ->
     return Operations(products, others)
 
 
-def operations_of(segmenter: Segmenter) -> dict[str, Any]:
-    """The counts of any artifact, as `Operations.to_dict` gives them; empty if nobody can tell.
-
-    An exported network's stand in its metadata, since its own graph is rewritten; a Keras model
-    of known size is counted.
-    """
-    known: dict[str, Any] = {
-        entry: segmenter.metadata[entry]
-        for entry in ("multiply_accumulates", "operations")
-        if entry in segmenter.metadata
-    }
-    model = getattr(segmenter.network, "model", None)
-    if known or model is None or segmenter.size is None or not _on_tensorflow():
-        return known
-    return count_operations(model, segmenter.size).to_dict()
-
-
 def _operations(graph: tf.Graph, caller: str = "") -> Iterator[tuple[str, tf.Operation]]:
     """Operators by name; those of a function under the name of what calls it."""
     for op in graph.get_operations():
@@ -136,12 +118,6 @@ def _operations(graph: tf.Graph, caller: str = "") -> Iterator[tuple[str, tf.Ope
             yield from _operations(function.graph, caller or op.name)
         elif op.outputs:
             yield caller or op.name, op
-
-
-def _on_tensorflow() -> bool:
-    import keras
-
-    return keras.backend.backend() == "tensorflow"
 
 
 def _cost(op: tf.Operation) -> int:

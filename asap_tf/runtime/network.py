@@ -216,8 +216,3 @@ def _resized(logits: np.ndarray, size: tuple[int, ...]) -> np.ndarray:
         return logits
     # OpenCV drops the axis of a single channel.
     return cv2.resize(logits, size[::-1]).reshape(*size, -1)
-
-
-def thread_count(threads: int) -> str:
-    """`"1 thread"`, `"2 threads"`."""
-    return f"{threads} thread{'s' * (threads > 1)}"

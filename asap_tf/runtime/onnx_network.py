@@ -8,13 +8,12 @@ from typing import Any
 import numpy as np
 
 from asap_tf.core.optional import require
-from asap_tf.core.system import available_cores
+from asap_tf.core.system import available_cores, thread_count
 from asap_tf.runtime.network import (
     FixedNetwork,
     Signature,
     Tensor,
     signature_of,
-    thread_count,
 )
 from asap_tf.saving.metadata import parse_metadata
 

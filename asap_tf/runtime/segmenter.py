@@ -9,6 +9,7 @@ import cv2
 import numpy as np
 
 from asap_tf.core.errors import AsapError, UsageError
+from asap_tf.core.keras_backend import is_backend
 from asap_tf.core.labels import LabelClass
 from asap_tf.core.sizes import network_side
 from asap_tf.runtime.network import FixedNetwork, Network
@@ -118,6 +119,24 @@ class Segmenter:
             size = size or self.size
             return self.network.probabilities(_resized(frames, size), frames.shape[1:3])
         return self.network.probabilities(frames, frames.shape[1:3])
+
+    def operations(self) -> dict[str, Any]:
+        """What a frame costs, as `Operations.to_dict` gives it; empty if nobody can tell.
+
+        An exported network's counts stand in its metadata, since its own graph is rewritten; a
+        Keras model of known size is counted.
+        """
+        known: dict[str, Any] = {
+            entry: self.metadata[entry]
+            for entry in ("multiply_accumulates", "operations")
+            if entry in self.metadata
+        }
+        model = getattr(self.network, "model", None)
+        if known or model is None or self.size is None or not is_backend():
+            return known
+        from asap_tf.models.operations import count_operations
+
+        return count_operations(model, self.size).to_dict()
 
 
 def _checked(frames: Any) -> np.ndarray:

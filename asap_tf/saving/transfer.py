@@ -63,7 +63,7 @@ def load_weights(
     if path.suffix in (".pth", ".safetensors"):
         return load_torch_names(model, read_torch_file(path), str(path))
 
-    from asap_tf.runtime import load_keras_model
+    from asap_tf.saving.keras_file import load_keras_model
 
     return copy_matching(load_keras_model(path), model)
 

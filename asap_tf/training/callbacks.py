@@ -63,7 +63,8 @@ class Monitor(keras.callbacks.Callback):
         self.total_loss = mean * self.batches
         if not math.isfinite(mean):
             raise AsapError(
-                f"loss is {mean} at step {trainer.step}, learning rate {self.rate:.3g}; {NON_FINITE_HINT}"
+                f"loss is {mean} at step {trainer.step}, learning rate {self.rate:.3g}; "
+                f"{NON_FINITE_HINT}"
             )
         trainer.step += 1
         if keras.backend.backend() == "tensorflow":

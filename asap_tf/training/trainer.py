@@ -21,8 +21,9 @@ from asap_tf.data.images import BadFile
 from asap_tf.data.pipeline import pair_reader, reader_error, steps_per_epoch, training_batches
 from asap_tf.inference.evaluate import Evaluation, evaluate
 from asap_tf.models import NETWORKS
-from asap_tf.runtime import Segmenter, save_model
+from asap_tf.runtime import Segmenter
 from asap_tf.runtime.keras_network import KerasNetwork
+from asap_tf.saving.keras_file import save_model
 from asap_tf.saving.transfer import copy_matching
 from asap_tf.training import UNLABELED
 from asap_tf.training.callbacks import NON_FINITE_HINT, Monitor
@@ -236,7 +237,8 @@ class Trainer:
         for name, variable in self.variables().items():
             if not np.isfinite(np.asarray(variable, "float32")).all():
                 raise AsapError(
-                    f"{variable.path} ({name}) is no number after step {self.step}; {NON_FINITE_HINT}"
+                    f"{variable.path} ({name}) is not finite after step {self.step}; "
+                    f"{NON_FINITE_HINT}"
                 )
 
     def batches(self, stop_step: int) -> tf.data.Dataset:

@@ -169,7 +169,7 @@ def campaign(home: Path, files: int, rng: np.random.Generator) -> list[str]:
     """Prints what happened; returns the faults."""
     from asap_tf import ASAPNet
     from asap_tf.data.camvid import CLASSES
-    from asap_tf.runtime import save_model
+    from asap_tf.saving.keras_file import save_model
 
     sound, bad = home / "sound", home / "bad"
     write_dataset(sound, 0, rng)

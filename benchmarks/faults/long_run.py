@@ -31,7 +31,8 @@ from tqdm import tqdm
 import asap_tf
 from asap_tf.benchmark.machine import proc_fields
 from asap_tf.data.camvid import CLASSES
-from asap_tf.runtime import Segmenter, save_model
+from asap_tf.runtime import Segmenter
+from asap_tf.saving.keras_file import save_model
 
 GROWTH = 1.05
 ENDINGS = (".png", ".jpg", ".webp", ".bmp", ".tif")

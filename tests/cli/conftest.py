@@ -36,7 +36,7 @@ def model(tmp_path_factory):
     """An untrained network that knows CamVid's classes, as a run folder."""
     from asap_tf import ASAPNet
     from asap_tf.data.camvid import CLASSES
-    from asap_tf.runtime import save_model
+    from asap_tf.saving.keras_file import save_model
 
     run = tmp_path_factory.mktemp("run")
     scores = {"miou": 0.5}

@@ -8,7 +8,7 @@ from keras import layers
 
 from asap_tf import ASAPNet, open_dataset
 from asap_tf.core.errors import UsageError
-from asap_tf.models.operations import count_operations, operations_of
+from asap_tf.models.operations import count_operations
 from asap_tf.runtime import Segmenter
 from asap_tf.runtime.keras_network import KerasNetwork
 
@@ -112,13 +112,13 @@ def test_tensorflows_profiler_agrees_on_products():
 def test_of_an_artifact_its_metadata_speak():
     metadata = {"multiply_accumulates": 7, "operations": {"total": 9}, "other": 1}
     segmenter = Segmenter(SimpleNamespace(num_classes=None, size=None), [], (64, 128), metadata)
-    assert operations_of(segmenter) == {"multiply_accumulates": 7, "operations": {"total": 9}}
+    assert segmenter.operations() == {"multiply_accumulates": 7, "operations": {"total": 9}}
 
 
 def test_of_a_keras_model_its_graph(asap, streets_root):
     network = KerasNetwork(ASAPNet(2, (None, None, 3)))
     classes = open_dataset(streets_root).classes[:2]
-    assert operations_of(Segmenter(network, classes, None)) == {}
-    found = operations_of(Segmenter(network, classes, (64, 128)))
+    assert Segmenter(network, classes, None).operations() == {}
+    found = Segmenter(network, classes, (64, 128)).operations()
     difference = found["operations"]["total"] - count_operations(asap).total
     assert difference == -17 * (8 * 16 * 64 + 64 * 128)

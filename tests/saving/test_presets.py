@@ -11,8 +11,9 @@ import pytest
 import asap_tf
 from asap_tf.core.errors import UsageError
 from asap_tf.data.camvid import CLASSES
-from asap_tf.runtime import load, save_model
+from asap_tf.runtime import load
 from asap_tf.saving import presets
+from asap_tf.saving.keras_file import save_model
 from asap_tf.saving.metadata import METADATA_NAME
 from asap_tf.saving.presets.writing import WEIGHTS_NAME, write_preset
 from asap_tf.saving.transfer import load_weights

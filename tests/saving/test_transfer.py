@@ -11,9 +11,9 @@ from asap_tf import ASAPNet
 from asap_tf.core.errors import AsapError
 from asap_tf.core.labels import LabelClass
 from asap_tf.models.backbones import resnet18, resnet18_vd
-from asap_tf.runtime import save_model
 from asap_tf.saving import torchvision_weights as torchvision
 from asap_tf.saving import transfer as weights
+from asap_tf.saving.keras_file import save_model
 from asap_tf.saving.keras_hub_weights import keras_hub_tensors
 from asap_tf.saving.torchvision_weights import RESNET18, SHA256
 
