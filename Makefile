@@ -2,13 +2,16 @@
 PYTHON ?= python3
 BIN := .venv/bin
 
+# pip's chatter is shown only where it fails.
+quietly = $(1) > .pip.log 2>&1 || { cat .pip.log; exit 1; }
+
 .PHONY: demo test test-tf217 lint clean
 
 demo: .venv/installed
 	$(BIN)/asap-tf demo --out demo
 
 test: lint
-	$(BIN)/python -m pytest --cov --cov-report=term:skip-covered --cov-fail-under=90 --durations=10
+	$(BIN)/pytest -n 2 --dist loadfile --cov --cov-report=term:skip-covered --cov-fail-under=95 --durations=10
 
 # The last TensorFlow with TF-TRT: exports of the newest are opened there, and it exports itself.
 test-tf217: export ASAP_TF_EXPORTED := build/tf217
@@ -21,22 +24,23 @@ lint: .venv/developed
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
+	$(BIN)/lint-imports
 
 .venv/installed: setup.cfg pyproject.toml
-	test -x $(BIN)/python || $(PYTHON) -m venv .venv
-	$(BIN)/pip install --quiet --upgrade pip
-	$(BIN)/pip install --quiet --editable .
-	touch $@
+	@test -x $(BIN)/python || $(PYTHON) -m venv .venv
+	@$(call quietly,$(BIN)/pip install --quiet --upgrade pip)
+	@$(call quietly,$(BIN)/pip install --quiet --editable .)
+	@touch $@
 
 .venv/developed: .venv/installed
-	$(BIN)/pip install --quiet --editable '.[dev]'
-	touch $@
+	@$(call quietly,$(BIN)/pip install --quiet --editable '.[dev]')
+	@touch $@
 
 .venv-tf217/developed: setup.cfg pyproject.toml
-	test -x .venv-tf217/bin/python || $(PYTHON) -m venv .venv-tf217
-	.venv-tf217/bin/pip install --quiet --upgrade pip
-	.venv-tf217/bin/pip install --quiet --editable '.[export]' tensorflow==2.17.1 pytest
-	touch $@
+	@test -x .venv-tf217/bin/python || $(PYTHON) -m venv .venv-tf217
+	@$(call quietly,.venv-tf217/bin/pip install --quiet --upgrade pip)
+	@$(call quietly,.venv-tf217/bin/pip install --quiet --editable '.[export]' tensorflow==2.17.1 pytest)
+	@touch $@
 
 clean:
-	rm -rf .venv .venv-tf217 build dist demo *.egg-info
+	rm -rf .venv .venv-tf217 build dist demo *.egg-info .pip.log

@@ -1,4 +1,4 @@
-"""The programs in the README that need nothing of asap-tf, run as they are printed."""
+"""The programs in the documentation that need nothing of asap-tf, run as they are printed."""
 
 from __future__ import annotations
 
@@ -10,8 +10,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-README = Path(__file__).parents[1] / "README.md"
-PROGRAMS = dict(re.findall(r"<!-- (\w+) -->\n```python\n(.*?)```", README.read_text(), re.DOTALL))
+DEPLOY = Path(__file__).parents[1] / "docs" / "deploy.md"
+PROGRAMS = dict(re.findall(r"<!-- (\w+) -->\n```python\n(.*?)```", DEPLOY.read_text(), re.DOTALL))
 
 GUARD = """
 import sys
