@@ -224,9 +224,7 @@ def main(
             settings = settled(recipe, data or streets(Path(folder)), overrides)
             lines, rows = compare(settings, check_data(settings), pytorch, threads, rounds)
     except AsapError as error:
-        failure = click.ClickException(str(error))
-        failure.exit_code = error.exit_code
-        raise failure from error
+        raise click.ClickException(str(error)) from error
     crop = "x".join(map(str, settings.augment.crop))
     lines += [f"- {settings.name}, crops of {crop}, batches of {settings.train.batch_size}, SGD"]
     print(*machine_lines(machine), *lines, *warning_lines(machine), "", sep="\n")

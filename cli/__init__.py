@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 import importlib
+import re
 import sys
+from collections.abc import Iterator
 from typing import Any
 
 import click
 
 from asap_tf import __version__
-from asap_tf.core.errors import AsapError, shown
+from asap_tf.core.errors import AsapError, Interrupted, UsageError, nearest, shown
 
 VERBS = {
     "train": "Train a network by a recipe.",
@@ -41,11 +43,18 @@ class Verbs(click.Group):
 
     def resolve_command(self, ctx: click.Context, args: list[str]) -> Any:
         """Finds the verb; a mistyped one is answered with the nearest."""
-        from asap_tf.core.errors import nearest
-
         if args and args[0] not in VERBS and not args[0].startswith("-"):
             raise click.UsageError(f"no such command '{args[0]}'; {nearest(args[0], VERBS)}", ctx)
         return super().resolve_command(ctx, args)
+
+    def invoke(self, ctx: click.Context) -> Any:
+        """Runs a verb; an error of the library ends it with one line and an exit code."""
+        try:
+            return super().invoke(ctx)
+        except AsapError as error:
+            verb = self.get_command(ctx, ctx.invoked_subcommand or "")
+            click.echo(f"Error: {with_flags(str(error), verb)}", err=True)
+            sys.exit(exit_code(error))
 
     def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
         """Lists the verbs without importing them."""
@@ -59,6 +68,38 @@ def group() -> None:
     """Real-time semantic segmentation of street scenes (ASAP)."""
 
 
+def exit_code(error: AsapError) -> int:
+    """128 + the signal's number for an interruption, 2 for a wrong argument, else 1."""
+    if isinstance(error, Interrupted):
+        return 128 + error.signal_number
+    return 2 if isinstance(error, UsageError) else 1
+
+
+def with_flags(message: str, command: click.Command | None) -> str:
+    """A message of the library with a command's flags in place of its arguments.
+
+    Args:
+        message: Names arguments as Python does, in backticks: ``"leave `scales` out"``.
+        command: Of which they may be parameters; other names in backticks stay as they are.
+
+    Example:
+        >>> with_flags("leave `scales` out", command)
+        'leave --scales out'
+    """
+    flags = dict(parameters(command)) if command else {}
+    return re.sub(r"`(\w+)`", lambda name: flags.get(name[1], name[0]), message)
+
+
+def parameters(command: click.Command) -> Iterator[tuple[str, str]]:
+    """Names of a command's parameters, its subcommands' included, each with what a user types."""
+    for parameter in command.params:
+        is_option = isinstance(parameter, click.Option)
+        flag = max(parameter.opts, key=len) if is_option else parameter.human_readable_name
+        yield str(parameter.name), flag
+    for subcommand in getattr(command, "commands", {}).values():
+        yield from parameters(subcommand)
+
+
 def main() -> None:
     """Runs the command line; mistakes end in one line and exit code 1 or 2, never a traceback."""
     try:
@@ -68,11 +109,8 @@ def main() -> None:
     except click.ClickException as error:
         error.show()
         sys.exit(error.exit_code)
-    except AsapError as error:
-        click.echo(f"Error: {error}", err=True)
-        sys.exit(error.exit_code)
     except OSError as error:
-        # A file that cannot be read or written is the user's to mend; any other is ours.
+        # A file that cannot be read or written is the user's to fix; any other is ours.
         if error.filename is None:
             raise
         click.echo(f"Error: {shown(error.filename)}: {error.strerror}", err=True)

@@ -16,7 +16,7 @@ from asap_tf.benchmark.artifact import ROWS, Facts, Job, write_source
 from asap_tf.benchmark.machine import Machine, this_machine
 from asap_tf.benchmark.rounds import MIN_ROUNDS, Rounds, WarmUp, measure, warm_up
 from asap_tf.benchmark.worker import Worker
-from asap_tf.core.errors import AsapError, UsageError
+from asap_tf.core.errors import Interrupted, UsageError
 from asap_tf.core.sizes import STRIDE, network_side
 from asap_tf.data.dataset import Dataset
 from asap_tf.inference.evaluate import evaluate, require_same_classes
@@ -26,12 +26,6 @@ from asap_tf.saving.metadata import classes_of, read_metadata, read_sidecar
 
 SOURCE_SIDES = (32, 8000)
 """Smallest and largest side of a source frame, pixels."""
-
-
-class Stopped(AsapError):
-    """Somebody pressed Ctrl-C before there was anything to report."""
-
-    exit_code = 130
 
 
 @dataclass(frozen=True)
@@ -108,7 +102,7 @@ def compare(
     Raises:
         UsageError: if an artifact does not exist or fit the size, or a size is out of range.
         AsapError: if an artifact cannot be opened or run.
-        Stopped: on Ctrl-C before the first round was finished.
+        Interrupted: on Ctrl-C before the first round was finished.
     """
     if size and any(side % STRIDE for side in size):
         near = "x".join(str(network_side(side)) for side in size)
@@ -148,7 +142,7 @@ def compare(
         bar.reset()
         rounds = measure(workers, seconds, show)
     if not rounds:
-        raise Stopped("stopped before the first round was finished; nothing was measured")
+        raise Interrupted("stopped before the first round was finished; nothing was measured")
     names = short_names([worker.job for worker in workers])
     results = tuple(
         Result(

@@ -13,8 +13,8 @@ from typing import TYPE_CHECKING, Any
 import keras
 from tqdm import tqdm
 
-from asap_tf.benchmark.inference import Stopped
 from asap_tf.benchmark.machine import Machine, this_machine
+from asap_tf.core.errors import Interrupted
 from asap_tf.data.check import CheckReport
 from asap_tf.training.precision import has_gpu, resolve_precision
 from asap_tf.training.recipe import Recipe
@@ -84,7 +84,7 @@ def time_training(recipe: Recipe, report: CheckReport, seconds: float = 30.0) ->
     Raises:
         UsageError: if recipe, dataset and weights do not fit together.
         AsapError: if weights cannot be had.
-        Stopped: on Ctrl-C before the first pass was finished.
+        Interrupted: on Ctrl-C before the first pass was finished.
     """
     machine = this_machine()
     passes: list[dict[str, list[float]]] = []
@@ -114,7 +114,7 @@ def time_training(recipe: Recipe, report: CheckReport, seconds: float = 30.0) ->
                 passes.append(once)
         except KeyboardInterrupt:
             if not passes:
-                raise Stopped("stopped before the first pass; nothing was measured") from None
+                raise Interrupted("stopped before the first pass; nothing was measured") from None
     backend = keras.backend.backend()
     return TrainingSpeed(
         machine=machine,

@@ -30,6 +30,7 @@ STYLE: dict[str, Any] = {
     "axes.titlesize": 12,
     "axes.labelcolor": SOFT,
     "axes.edgecolor": SOFT,
+    "axes.prop_cycle": f"cycler(color={COLORS})",
     "axes.spines.top": False,
     "axes.spines.right": False,
     "axes.grid": True,
@@ -60,8 +61,7 @@ def new_figure(width: float, height: float) -> Iterator[Figure]:
     import matplotlib.style
     from matplotlib.figure import Figure
 
-    colors = {"axes.prop_cycle": matplotlib.cycler(color=COLORS)}
-    with matplotlib.style.context(["default", STYLE, colors]):
+    with matplotlib.style.context(["default", STYLE]):
         yield Figure((width, height), layout="constrained")
 
 

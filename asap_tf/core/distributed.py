@@ -211,7 +211,7 @@ def joined(
         place.leave(error)
         if jax is not None:
             # JAX would wait for the others, and they are not to come.
-            atexit.register(end_at_once, getattr(error, "exit_code", 1))
+            atexit.register(end_at_once, 128 + getattr(error, "signal_number", -127))
         raise
     if jax is not None:
         jax.distributed.shutdown()

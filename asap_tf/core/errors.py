@@ -3,19 +3,31 @@
 from __future__ import annotations
 
 import difflib
+import signal
 from collections.abc import Iterable
 
 
 class AsapError(Exception):
-    """A failure the user can act on. The command line prints it in one line and exits with 1."""
-
-    exit_code = 1
+    """A failure the user can act on, in one line."""
 
 
 class UsageError(AsapError, ValueError):
-    """A wrong option, recipe field or argument. The command line exits with 2."""
+    """A wrong argument or recipe field. Messages name an argument in backticks, as its Python name.
 
-    exit_code = 2
+    The command line shows it as the flag that the user typed.
+    """
+
+
+class Interrupted(AsapError):
+    """The user asked the work to stop; what was finished is kept.
+
+    Attributes:
+        signal_number: The signal that asked, SIGINT or SIGTERM.
+    """
+
+    def __init__(self, message: str, signal_number: int = signal.SIGINT):
+        super().__init__(message)
+        self.signal_number = int(signal_number)
 
 
 def shown(path: object) -> str:

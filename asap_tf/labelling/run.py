@@ -19,7 +19,7 @@ from typing import Any
 import numpy as np
 from tqdm import tqdm
 
-from asap_tf.core.errors import AsapError, UsageError, first_line, nearest
+from asap_tf.core.errors import AsapError, Interrupted, UsageError, first_line, nearest
 from asap_tf.core.optional import require
 from asap_tf.core.signals import Stop, stop_on_signals
 from asap_tf.core.system import available_cores, stderr_silenced
@@ -36,14 +36,6 @@ _AHEAD = 1000
 """Answers of workers that may wait to be counted."""
 _STORE = 100 * 2**20
 """Bytes of Ray's object store. Frames and labels never go through it."""
-
-
-class Interrupted(AsapError):
-    """Somebody asked the labeling to stop; what is done is kept."""
-
-    def __init__(self, message: str, signal_number: int):
-        super().__init__(message)
-        self.exit_code = 128 + signal_number
 
 
 @dataclass(frozen=True)

@@ -306,15 +306,15 @@ def apply_override(values: dict[str, Any], override: str) -> None:
     override = one_line(override)
     parts = key.strip().split(".")
     if not equals or not all(parts):
-        raise UsageError(f"--set {override}: want section.field=value, as in train.epochs=10")
+        raise UsageError(f"`overrides` {override}: want section.field=value, as in train.epochs=10")
     try:
         value = yaml.safe_load(text)
     except (ValueError, yaml.YAMLError) as error:
-        raise UsageError(f"--set {override}: value is not YAML: {one_line(error)}") from error
+        raise UsageError(f"`overrides` {override}: value is not YAML: {one_line(error)}") from error
     for part in parts[:-1]:
         values = values.setdefault(part, {})
         if not isinstance(values, dict):
-            raise UsageError(f"--set {override}: '{part}' is a field, not a section")
+            raise UsageError(f"`overrides` {override}: '{part}' is a field, not a section")
     values[parts[-1]] = value
 
 

@@ -1,9 +1,11 @@
 from __future__ import annotations
 
 import os
+import pickle
+import signal
 from pathlib import Path
 
-from asap_tf.core.errors import AsapError, UsageError, first_line, nearest, shown
+from asap_tf.core.errors import Interrupted, UsageError, first_line, nearest, shown
 
 
 def test_nearest_suggests_a_close_name_and_else_lists_all():
@@ -13,9 +15,10 @@ def test_nearest_suggests_a_close_name_and_else_lists_all():
     assert nearest(8, ["16", "8"]) == "did you mean '8'?"
 
 
-def test_exit_codes():
-    assert (AsapError.exit_code, UsageError.exit_code) == (1, 2)
+def test_a_usage_error_is_a_value_error_and_interruptions_survive_a_process_border():
     assert issubclass(UsageError, ValueError)
+    error = pickle.loads(pickle.dumps(Interrupted("stopped at step 3", signal.SIGTERM)))
+    assert (str(error), error.signal_number) == ("stopped at step 3", signal.SIGTERM)
 
 
 def test_first_line():
