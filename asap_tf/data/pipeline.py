@@ -4,15 +4,13 @@ from __future__ import annotations
 
 import functools
 import re
-from collections import deque
 from collections.abc import Callable, Iterator, Sequence
-from concurrent.futures import Future, ThreadPoolExecutor
-from itertools import islice
 from typing import TYPE_CHECKING
 
 import cv2
 import numpy as np
 
+from asap_tf.core.ahead import map_ahead
 from asap_tf.core.distributed import Hosts
 from asap_tf.core.errors import UsageError
 from asap_tf.core.labels import IGNORE_LABEL
@@ -23,8 +21,6 @@ from asap_tf.data.images import BadFile, read_image, read_pair
 
 if TYPE_CHECKING:
     import tensorflow as tf
-
-_READ_AHEAD = 4
 
 Reader = Callable[[Pair], tuple[np.ndarray, np.ndarray]]
 
@@ -156,7 +152,7 @@ def reader_error(error: BaseException) -> str | None:
 def eval_pairs(
     pairs: Sequence[Pair], encoding: MaskEncoding
 ) -> Iterator[tuple[Pair, np.ndarray, np.ndarray]]:
-    """Pairs in order, read ahead of the caller in threads.
+    """Pairs of a split with their pixels, in order, read ahead of the caller.
 
     Yields:
         The pair, its frame, uint8 `(H, W, 3)` RGB, and its train ids, uint8 `(H, W)`.
@@ -165,17 +161,9 @@ def eval_pairs(
         BadFile: if a file cannot be used.
         UsageError: if a pair has no mask.
     """
-    pool = ThreadPoolExecutor(_READ_AHEAD)
-    todo = iter(pairs)
-    ahead: deque[tuple[Pair, Future[tuple[np.ndarray, np.ndarray]]]] = deque()
-    try:
-        for pair in islice(todo, _READ_AHEAD):
-            ahead.append((pair, pool.submit(read_pair, pair, encoding)))
-        while ahead:
-            pair, reading = ahead.popleft()
-            image, mask = reading.result()
-            for following in islice(todo, 1):
-                ahead.append((following, pool.submit(read_pair, following, encoding)))
-            yield pair, image, mask
-    finally:
-        pool.shutdown(cancel_futures=True)
+
+    def read(pair: Pair) -> tuple[Pair, np.ndarray, np.ndarray]:
+        return pair, *read_pair(pair, encoding)
+
+    with map_ahead(read, pairs, threads=4) as results:
+        yield from results

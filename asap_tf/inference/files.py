@@ -3,19 +3,20 @@
 from __future__ import annotations
 
 import contextlib
+import itertools
 import logging
 import tempfile
-from collections import deque
-from collections.abc import Callable, Iterator, Sequence
-from concurrent.futures import Future, ThreadPoolExecutor
+from collections.abc import Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, TypeVar
+from typing import TYPE_CHECKING
 
 import cv2
 import numpy as np
 from tqdm import tqdm
 
+from asap_tf.core.ahead import map_ahead
 from asap_tf.core.errors import AsapError, UsageError, nearest
 from asap_tf.data.images import BadFile, read_image, write_png
 from asap_tf.data.video import open_video, png_folder, video_file
@@ -30,40 +31,36 @@ MODES = ("overlay", "color", "ids")
 IMAGE_SUFFIXES = (".png", ".jpg", ".jpeg", ".webp", ".bmp", ".tif", ".tiff")
 VIDEO_SUFFIXES = (".mp4", ".avi", ".mov", ".mkv")
 
-_AHEAD = 4
-"""Frames that wait between two stages: enough to even out their times, little in memory."""
 
-Item = TypeVar("Item")
-Result = TypeVar("Result")
+@dataclass(frozen=True)
+class _InputFile:
+    """An input and the file or folder that its result is written to."""
+
+    path: Path
+    target: Path
+
+    @property
+    def is_video(self) -> bool:
+        return self.path.suffix.lower() in VIDEO_SUFFIXES
 
 
-class _Bad:
-    """What becomes of damaged inputs: an error, or a place in `files` if they are to be skipped."""
+class _BadFiles:
+    """Damaged inputs: each an error, or, where they are to be skipped, collected in `paths`."""
 
     def __init__(self, skip: bool):
         self.skip = skip
-        self.files: set[Path] = set()
+        self.paths: set[Path] = set()
 
     @contextlib.contextmanager
-    def told(self) -> Iterator[None]:
-        """Ends early, and without an error, where a file that is to be skipped is damaged."""
+    def skipped(self) -> Iterator[None]:
+        """Ends the block early, and without an error, at a damaged file that is to be skipped."""
         try:
             yield
         except BadFile as error:
             if not self.skip:
                 raise
-            self.files.add(error.path)
-            _LOGGER.warning("left out: %s", error)
-
-
-@dataclass(frozen=True)
-class _Job:
-    source: Path
-    target: Path
-
-    @property
-    def is_video(self) -> bool:
-        return self.source.suffix.lower() in VIDEO_SUFFIXES
+            self.paths.add(error.path)
+            _LOGGER.warning("skipped: %s", error)
 
 
 def predict_inputs(
@@ -85,7 +82,7 @@ def predict_inputs(
         out: Folder for the results, made if missing.
         mode: `"overlay"`, the frame under the class colors; `"color"`, the class colors alone;
             `"ids"`, the train ids as 8-bit gray, without loss.
-        skip_bad: Whether to go on without images and videos that are damaged, and tell of each.
+        skip_bad: Whether to skip damaged images and videos, with a warning for each.
 
     Returns:
         The files written, in the order of the inputs: `NAME.png` for an image, `NAME.mp4` for a
@@ -105,46 +102,49 @@ def predict_inputs(
     if mode not in MODES:
         raise UsageError(f"mode '{mode}': {nearest(mode, MODES)}")
     try:
-        jobs = _plan(inputs, out, mode)
-        bad = _Bad(skip_bad)
-        _check_sources(jobs, bad)
+        sources = _find_sources(inputs, out, mode)
+        bad = _BadFiles(skip_bad)
+        _check_sources(sources, bad)
         prepare(out)
-        _predict_images(segmenter, [j for j in jobs if not j.is_video], mode, bad)
-        for job in jobs:
-            if job.is_video and job.source not in bad.files:
-                with bad.told():
-                    _predict_video(segmenter, job, mode)
+        images = [s for s in sources if not s.is_video and s.path not in bad.paths]
+        if images:
+            _predict_images(segmenter, images, mode, bad)
+        for source in sources:
+            if source.is_video and source.path not in bad.paths:
+                with bad.skipped():
+                    _predict_video(segmenter, source, mode)
     except OSError as error:
         raise AsapError(f"{error.filename or out}: {error.strerror or error}") from error
-    return [job.target for job in jobs if job.source not in bad.files]
+    return [source.target for source in sources if source.path not in bad.paths]
 
 
-def _plan(inputs: Sequence[Path], out: Path, mode: str) -> list[_Job]:
+def _find_sources(inputs: Sequence[Path], out: Path, mode: str) -> list[_InputFile]:
     if not inputs:
         raise UsageError("no input: give images, videos or folders of them")
     if out.exists() and not out.is_dir():
         raise UsageError(f"{out}: is a file; the results need a folder")
     video_suffix = "" if mode == "ids" else ".mp4"
-    jobs = []
-    for source in (source for path in inputs for source in _sources(path)):
-        suffix = video_suffix if source.suffix.lower() in VIDEO_SUFFIXES else ".png"
-        jobs.append(_Job(source, out / f"{source.stem}{suffix}"))
-    sources = {job.source.resolve() for job in jobs}
-    first: dict[Path, _Job] = {}
-    for job in jobs:
-        if (other := first.setdefault(job.target, job)) is not job:
+    sources = []
+    for path in (file for given in inputs for file in _files_of(given)):
+        suffix = video_suffix if path.suffix.lower() in VIDEO_SUFFIXES else ".png"
+        sources.append(_InputFile(path, out / f"{path.stem}{suffix}"))
+    paths = {source.path.resolve() for source in sources}
+    first: dict[Path, _InputFile] = {}
+    for source in sources:
+        target = source.target
+        if (other := first.setdefault(target, source)) is not source:
             raise UsageError(
-                f"{other.source} and {job.source} would both be written to {job.target}; "
+                f"{other.path} and {source.path} would both be written to {target}; "
                 "predict them into different folders"
             )
-        if job.target.resolve() in sources:
-            raise UsageError(f"{job.target}: is itself an input; choose another output folder")
-        if job.target.is_dir() or (not job.target.suffix and job.target.exists()):
-            raise UsageError(f"{job.target}: already exists; remove it or choose another folder")
-    return jobs
+        if target.resolve() in paths:
+            raise UsageError(f"{target}: is itself an input; choose another output folder")
+        if target.is_dir() or (not target.suffix and target.exists()):
+            raise UsageError(f"{target}: already exists; remove it or choose another folder")
+    return sources
 
 
-def _sources(path: Path) -> list[Path]:
+def _files_of(path: Path) -> list[Path]:
     suffixes = IMAGE_SUFFIXES + VIDEO_SUFFIXES
     if path.is_dir():
         found = sorted(
@@ -162,21 +162,21 @@ def _sources(path: Path) -> list[Path]:
     return [path]
 
 
-def _check_sources(jobs: Sequence[_Job], bad: _Bad) -> None:
-    def check(job: _Job) -> None:
-        with bad.told():
-            if not job.is_video:
-                read_image(job.source)
+def _check_sources(sources: Sequence[_InputFile], bad: _BadFiles) -> None:
+    def check(source: _InputFile) -> None:
+        with bad.skipped():
+            if not source.is_video:
+                read_image(source.path)
                 return
-            with open_video(job.source) as capture:
+            with open_video(source.path) as capture:
                 if not capture.grab():
-                    raise BadFile(job.source, "a video without a single readable frame")
+                    raise BadFile(source.path, "a video without a single readable frame")
 
     with ThreadPoolExecutor() as pool:
-        checks = pool.map(check, jobs)
-        for _ in tqdm(checks, "checking", len(jobs), unit="file", disable=None, leave=False):
+        checks = pool.map(check, sources)
+        for _ in tqdm(checks, "checking", len(sources), unit="file", disable=None, leave=False):
             pass
-    if len(bad.files) == len(jobs):
+    if len(bad.paths) == len(sources):
         raise AsapError("all of the inputs are damaged")
 
 
@@ -188,92 +188,74 @@ def prepare(out: Path) -> None:
     """
     try:
         out.mkdir(parents=True, exist_ok=True)
-        # Permissions do not tell of a read-only or full disk; writing does.
+        # Permissions do not show that a disk is read-only or full; writing does.
         with tempfile.TemporaryFile(dir=out) as probe:
             probe.write(bytes(4096))
     except OSError as error:
         raise UsageError(f"{out}: cannot be written to ({error.strerror})") from error
 
 
-def _predict_images(segmenter: Segmenter, jobs: Sequence[_Job], mode: str, bad: _Bad) -> None:
-    if not jobs:
-        return
+def _predict_images(
+    segmenter: Segmenter, sources: Sequence[_InputFile], mode: str, bad: _BadFiles
+) -> None:
+    def read(source: _InputFile) -> tuple[_InputFile, np.ndarray] | None:
+        with bad.skipped():
+            return source, read_image(source.path)
+        return None
 
-    def read() -> Iterator[tuple[_Job, np.ndarray]]:
-        for job in jobs:
-            if job.source not in bad.files:
-                with bad.told():
-                    yield job, read_image(job.source)
+    def predict(item: tuple[_InputFile, np.ndarray]) -> tuple[_InputFile, np.ndarray, np.ndarray]:
+        source, frame = item
+        return source, frame, segmenter.predict(frame[np.newaxis])[0]
 
-    frames = read()
-    with tqdm(desc="predicting", total=len(jobs), unit="image", disable=None) as progress:
+    def write(item: tuple[_InputFile, np.ndarray, np.ndarray]) -> None:
+        source, frame, labels = item
+        write_png(source.target, picture(frame, labels, segmenter.palette, mode))
 
-        def predict(item: tuple[_Job, np.ndarray]) -> tuple[_Job, np.ndarray, np.ndarray]:
-            job, frame = item
-            labels = segmenter.predict(frame[np.newaxis])[0]
-            progress.update()
-            return job, frame, labels
-
-        def write(item: tuple[_Job, np.ndarray, np.ndarray]) -> None:
-            job, frame, labels = item
-            write_png(job.target, picture(frame, labels, segmenter.palette, mode))
-
-        _stream(lambda: next(frames, None), predict, write)
+    with (
+        map_ahead(read, sources) as found,
+        map_ahead(write, map(predict, filter(None, found))) as written,
+    ):
+        for _ in tqdm(written, "predicting", len(sources), unit="image", disable=None):
+            pass
 
 
-def _predict_video(segmenter: Segmenter, job: _Job, mode: str) -> None:
-    with open_video(job.source) as capture:
+def _predict_video(segmenter: Segmenter, source: _InputFile, mode: str) -> None:
+    def read(number: int) -> np.ndarray | None:
+        found, frame = capture.read()
+        return cv2.cvtColor(frame, cv2.COLOR_BGR2RGB) if found else None
+
+    def predict(frame: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+        return frame, segmenter.predict(frame[np.newaxis])[0]
+
+    def write(item: tuple[np.ndarray, np.ndarray]) -> None:
+        write_picture(picture(*item, segmenter.palette, mode))
+
+    with open_video(source.path) as capture:
         total = max(0, int(capture.get(cv2.CAP_PROP_FRAME_COUNT)))
         rate = capture.get(cv2.CAP_PROP_FPS)
-        sink = png_folder(job.target) if mode == "ids" else video_file(job.target, rate)
-        progress = tqdm(desc=job.source.name, total=total or None, unit="frame", disable=None)
-        with progress, sink as write_picture:
-            done = 0
-
-            def read() -> np.ndarray | None:
-                found, frame = capture.read()
-                return cv2.cvtColor(frame, cv2.COLOR_BGR2RGB) if found else None
-
-            def predict(frame: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-                nonlocal done
-                labels = segmenter.predict(frame[np.newaxis])[0]
+        sink = png_folder(source.target) if mode == "ids" else video_file(source.target, rate)
+        done = 0
+        with (
+            sink as write_picture,
+            map_ahead(read, itertools.count()) as found,
+            map_ahead(write, map(predict, _until_none(found))) as written,
+        ):
+            for _ in tqdm(written, source.path.name, total or None, unit="frame", disable=None):
                 done += 1
-                progress.update()
-                return frame, labels
-
-            def write(item: tuple[np.ndarray, np.ndarray]) -> None:
-                write_picture(picture(*item, segmenter.palette, mode))
-
-            _stream(read, predict, write)
             # Some containers only estimate their number of frames, hence the tolerance.
             if done < 0.95 * total - 5:
                 raise BadFile(
-                    job.source,
+                    source.path,
                     f"damaged, decoding stopped after {done} of {total} frames; "
                     "repair it or cut it there, and try again",
                 )
 
 
-def _stream(
-    read: Callable[[], Item | None],
-    process: Callable[[Item], Result],
-    write: Callable[[Result], None],
-) -> None:
-    """Runs `write(process(read()))` until `read` gives None, all three at the same time.
-
-    `read` and `write` have a thread each and are called in order; `process` runs in the calling
-    thread. An error in any of them ends the stream and is raised here.
-    """
-    with ThreadPoolExecutor(1) as reader, ThreadPoolExecutor(1) as writer:
-        reads = deque(reader.submit(read) for _ in range(_AHEAD))
-        writes: deque[Future[None]] = deque()
-        while (item := reads.popleft().result()) is not None:
-            reads.append(reader.submit(read))
-            writes.append(writer.submit(write, process(item)))
-            if len(writes) > _AHEAD:
-                writes.popleft().result()
-        for pending in writes:
-            pending.result()
+def _until_none(found: Iterator[np.ndarray | None]) -> Iterator[np.ndarray]:
+    for frame in found:
+        if frame is None:
+            return
+        yield frame
 
 
 def picture(frame: np.ndarray, labels: np.ndarray, palette: np.ndarray, mode: str) -> np.ndarray:

@@ -201,7 +201,7 @@ def bad_inputs(case: str, folder: Path) -> tuple[list[Path], str]:
         "video without frames",
     ],
 )
-def test_a_bad_input_is_told_before_any_inference(tmp_path, out, case):
+def test_a_bad_input_is_named_before_any_inference(tmp_path, out, case):
     inputs, expected = bad_inputs(case, tmp_path)
     segmenter = FakeSegmenter()
     with pytest.raises(AsapError) as error:
@@ -210,7 +210,7 @@ def test_a_bad_input_is_told_before_any_inference(tmp_path, out, case):
     assert segmenter.frames == 0 and not out.exists()
 
 
-def test_damaged_inputs_are_left_out_and_listed(tmp_path, out, caplog):
+def test_damaged_inputs_are_skipped_and_listed(tmp_path, out, caplog):
     whole = [save_image(tmp_path / "a.png"), save_video(tmp_path / "b.mp4")]
     text, cut = tmp_path / "c.png", save_video(tmp_path / "d.avi", noise=True)
     text.write_text("no image")
@@ -228,7 +228,7 @@ def test_damaged_inputs_are_left_out_and_listed(tmp_path, out, caplog):
         predict_inputs(FakeSegmenter(), [text], out, skip_bad=True)
 
 
-def test_an_input_that_vanishes_after_the_check_is_left_out(tmp_path, out, caplog):
+def test_an_input_that_vanishes_after_the_check_is_skipped(tmp_path, out, caplog):
     first, second = save_image(tmp_path / "a.png"), save_image(tmp_path / "b.png")
     prepare = prediction.prepare
     with pytest.MonkeyPatch.context() as patch:
@@ -236,10 +236,10 @@ def test_an_input_that_vanishes_after_the_check_is_left_out(tmp_path, out, caplo
         assert predict_inputs(FakeSegmenter(), [first, second], out, skip_bad=True) == [
             out / "a.png"
         ]
-    assert caplog.messages == [f"left out: {second}: no such file"]
+    assert caplog.messages == [f"skipped: {second}: no such file"]
 
 
-def test_a_bad_output_is_told_before_any_inference(tmp_path, monkeypatch):
+def test_a_bad_output_is_named_before_any_inference(tmp_path, monkeypatch):
     source = save_image(tmp_path / "a.png")
     segmenter = FakeSegmenter()
 
@@ -264,7 +264,7 @@ def test_a_bad_output_is_told_before_any_inference(tmp_path, monkeypatch):
 
 def test_an_unknown_mode(tmp_path, out):
     with pytest.raises(UsageError, match="did you mean 'color'"):
-        predict_inputs(FakeSegmenter(), [save_image(tmp_path / "a.png")], out, "color")
+        predict_inputs(FakeSegmenter(), [save_image(tmp_path / "a.png")], out, "colour")
 
 
 def test_a_truncated_video_leaves_nothing_and_a_clear_error(tmp_path, out):

@@ -1,0 +1,53 @@
+"""A folder that one process at a time writes to."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import socket
+from collections.abc import Iterator
+from pathlib import Path
+
+from filelock import FileLock, Timeout
+
+from asap_tf.core.errors import UsageError
+
+LOCK, OWNER = "lock", ".owner"
+"""Names of the file that is locked and of the one that says by whom."""
+
+
+@contextlib.contextmanager
+def locked(folder: Path, activity: str) -> Iterator[None]:
+    """Keeps other processes out of a folder for as long as the context lasts.
+
+    The system takes the lock from a process that ends, however it ends.
+
+    Args:
+        folder: Folder, made if missing; gets the files `LOCK`, which stays, and `OWNER`.
+        activity: What the lock is for, as in `"training"`.
+
+    Raises:
+        UsageError: if another process holds the lock, naming it.
+        OSError: if the folder cannot be written to.
+
+    Example:
+        >>> with locked(Path("runs/camvid"), "training"):
+        ...     train()
+    """
+    lock, owner = FileLock(folder / LOCK), folder / OWNER
+    try:
+        lock.acquire(timeout=0)
+    except Timeout:
+        try:
+            holder = owner.read_text(encoding="utf-8")
+        except OSError:
+            holder = "another process"
+        raise UsageError(
+            f"{folder}: {holder} is {activity} into it; stop that one first, or give another `out`"
+        ) from None
+    try:
+        owner.write_text(f"process {os.getpid()} on {socket.gethostname()}", encoding="utf-8")
+        yield
+    finally:
+        owner.unlink(missing_ok=True)
+        lock.release()
