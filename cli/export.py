@@ -2,30 +2,38 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from pathlib import Path
 
 import click
+
+from asap_tf.core.errors import UsageError
+from asap_tf.core.formats import FLAGS, FLOORS
+
+
+def format_options(command: Callable) -> Callable:
+    """Adds an option for every format that can be asked for."""
+    for flag, rows in reversed(FLAGS.items()):
+        text = f"{' or '.join(row.label for row in rows)} ({', '.join(rows[0].precisions)})."
+        command = click.option(f"--{flag}", is_flag=True, help=text)(command)
+    return command
 
 
 @click.command()
 @click.argument("model", type=click.Path(path_type=Path))
 @click.option("--out", type=click.Path(path_type=Path), required=True, help="A new folder.")
-@click.option("--saved-model", is_flag=True, help="TensorFlow SavedModel (fp32).")
-@click.option("--tflite", is_flag=True, help="LiteRT (fp32, fp16, int8, dynamic).")
-@click.option("--onnx", is_flag=True, help="ONNX (fp32, fp16, int8 as Q/DQ).")
-@click.option("--openvino", is_flag=True, help="OpenVINO (fp32, fp16, int8).")
-@click.option("--trt", is_flag=True, help="NVIDIA GPUs: TF-TRT or TensorRT (fp32, fp16, int8).")
+@format_options
 @click.option(
     "--trt-engine",
-    type=click.Choice(["tf-trt", "tensorrt"]),
-    help="Insist on one; else TF-TRT where this TensorFlow has it.",
+    type=click.Choice([row.name.replace("_", "-") for row in FLAGS["trt"]]),
+    help="Which of the two; else TF-TRT where this TensorFlow has it.",
 )
 @click.option("--bundle", is_flag=True, help="For --trt on another machine: a folder to run there.")
 @click.option(
     "--precision",
     "precisions",
     multiple=True,
-    type=click.Choice(["fp32", "fp16", "int8", "dynamic"]),
+    type=click.Choice(list(FLOORS)),
     default=("fp32",),
     show_default=True,
     help="Repeat for more. int8 needs --calibration; dynamic has int8 weights alone.",
@@ -51,11 +59,6 @@ import click
 def command(
     model: Path,
     out: Path,
-    saved_model: bool,
-    tflite: bool,
-    onnx: bool,
-    openvino: bool,
-    trt: bool,
     trt_engine: str | None,
     bundle: bool,
     precisions: tuple[str, ...],
@@ -65,6 +68,7 @@ def command(
     label_stride: int,
     calibration: Path | None,
     calibration_frames: int,
+    **chosen: bool,
 ) -> None:
     """Export MODEL, a run folder or .keras file, for other runtimes.
 
@@ -85,9 +89,11 @@ def command(
     import_keras()
     from asap_tf.export.exporter import BUNDLE, Artifact, export
 
-    chosen = {"saved_model": saved_model, "litert": tflite, "onnx": onnx, "openvino": openvino}
-    formats = [name for name, asked in chosen.items() if asked]
-    if (trt or trt_engine) and not bundle:
+    flags = [flag for flag in FLAGS if chosen[flag.replace("-", "_")]]
+    if not (flags or trt_engine or bundle):
+        raise UsageError(f"no format: give one or more of --{', --'.join(FLAGS)}")
+    formats = [row.name for flag in flags if flag != "trt" for row in FLAGS[flag]]
+    if ("trt" in flags or trt_engine) and not bundle:
         from asap_tf.export.gpu_probe import tensorrt_choice
 
         choice = tensorrt_choice(trt_engine)

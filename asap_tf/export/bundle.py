@@ -10,8 +10,8 @@ from typing import Any
 import numpy as np
 
 from asap_tf.core.errors import AsapError
+from asap_tf.core.formats import FLOORS
 from asap_tf.export import build_and_time
-from asap_tf.export.parity import FLOORS
 from asap_tf.export.tensorrt_report import onnx_refusals
 from asap_tf.runtime import engine
 

@@ -17,10 +17,11 @@ from tqdm import tqdm
 
 from asap_tf.core import keras_backend as tensorflow
 from asap_tf.core.errors import AsapError, UsageError
+from asap_tf.core.formats import FORMATS
 from asap_tf.core.sizes import STRIDE
 from asap_tf.export.frames import Frames, export_frames
 from asap_tf.export.parity import Parity, compare
-from asap_tf.export.plan import PACKAGES, Job, plan
+from asap_tf.export.plan import Job, plan
 from asap_tf.export.xnnpack_report import delegation
 from asap_tf.models.operations import Operations, count_operations
 from asap_tf.runtime import load
@@ -78,7 +79,7 @@ def export(
     Args:
         model: A run folder or `.keras` file.
         out: A folder that does not exist yet.
-        formats: Keys of `asap_tf.export.plan.WRITERS`.
+        formats: Keys of `asap_tf.core.formats.FORMATS`.
         precisions: `"fp32"`, `"fp16"`, `"int8"`, `"dynamic"`; each format is written in those of
             them that it has.
         size: `(H, W)`, multiples of 32; None takes the model's own.
@@ -212,7 +213,6 @@ def _metadata(
     segmenter: Segmenter, graph: DeployedGraph, operations: Operations, job: Job
 ) -> dict[str, Any]:
     known = segmenter.metadata
-    packages = {module.partition(".")[0] for module, _ in PACKAGES.get(job.kind, ())}
     return {
         "format": job.kind,
         "precision": job.precision,
@@ -225,7 +225,7 @@ def _metadata(
         "parameters": graph.model.count_params(),
         **operations.to_dict(),
         **{entry: known[entry] for entry in ("recipe", "scores", "step") if entry in known},
-        "versions": versions("asap_tf", "keras", "tensorflow", *sorted(packages)),
+        "versions": versions("asap_tf", "keras", "tensorflow", *sorted(FORMATS[job.kind].modules)),
     }
 
 

@@ -8,12 +8,10 @@ from typing import Any
 
 import numpy as np
 
+from asap_tf.core.formats import FLOORS
 from asap_tf.core.labels import LabelClass
 from asap_tf.export.frames import Frames
 from asap_tf.inference.metrics import Scores, confusion_matrix
-
-FLOORS = {"fp32": 0.999, "fp16": 0.995, "int8": 0.97, "dynamic": 0.97}
-"""Share of labels that must be the Keras model's, by precision."""
 
 
 @dataclass(frozen=True)

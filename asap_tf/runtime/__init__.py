@@ -3,8 +3,8 @@
 Neither Keras nor TensorFlow, nor any other runtime, is imported before a model needs it.
 """
 
-from asap_tf.runtime.loading import FORMATS, format_of, load
+from asap_tf.runtime.loading import format_of, load
 from asap_tf.runtime.network import FixedNetwork, Network
 from asap_tf.runtime.segmenter import Segmenter
 
-__all__ = ["FORMATS", "FixedNetwork", "Network", "Segmenter", "format_of", "load"]
+__all__ = ["FixedNetwork", "Network", "Segmenter", "format_of", "load"]

@@ -7,30 +7,13 @@ from pathlib import Path
 from typing import Any
 
 from asap_tf.core.errors import AsapError, UsageError, first_line
+from asap_tf.core.formats import FORMATS, SUFFIXES
 from asap_tf.core.keras_backend import import_keras
 from asap_tf.runtime.network import Network
 from asap_tf.runtime.segmenter import Segmenter
 from asap_tf.saving.keras_file import model_file
 from asap_tf.saving.metadata import classes_of, numbered_classes, read_sidecar
 from asap_tf.saving.presets import preset_file, presets
-
-FORMATS = {
-    "keras": ("asap_tf.runtime.keras_network", "KerasNetwork"),
-    "saved_model": ("asap_tf.runtime.saved_model_network", "SavedModelNetwork"),
-    "litert": ("asap_tf.runtime.litert_network", "LiteRTNetwork"),
-    "onnx": ("asap_tf.runtime.onnx_network", "ONNXNetwork"),
-    "openvino": ("asap_tf.runtime.openvino_network", "OpenVINONetwork"),
-    "tensorrt": ("asap_tf.runtime.tensorrt_network", "TensorRTNetwork"),
-}
-"""Module and class of the network that opens each format."""
-
-_SUFFIXES = {
-    ".keras": "keras",
-    ".tflite": "litert",
-    ".onnx": "onnx",
-    ".xml": "openvino",
-    ".engine": "tensorrt",
-}
 
 
 def load(path: str | Path, threads: int | None = None) -> Segmenter:
@@ -81,7 +64,7 @@ def load(path: str | Path, threads: int | None = None) -> Segmenter:
 
 
 def format_of(path: str | Path) -> str:
-    """The format of the model at a path, by its name: a key of `FORMATS`.
+    """The format of the model at a path, by its name: a key of `asap_tf.core.formats.FORMATS`.
 
     Raises:
         UsageError: if there is nothing there, or no model.
@@ -94,14 +77,14 @@ def format_of(path: str | Path) -> str:
     if path.is_dir():
         return "saved_model" if (path / "saved_model.pb").exists() else "keras"
     wanted = (
-        f"a run folder, a SavedModel's folder, a {', '.join(_SUFFIXES)} file, or a preset "
+        f"a run folder, a SavedModel's folder, a {', '.join(SUFFIXES)} file, or a preset "
         f"({', '.join(presets())})"
     )
     if not path.exists():
         raise UsageError(f"{path}: no such model; give {wanted}")
-    if path.suffix not in _SUFFIXES:
+    if path.suffix not in SUFFIXES:
         raise UsageError(f"{path}: not a model; give {wanted}")
-    return _SUFFIXES[path.suffix]
+    return SUFFIXES[path.suffix]
 
 
 def open_network(path: Path, kind: str, threads: int | None = None) -> Network:
@@ -109,13 +92,13 @@ def open_network(path: Path, kind: str, threads: int | None = None) -> Network:
 
     Args:
         path: The file, or the SavedModel's folder.
-        kind: Its format, a key of `FORMATS`.
+        kind: Its format, a key of `asap_tf.core.formats.FORMATS`.
         threads: As of `load`.
 
     Raises:
         AsapError: if it cannot be opened.
     """
-    module, name = FORMATS[kind]
+    module, name = FORMATS[kind].network.split(":")
     if kind == "keras":
         import_keras()
     try:

@@ -15,6 +15,7 @@ import cv2
 import numpy as np
 
 from asap_tf.core.errors import AsapError
+from asap_tf.core.formats import FORMATS
 from asap_tf.core.labels import LabelClass
 
 METADATA_NAME = "asap_tf.json"
@@ -35,11 +36,12 @@ def artifact_files(path: Path) -> list[Path]:
     """The files that an artifact consists of, its metadata aside.
 
     Args:
-        path: A file, OpenVINO's `.xml` (the `.bin` beside it belongs to it), or a folder.
+        path: A file (OpenVINO's `.bin` belongs to its `.xml`), or a folder.
     """
     if path.is_dir():
         return sorted(f for f in path.rglob("*") if f.is_file() and f != sidecar(path))
-    return [path, path.with_suffix(".bin")] if path.suffix == ".xml" else [path]
+    companions = [row.companion for row in FORMATS.values() if row.ending == path.suffix]
+    return [path, *(path.with_suffix(suffix) for suffix in companions if suffix)]
 
 
 def artifact_bytes(path: Path) -> int:

@@ -28,7 +28,7 @@ def test_an_artifact_is_taken_where_a_model_is(asap, trained_model, streets_root
 def test_mistakes(asap, trained_model, model, tmp_path):
     out = tmp_path / "out"
     for args, message in [
-        ([trained_model, "--out", out], "no format"),
+        ([trained_model, "--out", out], "no format: give one or more of --saved-model, --"),
         ([trained_model, "--tflite"], "--out"),
         ([tmp_path / "none", "--out", out, "--tflite"], "no such model"),
         ([trained_model, "--out", out, "--tflite", "--precision", "fp8"], "fp8"),

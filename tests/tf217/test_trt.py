@@ -17,6 +17,7 @@ import pytest
 
 from asap_tf import ASAPNet
 from asap_tf.core.errors import AsapError
+from asap_tf.core.formats import FORMATS
 from asap_tf.export.gpu_probe import found, tensorrt_choice
 from asap_tf.export.graph import deployed_graph
 from asap_tf.export.tensorrt_report import segmentation
@@ -55,7 +56,7 @@ for name, each in (("plain", graph), ("rewritten", tf_trt.tf_trt_graph(graph))):
     converter = trt_convert.TrtGraphConverterV2(str(folder / name), use_dynamic_shape=True)
     nodes = converter.convert().graph.as_graph_def().node
     said[name] = sorted(node.op for node in nodes if node.op != "Const")
-for precision in tf_trt.PRECISIONS:
+for precision in ("fp32", "fp16", "int8"):
     try:
         tf_trt.write(graph, precision, folder / precision, [], {})
     except AsapError as error:
@@ -100,7 +101,7 @@ def test_the_report_counts_as_it_does(said):
     assert said["plain"].count("TRTEngineOp") == len(segments) == 4
 
 
-@pytest.mark.parametrize("precision", tf_trt.PRECISIONS)
+@pytest.mark.parametrize("precision", FORMATS["tf_trt"].precisions)
 def test_conversion_goes_as_far_as_the_gpu(said, precision):
     # The engine's own kernel is for GPUs only.
     assert "No OpKernel was registered to support Op 'TRTEngineOp'" in said[precision]

@@ -22,8 +22,6 @@ from asap_tf.layers import FFDN
 from asap_tf.layers.tensor import Tensor
 from asap_tf.saving.metadata import METADATA_NAME
 
-PRECISIONS = ("fp32", "fp16", "dynamic", "int8")
-
 REWRITES = (
     *EVERYWHERE,
     fold_normalization,

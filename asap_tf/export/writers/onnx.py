@@ -29,8 +29,6 @@ from asap_tf.runtime.onnx_network import METADATA_KEY
 if TYPE_CHECKING:
     import onnx
 
-PRECISIONS = ("fp32", "fp16", "int8")
-
 REWRITES = (*EVERYWHERE, fold_normalization, pad_in_pooling, norms_with_attention)
 
 OPSET = 17

@@ -28,8 +28,6 @@ if TYPE_CHECKING:
     import onnx
     import openvino
 
-PRECISIONS = ("fp32", "fp16", "int8")
-
 REWRITES = (pooled_pyramid, planar_logits)
 """After those for ONNX."""
 

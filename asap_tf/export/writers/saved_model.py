@@ -14,8 +14,6 @@ from asap_tf.core.system import stderr_silenced
 from asap_tf.export.graph import DeployedGraph
 from asap_tf.saving.metadata import METADATA_NAME
 
-PRECISIONS = ("fp32",)
-
 
 def write(
     graph: DeployedGraph,

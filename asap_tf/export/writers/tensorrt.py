@@ -14,8 +14,6 @@ from asap_tf.export.graph import DeployedGraph
 from asap_tf.export.writers.onnx import onnx_model
 from asap_tf.runtime.engine import Failure
 
-PRECISIONS = ("fp32", "fp16", "int8")
-
 
 def write(
     graph: DeployedGraph,

@@ -11,8 +11,6 @@ import numpy as np
 from asap_tf.export.graph import DeployedGraph
 from asap_tf.export.writers import onnx
 
-PRECISIONS = onnx.PRECISIONS
-
 
 def write(
     graph: DeployedGraph,

@@ -17,8 +17,6 @@ from asap_tf.export.rewrites.upsampling import matmul_upsampling
 from asap_tf.export.writers import saved_model
 from asap_tf.saving.metadata import METADATA_NAME
 
-PRECISIONS = ("fp32", "fp16", "int8")
-
 
 def write(
     graph: DeployedGraph,

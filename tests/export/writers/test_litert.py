@@ -9,6 +9,7 @@ from ai_edge_litert import schema_py_generated as schema
 from ai_edge_litert.interpreter import Interpreter
 
 from asap_tf.core.errors import AsapError
+from asap_tf.core.formats import FORMATS
 from asap_tf.export.graph import deployed_graph
 from asap_tf.export.writers import litert
 from asap_tf.export.xnnpack_report import delegation
@@ -21,9 +22,9 @@ def written(model, frames, tmp_path_factory):
     """The files by precision, labels of one frame a call."""
     folder = tmp_path_factory.mktemp("litert")
     graph = deployed_graph(model, (64, 128))
-    for precision in litert.PRECISIONS:
+    for precision in FORMATS["litert"].precisions:
         litert.write(graph, precision, folder / f"{precision}.tflite", list(frames), METADATA)
-    return {precision: folder / f"{precision}.tflite" for precision in litert.PRECISIONS}
+    return {precision: folder / f"{precision}.tflite" for precision in FORMATS["litert"].precisions}
 
 
 def run(path, frames):
@@ -83,7 +84,7 @@ def test_int8_is_one_partition_of_integers(written):
     assert str(found).startswith("1 XNNPACK partition; outside: 1 ARG_MAX")
 
 
-@pytest.mark.parametrize("precision", litert.PRECISIONS)
+@pytest.mark.parametrize("precision", FORMATS["litert"].precisions)
 def test_builtin_operators_only(written, precision):
     model = schema.Model.GetRootAs(written[precision].read_bytes())
     codes = [model.OperatorCodes(i) for i in range(model.OperatorCodesLength())]
@@ -92,7 +93,7 @@ def test_builtin_operators_only(written, precision):
     assert schema.BuiltinOperator.CUSTOM not in kinds
 
 
-@pytest.mark.parametrize("precision", litert.PRECISIONS)
+@pytest.mark.parametrize("precision", FORMATS["litert"].precisions)
 def test_metadata_is_within(written, precision):
     model = schema.Model.GetRootAs(written[precision].read_bytes())
     entries = {}

@@ -12,6 +12,7 @@ import pytest
 from onnx import TensorProto, numpy_helper
 
 from asap_tf.core.errors import AsapError
+from asap_tf.core.formats import FORMATS
 from asap_tf.export.graph import deployed_graph
 from asap_tf.export.writers import onnx
 from asap_tf.saving.presets import preset_file
@@ -39,8 +40,8 @@ def graph(loud):
 def written(graph, frames, tmp_path_factory):
     """The files by precision, labels of one frame a call; `tensorrt` is int8 by its rules."""
     folder = tmp_path_factory.mktemp("onnx")
-    paths = {name: folder / f"{name}.onnx" for name in (*onnx.PRECISIONS, "tensorrt")}
-    for precision in onnx.PRECISIONS:
+    paths = {name: folder / f"{name}.onnx" for name in (*FORMATS["onnx"].precisions, "tensorrt")}
+    for precision in FORMATS["onnx"].precisions:
         onnx.write(graph, precision, paths[precision], list(frames), METADATA)
     onnx.write(graph, "int8", paths["tensorrt"], list(frames), METADATA, for_tensorrt=True)
     return paths
@@ -237,7 +238,7 @@ def test_a_missing_package_is_named(graph, tmp_path, monkeypatch, package):
 
 def test_logits_and_batches(logits_graph, frames, logits, tmp_path):
     path = tmp_path / "logits.onnx"
-    for precision in onnx.PRECISIONS:
+    for precision in FORMATS["onnx"].precisions:
         onnx.write(logits_graph, precision, path, list(frames[:3]), {})
         name, result = run(path, frames[:2])
         assert (name, result.dtype, result.shape) == ("logits", np.float32, (2, 64, 128, 19))

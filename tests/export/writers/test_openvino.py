@@ -10,6 +10,7 @@ import numpy as np
 import pytest
 
 from asap_tf.core.errors import AsapError
+from asap_tf.core.formats import FORMATS
 from asap_tf.export.writers import openvino
 from asap_tf.runtime.openvino_network import core
 
@@ -21,7 +22,7 @@ FLOORS = {"fp32": 0.999, "fp16": 0.995, "int8": 0.97}
 def written(logits_graph, frames, tmp_path_factory):
     """The files by precision, logits of two frames a call."""
     folder = tmp_path_factory.mktemp("openvino")
-    paths = {precision: folder / f"{precision}.xml" for precision in openvino.PRECISIONS}
+    paths = {precision: folder / f"{precision}.xml" for precision in FORMATS["openvino"].precisions}
     for precision, path in paths.items():
         openvino.write(logits_graph, precision, path, list(frames), METADATA)
     return paths
@@ -41,7 +42,7 @@ def constants(path):
     )
 
 
-@pytest.mark.parametrize("precision", openvino.PRECISIONS)
+@pytest.mark.parametrize("precision", FORMATS["openvino"].precisions)
 def test_logits_are_the_models(written, frames, logits, precision):
     network = opened(written[precision])
     assert [port.get_names() for port in (*network.inputs, *network.outputs)] == [
@@ -56,7 +57,7 @@ def test_logits_are_the_models(written, frames, logits, precision):
         np.testing.assert_allclose(found, logits, atol=1e-3)
 
 
-@pytest.mark.parametrize("precision", openvino.PRECISIONS)
+@pytest.mark.parametrize("precision", FORMATS["openvino"].precisions)
 def test_the_two_files_are_whole_and_may_be_renamed(written, frames, tmp_path, precision):
     for suffix in (".xml", ".bin"):
         content = written[precision].with_suffix(suffix).read_bytes()
