@@ -17,7 +17,7 @@ VERBS = {
     "train": "Train a network by a recipe.",
     "eval": "Score a model on a dataset.",
     "predict": "Label images, folders and videos.",
-    "label": "Label a lake of frames, by many workers.",
+    "label": "Label large collections of frames, by many workers.",
     "gallery": "Show what models see in their best and worst frames.",
     "info": "Say what a model is.",
     "export": "Write a model for other runtimes, proven equal.",

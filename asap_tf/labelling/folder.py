@@ -1,14 +1,12 @@
-"""The folder that labels go into: its blocks, their shards, and the manifest made of them."""
+"""The folder that labels are written to: blocks, their shards, and the manifest of all shards."""
 
 from __future__ import annotations
 
 import contextlib
-import fcntl
 import json
 import os
 import re
 import shutil
-import socket
 from collections.abc import Iterator, Sequence
 from dataclasses import asdict, dataclass, replace
 from itertools import islice
@@ -19,6 +17,7 @@ import numpy as np
 
 from asap_tf.core.errors import AsapError, UsageError
 from asap_tf.core.files import remove_leftovers, write_json, written_whole
+from asap_tf.core.locks import LOCK, OWNER, locked
 from asap_tf.core.optional import require
 from asap_tf.labelling.source import Input
 
@@ -29,25 +28,25 @@ pq = require("pyarrow.parquet", "ray")
 _ROWS = 2**16
 """Rows of the manifest that are in memory at once."""
 
-_UNBEGUN = {"lock", "tmp", "inputs.arrow"}
-"""What a command leaves that was killed before it knew its inputs."""
+_NOT_STARTED = {LOCK, "tmp", "inputs.arrow"}
+"""Names left by a command that was killed before it knew its inputs."""
 
 _TRIES = 10
-"""Workers that may die over one block; without an end, one frame could hold up a night."""
+"""Workers that may die over one block; without a limit, one frame could block all the others."""
 
 
 @dataclass(frozen=True)
-class Job:
-    """What a folder was begun with, in its `job.json`.
+class LabelJob:
+    """The settings that a folder was started with, in its `job.json`.
 
     Attributes:
-        source: Its name.
-        digest: SHA-256 of its file; None for a folder.
+        source: Name of the source.
+        digest: SHA-256 of the source's file; None for a folder.
         model: SHA-256 of the model.
         format: `"png"` or `"parquet"`.
-        block: Inputs that are done, and lost, together.
-        count: All inputs.
-        classes: Names, in the order of the shares in the manifest.
+        block: Number of inputs that are done, or lost with a worker, together.
+        count: Number of all inputs.
+        classes: Names of the classes, in the order of the manifest's shares.
     """
 
     source: str
@@ -60,7 +59,7 @@ class Job:
 
     @property
     def blocks(self) -> int:
-        """How many blocks the inputs make."""
+        """Number of blocks."""
         return -(-self.count // self.block)
 
     def schema(self, labels: bool) -> Any:
@@ -98,11 +97,10 @@ class LabelFolder:
         self._inputs = path / "inputs.arrow"
         self._shards = path / "shards"
         self._scratch = path / "tmp"
-        self._lock = path / "lock"
         self._reader: Any = None
 
-    def job(self) -> Job | None:
-        """What the folder was begun with; None if it is empty, or not there.
+    def job(self) -> LabelJob | None:
+        """The settings that the folder was started with; None if it is empty or does not exist.
 
         Raises:
             UsageError: if it holds something else.
@@ -113,53 +111,44 @@ class LabelFolder:
             raise UsageError(f"{self.path}: is a file; the labels need a folder")
         if not self._job.exists():
             names = {file.name for file in self.path.iterdir()}
-            if all(name in _UNBEGUN or name.startswith(".") for name in names):
+            if all(name in _NOT_STARTED or name.startswith(".") for name in names):
                 return None
-            raise UsageError(f"{self.path}: holds other files already; give another --out")
+            raise UsageError(f"{self.path}: holds other files already; give another `out`")
         try:
             entries = json.loads(self._job.read_text(encoding="utf-8"))
-            return Job(**{**entries, "classes": tuple(entries["classes"])})
+            return LabelJob(**{**entries, "classes": tuple(entries["classes"])})
         except (ValueError, TypeError, KeyError) as error:
-            raise UsageError(f"{self._job}: damaged ({error}); give another --out") from error
+            raise UsageError(f"{self._job}: damaged ({error}); give another `out`") from error
 
     @contextlib.contextmanager
     def claimed(self) -> Iterator[None]:
-        """Makes the folder, keeps other commands out of it, and clears away what was half-written.
+        """Makes the folder, keeps other commands out of it, and removes half-written files.
+
+        A folder in which nothing was started is removed again at the end.
 
         Raises:
             UsageError: if another command labels into it, or it cannot be written to.
         """
-        try:
-            self.path.mkdir(parents=True, exist_ok=True)
-            lock = self._lock.open("a+", encoding="utf-8")
-        except OSError as error:
-            raise UsageError(f"{self.path}: cannot be written to ({error.strerror})") from error
-        with lock:
+        with contextlib.ExitStack() as held:
             try:
-                fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-            except BlockingIOError:
-                lock.seek(0)
-                raise UsageError(
-                    f"{self.path}: {lock.read() or 'another process'} is labeling into it; stop "
-                    "that one first, or give another --out"
-                ) from None
-            lock.truncate(0)
-            lock.write(f"process {os.getpid()} on {socket.gethostname()}")
-            lock.flush()
-            shutil.rmtree(self._scratch, ignore_errors=True)
+                held.enter_context(locked(self.path, "labeling"))
+            except OSError as error:
+                raise UsageError(f"{self.path}: cannot be written to ({error.strerror})") from error
             remove_leftovers(self.path)
-            try:
-                yield
-            finally:
-                shutil.rmtree(self._scratch, ignore_errors=True)
-                if not self._job.exists():
-                    for file in (self._inputs, self._lock):
-                        file.unlink(missing_ok=True)
-                    with contextlib.suppress(OSError):
-                        self.path.rmdir()
+            shutil.rmtree(self._scratch, ignore_errors=True)
+            held.callback(self._remove_unless_started)
+            held.callback(shutil.rmtree, self._scratch, ignore_errors=True)
+            yield
 
-    def begin(self, job: Job, inputs: Iterator[Input]) -> Job:
-        """Lists the inputs and records the job, which now knows their count.
+    def _remove_unless_started(self) -> None:
+        if not self._job.exists():
+            with contextlib.suppress(OSError):
+                for file in (self._inputs, self.path / OWNER, self.path / LOCK):
+                    file.unlink(missing_ok=True)
+                self.path.rmdir()
+
+    def start(self, job: LabelJob, inputs: Iterator[Input]) -> LabelJob:
+        """Lists the inputs, and records the job with their count.
 
         Raises:
             AsapError: if it cannot be written.
@@ -182,11 +171,11 @@ class LabelFolder:
         return [Input(*row) for row in zip(*(c.to_pylist() for c in columns), strict=True)]
 
     def shard(self, block: int) -> Path:
-        """The file that says that a block is done."""
+        """The file whose existence says that a block is done."""
         return self._shards / f"{block:09d}.parquet"
 
-    def pending(self, job: Job) -> np.ndarray:
-        """The blocks that are to be done, int64, ascending."""
+    def pending(self, job: LabelJob) -> np.ndarray:
+        """Numbers of the blocks that are not done, int64, ascending."""
         pending = np.ones(job.blocks, bool)
         if self._shards.exists():
             for entry in os.scandir(self._shards):
@@ -194,30 +183,36 @@ class LabelFolder:
                     pending[int(match[1])] = False
         return np.flatnonzero(pending)
 
-    def begin_block(self, block: int) -> Path:
-        """Takes note, in a file to remove at its end, that somebody begins a block.
+    def mark_started(self, block: int) -> Path:
+        """Counts the workers that have started a block, in a file to remove when it is done.
 
         Raises:
-            AsapError: if that many workers have died over it that its frames must be to blame.
+            AsapError: if so many workers have died over it that its frames must be the reason.
         """
-        note = self._scratch / f"{block:09d}.begun"
+        mark = self._scratch / f"{block:09d}.started"
         try:
             self._scratch.mkdir(parents=True, exist_ok=True)
-            with note.open("a") as file:
+            with mark.open("a") as file:
                 file.write("x")
-            begun = note.stat().st_size
+            count = mark.stat().st_size
         except OSError as error:
-            raise AsapError(f"{note}: cannot be written ({error.strerror or error})") from error
-        if begun > _TRIES:
+            raise AsapError(f"{mark}: cannot be written ({error.strerror or error})") from error
+        if count > _TRIES:
             first, *_, last = [inputs.path for inputs in self.inputs(block)] * 2
             raise AsapError(
                 f"{_TRIES} workers have died over block {block}, {first} to {last}: too little "
-                "memory, or a frame in it that ends them; --block 1 into another --out finds it"
+                "memory, or a frame in it that crashes them; a `block` of 1 into another `out` "
+                "finds it"
             )
-        return note
+        return mark
 
     def put(self, path: Path, content: bytes, writer: str) -> None:
-        """Writes a file whole: under `writer`'s own name first.
+        """Writes a file whole, under a name of its own until it is complete.
+
+        Args:
+            path: Final path of the file, within the folder.
+            content: Its bytes.
+            writer: Name of the worker, which no other has.
 
         Raises:
             AsapError: if it cannot be written.
@@ -231,15 +226,23 @@ class LabelFolder:
         except OSError as error:
             raise AsapError(f"{path}: cannot be written ({error.strerror or error})") from error
 
-    def picture(self, block: int, number: int, path: str) -> Path:
-        """Where the label map of an input goes."""
+    def label_map_file(self, block: int, number: int, path: str) -> Path:
+        """Where the label map of an input is written.
+
+        Args:
+            block: Number of the input's block.
+            number: Number of the input in the whole source.
+            path: Path or URI of the input.
+        """
         stem = re.sub(r"[^\w.-]", "_", path.rstrip("/").rpartition("/")[2].rpartition(".")[0])
         # File systems count bytes.
         stem = stem.encode()[-100:].decode(errors="ignore")
         return self.path / "labels" / f"{block:09d}" / f"{number:09d}-{stem}.png"
 
-    def commit(self, job: Job, block: int, rows: Sequence[dict[str, Any]], writer: str) -> None:
-        """Writes the shard of a block, all else of which has been written.
+    def commit(
+        self, job: LabelJob, block: int, rows: Sequence[dict[str, Any]], writer: str
+    ) -> None:
+        """Writes the shard of a block, after all its label maps.
 
         Raises:
             AsapError: if it cannot be written.
@@ -249,7 +252,7 @@ class LabelFolder:
         pq.write_table(pa.Table.from_pylist(list(rows), schema), sink, compression="zstd")
         self.put(self.shard(block), sink.getvalue(), writer)
 
-    def merge(self, job: Job) -> dict[str, int]:
+    def merge(self, job: LabelJob) -> dict[str, int]:
         """Writes the manifest: the shards in the order of their inputs, without label maps.
 
         Returns:
@@ -271,7 +274,7 @@ class LabelFolder:
                     tables.clear()
         return counts
 
-    def _rows(self, job: Job, block: int) -> Any:
+    def _rows(self, job: LabelJob, block: int) -> Any:
         """The rows of a block, without label maps."""
         schema, file = job.schema(labels=False), self.shard(block)
         first = block * job.block
@@ -288,6 +291,6 @@ class LabelFolder:
         return table
 
     def first_reason(self) -> str:
-        """Why the first of the failed inputs failed."""
+        """Path of the first failed input, and the reason."""
         failed = pq.read_table(self.manifest, filters=[("state", "=", "failed")])
         return f"{failed['path'][0]}: {failed['reason'][0]}"

@@ -1,4 +1,4 @@
-"""What is to be labeled, as a stream of inputs: of a folder, a video, a list or a column."""
+"""The frames to label, as a stream of inputs from a folder, a video, a list or a table's column."""
 
 from __future__ import annotations
 
@@ -26,8 +26,8 @@ class Input(NamedTuple):
     """One frame to label.
 
     Attributes:
-        path: Of the image or video, absolute, or a URI; None where a column has none.
-        frame: The number of the video's frame, from 0; None for an image.
+        path: Absolute path or URI of the image or video; None where a table's cell is empty.
+        frame: Number of the frame in the video, from 0; None for an image.
     """
 
     path: str | None
@@ -87,7 +87,7 @@ class Source:
         self._is_file = not is_folder
 
     def digest(self) -> str | None:
-        """SHA-256 of the source, so that another one of the same name is told; None for folders."""
+        """SHA-256 of the source's file, to detect a change; None for a folder."""
         if not self._is_file:
             return None
         digest = hashlib.sha256()
@@ -97,7 +97,7 @@ class Source:
         return digest.hexdigest()
 
     def inputs(self) -> Iterator[Input]:
-        """All inputs, always in the same order; not more than a folder's names are held at once.
+        """All inputs, always in the same order; in memory are at most the names of one folder.
 
         Raises:
             UsageError: if the source cannot be read as what it is, or holds nothing.
@@ -133,7 +133,7 @@ class Source:
                 try:
                     name.encode()
                 except UnicodeEncodeError as error:
-                    problem = "its name is no text in UTF-8; rename it"
+                    problem = "its name is not text in UTF-8; rename it"
                     raise UsageError(f"{shown(name)}: {problem}") from error
                 yield Input(name if self._is_local else self._files.unstrip_protocol(name))
 
@@ -141,7 +141,7 @@ class Source:
         path = Path(self._root)
         with open_video(path) as capture:
             count, claimed = 0, int(capture.get(cv2.CAP_PROP_FRAME_COUNT))
-            # Only going through a video tells how many frames it has.
+            # The number of frames in the header may be an estimate.
             while capture.grab():
                 yield Input(self._root, count)
                 count += 1
@@ -160,7 +160,7 @@ class Source:
                         yield Input(_absolute(path))
         except UnicodeDecodeError as error:
             raise UsageError(
-                f"{self.name}: no list of paths: it is not text in UTF-8 ({error.reason})"
+                f"{self.name}: not a list of paths: it is not text in UTF-8 ({error.reason})"
             ) from error
 
     def _in_table(self) -> Iterator[Input]:
@@ -178,7 +178,7 @@ class Source:
         except (OSError, ValueError) as error:
             if isinstance(error, AsapError):
                 raise
-            raise UsageError(f"{self.name}: no Parquet table, or a damaged one") from error
+            raise UsageError(f"{self.name}: not a Parquet table, or a damaged one") from error
 
 
 def _absolute(path: str) -> str:

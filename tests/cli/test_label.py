@@ -30,11 +30,11 @@ def test_mistakes(asap, artifact, frames, tmp_path):
         ([artifact, frames / "a.png", "--out", out], "asap-tf predict labels it"),
         ([artifact, frames, "--out", tmp_path / "file"], "is a file"),
         ([artifact, frames, "--out", tmp_path / "full"], "holds other files already"),
-        ([artifact, frames, "--out", frames / "labels"], "lies in the folder that is to be"),
-        ([artifact, frames, "--out", out, "--workers", 0], "workers=0"),
-        ([artifact, frames, "--out", out, "--threads", 0], "threads=0"),
-        ([artifact, frames, "--out", out, "--gpus", -1], "gpus=-1"),
-        ([artifact, frames, "--out", out, "--block", 0], "block=0"),
+        ([artifact, frames, "--out", frames / "labels"], "lies in the folder to label"),
+        ([artifact, frames, "--out", out, "--workers", 0], "--workers 0"),
+        ([artifact, frames, "--out", out, "--threads", 0], "--threads 0"),
+        ([artifact, frames, "--out", out, "--gpus", -1], "--gpus -1"),
+        ([artifact, frames, "--out", out, "--block", 0], "--block 0"),
         ([artifact, frames, "--out", out, "--format", "jpg"], "--format"),
     ]:
         result = asap("label", *args)

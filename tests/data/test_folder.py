@@ -77,7 +77,7 @@ def test_ignored_values(
 
 def test_all_errors_come_at_once_with_field_value_and_nearest_name(folder_root: Path) -> None:
     (folder_root / "dataset.yaml").write_text("""
-masks: color
+masks: colour
 clases: []
 classes:
   - {name: road, color: [128, 64, 300]}
@@ -87,7 +87,7 @@ splits:
   val: {masks: labels/val}
 """)
     assert message(folder_root).split("; ") == [
-        "masks: received 'color'",
+        "masks: received 'colour'",
         "did you mean 'color'?",
         "classes.0.color.2: received 300: Input should be less than or equal to 255",
         "classes.1.color.2 is missing",

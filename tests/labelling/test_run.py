@@ -1,8 +1,7 @@
-"""One Ray for all of these: it takes some seconds to start."""
+"""One Ray session for all of these, since it takes some seconds to start."""
 
 from __future__ import annotations
 
-import importlib
 import os
 import random
 import signal
@@ -20,39 +19,27 @@ from PIL import Image
 import asap_tf
 from asap_tf.core.errors import AsapError, UsageError
 from asap_tf.core.signals import Stop, stop_on_signals
-from asap_tf.labelling.folder import Job, LabelFolder
-from asap_tf.labelling.run import Plan, _until, label
+from asap_tf.labelling.cluster import Resources, ray_session, rows_until_stopped
+from asap_tf.labelling.folder import LabelFolder, LabelJob
+from asap_tf.labelling.run import label
 from asap_tf.labelling.source import Source
 from asap_tf.labelling.worker import Labeler, model_hash
+from support.label_processes import is_alive, labelers, manifest_faults
 
-BENCHMARKS = Path(__file__).parents[2] / "benchmarks"
 COUNT, BLOCK = 150, 5
 
 
 @pytest.fixture(scope="module")
-def script():
-    """`benchmarks/label.py`."""
-    sys.path.insert(0, str(BENCHMARKS))
-    yield importlib.import_module("label")
-    sys.path.remove(str(BENCHMARKS))
-    del sys.modules["label"]
-
-
-@pytest.fixture(scope="module")
 def session(tmp_path_factory):
-    """Ray for two workers, as a caller of his own would have started it."""
-    import ray
-
-    from asap_tf.labelling.run import _ray
-
-    with _ray(tmp_path_factory.mktemp("ray"), Plan(2, threads=1)):
+    """Ray for two workers, as a caller of `label` may have started it."""
+    with ray_session(tmp_path_factory.mktemp("ray"), Resources(2, threads=1)) as ray:
         yield ray
 
 
 @pytest.fixture
-def lake(tmp_path):
-    """Frames of noise, which take long to decode; one of them is damaged."""
-    folder = tmp_path / "lake"
+def slow_frames(tmp_path):
+    """Folder of noise, which takes long to decode; every tenth frame is damaged."""
+    folder = tmp_path / "noise"
     folder.mkdir()
     rng, originals = np.random.default_rng(0), []
     for i in range(10):
@@ -78,32 +65,33 @@ def when_done(folder: LabelFolder, blocks: int, act) -> threading.Thread:
     return thread
 
 
-def begin(out: Path, model: Path, source: Path) -> None:
-    """Begins a folder as `label` does."""
+def start(out: Path, model: Path, source: Path) -> None:
+    """Starts a folder as `label` does."""
     frames = Source(str(source))
-    job = Job(frames.name, frames.digest(), model_hash(str(model)), "png", 64, classes=("c",) * 5)
+    model_id, classes = model_hash(str(model)), ("c",) * 5
+    job = LabelJob(frames.name, frames.digest(), model_id, "png", 64, classes=classes)
     out.mkdir()
-    LabelFolder(out).begin(job, frames.inputs())
+    LabelFolder(out).start(job, frames.inputs())
 
 
 def test_nothing_is_lost_or_doubled_whatever_is_killed(
-    session, script, tiny_artifact, lake, tmp_path
+    session, tiny_artifact, slow_frames, tmp_path
 ):
-    out, plan = tmp_path / "out", Plan(2, threads=1)
+    out, resources = tmp_path / "out", Resources(2, threads=1)
     folder, rng = LabelFolder(out), random.Random(0)
 
     # The whole command, by signal 9.
     options = ["--out", out, "--workers", 2, "--threads", 1, "--block", BLOCK]
     asap = [sys.executable, "-m", "asap_tf.cli", "label"]
-    command = subprocess.Popen([*asap, tiny_artifact, lake, *map(str, options)])
+    command = subprocess.Popen([*asap, tiny_artifact, slow_frames, *map(str, options)])
     when_done(folder, 5, lambda: None).join()
-    labelers = script.workers(command.pid)
-    assert len(labelers) == 2
+    found = labelers(command.pid)
+    assert len(found) == 2
     command.kill()
     assert command.wait() == -signal.SIGKILL
     assert not folder.manifest.exists()
     deadline = time.monotonic() + 30
-    while any(map(script.alive, labelers)):
+    while any(map(is_alive, found)):
         assert time.monotonic() < deadline, "the workers outlive the command"
         time.sleep(0.1)
     done = {path: path.stat().st_mtime_ns for path in out.glob("shards/*.parquet")}
@@ -113,17 +101,16 @@ def test_nothing_is_lost_or_doubled_whatever_is_killed(
     killed = []
 
     def kill() -> None:
-        killed.append(rng.choice(script.workers(os.getpid())))
+        killed.append(rng.choice(labelers(os.getpid())))
         os.kill(killed[0], signal.SIGKILL)
 
     when_done(folder, len(done) + 4, kill)
-    counts = label(tiny_artifact, str(lake), out, plan, block=BLOCK)
+    counts = label(tiny_artifact, str(slow_frames), out, resources, block=BLOCK)
     assert len(killed) == 1
     assert counts == {"labelled": COUNT - COUNT // 10, "failed": COUNT // 10}
 
     assert {path: path.stat().st_mtime_ns for path in done} == done
-    verdict = script.verdict(out, sorted(map(str, lake.iterdir())))
-    assert verdict == {"lost": 0, "doubled": 0, "without their label map": 0}
+    assert manifest_faults(out, sorted(map(str, slow_frames.iterdir()))) == []
     segmenter = asap_tf.load(tiny_artifact)
     rows = pq.read_table(folder.manifest).to_pylist()
     expected = {}
@@ -138,33 +125,33 @@ def test_nothing_is_lost_or_doubled_whatever_is_killed(
         np.testing.assert_array_equal(found, expected[i % 10])
 
     # What is done is done.
-    assert label(tiny_artifact, str(lake), out, plan, block=BLOCK) == counts
+    assert label(tiny_artifact, str(slow_frames), out, resources, block=BLOCK) == counts
 
 
 def test_when_nothing_could_be_labeled(tiny_artifact, tmp_path):
     listed, out = tmp_path / "list.txt", tmp_path / "out"
     listed.write_text("/none/a.png\n/none/b.png\n")
-    begin(out, tiny_artifact, listed)
+    start(out, tiny_artifact, listed)
     Labeler(str(out), str(tiny_artifact), 1).label(0)
     with pytest.raises(AsapError, match="none of the 2 inputs could be .*/none/a.png: no such"):
         label(tiny_artifact, str(listed), out)
 
 
-def test_a_wish_to_stop_is_heard_while_the_workers_are_silent():
+def test_a_stop_takes_effect_while_the_workers_are_silent():
     class Results:
         def iter_rows(self):
             yield {"inputs": 5}
             threading.Event().wait()
 
     with stop_on_signals() as stop:
-        rows = _until(stop, Results())
+        rows = rows_until_stopped(Results(), stop)
         assert next(rows) == {"inputs": 5}
         os.kill(os.getpid(), signal.SIGTERM)
         assert list(rows) == []
     assert stop.requested == signal.SIGTERM
 
 
-def test_what_a_worker_says_is_told_as_it_said_it():
+def test_an_error_of_a_worker_is_raised_as_it_was_there():
     class Results:
         def iter_rows(self):
             error = RuntimeError("a task failed")
@@ -173,14 +160,14 @@ def test_what_a_worker_says_is_told_as_it_said_it():
             yield
 
     with pytest.raises(AsapError, match="No space left"):
-        list(_until(Stop(), Results()))
+        list(rows_until_stopped(Results(), Stop()))
 
 
 def test_a_damaged_model_leaves_nothing_behind(session, tiny_artifact, frames, tmp_path):
     damaged = tmp_path / "damaged.tflite"
     damaged.write_bytes(tiny_artifact.read_bytes()[:-1000])
     with pytest.raises(AsapError, match=r"damaged\.tflite: "):
-        label(damaged, str(tmp_path / "frames"), tmp_path / "out", Plan(threads=1))
+        label(damaged, str(tmp_path / "frames"), tmp_path / "out", Resources(threads=1))
     assert not (tmp_path / "out").exists()
 
 
@@ -189,7 +176,7 @@ def test_another_model_or_source_into_the_same_folder(tiny_artifact, frames, tmp
     out, folder = tmp_path / "out", LabelFolder(tmp_path / "out")
     listed = tmp_path / "list.txt"
     listed.write_text("\n".join(map(str, frames)))
-    begin(out, tiny_artifact, listed)
+    start(out, tiny_artifact, listed)
     before = (out / "job.json").read_bytes()
     other = tmp_path / "other.tflite"
     other.write_bytes(tiny_artifact.read_bytes() + b"\0")
@@ -220,6 +207,6 @@ def test_no_cluster_there(tiny_artifact, frames, tmp_path, monkeypatch):
     monkeypatch.setattr(ray, "shutdown", lambda: None)
     monkeypatch.setattr(ray, "init", init)
     with pytest.raises(AsapError, match="no Ray cluster answers at 10.0.0.1:6379: nobody$"):
-        plan = Plan(cluster="10.0.0.1:6379")
-        label(tiny_artifact, str(tmp_path / "frames"), tmp_path / "out", plan)
+        resources = Resources(cluster="10.0.0.1:6379")
+        label(tiny_artifact, str(tmp_path / "frames"), tmp_path / "out", resources)
     assert not (tmp_path / "out").exists()

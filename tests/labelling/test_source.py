@@ -32,33 +32,33 @@ def test_a_folder_is_its_images_and_those_of_its_subfolders_in_order(frames, tmp
     assert Source(str(folder)).digest() is None
 
 
-def test_a_name_of_no_encoding_is_told(tmp_path):
+def test_a_name_of_no_encoding(tmp_path):
     Path(os.fsdecode(os.fsencode(tmp_path) + b"/\xff.png")).touch()
-    with pytest.raises(UsageError, match=r"/\\udcff.png: its name is no text in UTF-8"):
+    with pytest.raises(UsageError, match=r"/\\udcff.png: its name is not text in UTF-8"):
         paths(tmp_path)
 
 
-def test_a_folder_that_cannot_be_read_is_told(frames, tmp_path, monkeypatch):
+def test_a_folder_that_cannot_be_read(frames, tmp_path, monkeypatch):
     source = Source(str(tmp_path))
-    problem = PermissionError(13, "Permission denied", "/lake/deep")
+    problem = PermissionError(13, "Permission denied", "/store/deep")
     monkeypatch.setattr(source._files, "ls", lambda *_, **__: (_ for _ in ()).throw(problem))
-    with pytest.raises(UsageError, match=r"^/lake/deep: cannot be read \(Permission denied\)"):
+    with pytest.raises(UsageError, match=r"^/store/deep: cannot be read \(Permission denied\)"):
         list(source.inputs())
 
 
 def test_a_folder_of_a_store(frames):
     store = fsspec.filesystem("memory")
     for name in ("b.png", "deep/a.png", "deep/a.txt"):
-        store.pipe_file(f"/lake/{name}", b"x")
-    assert paths("memory://lake") == ["memory:///lake/b.png", "memory:///lake/deep/a.png"]
-    assert fsspec.open("memory:///lake/b.png").open().read() == b"x"
+        store.pipe_file(f"/store/{name}", b"x")
+    assert paths("memory://store") == ["memory:///store/b.png", "memory:///store/deep/a.png"]
+    assert fsspec.open("memory:///store/b.png").open().read() == b"x"
 
 
 def test_a_list_has_a_path_or_uri_a_line(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
-    text = "a.png\n\n/b/ü.png\r\ns3://lake/c.png\na.png\n"
+    text = "a.png\n\n/b/ü.png\r\ns3://store/c.png\na.png\n"
     (tmp_path / "list.txt").write_bytes(text.encode())
-    expected = [str(tmp_path / "a.png"), "/b/ü.png", "s3://lake/c.png", str(tmp_path / "a.png")]
+    expected = [str(tmp_path / "a.png"), "/b/ü.png", "s3://store/c.png", str(tmp_path / "a.png")]
     assert paths("list.txt") == expected
     source = Source("list.txt")
     assert source.name == str(tmp_path / "list.txt")
@@ -103,10 +103,10 @@ def test_mistakes(frames, tmp_path):
         (table, "say which column"),
         (f"{table}:paht", "did you mean 'path'"),
         (f"{table}:id", "the column holds int64"),
-        (f"{tmp_path / 'no.parquet'}:path", "no Parquet table"),
-        ("nowhere://lake", "Protocol not known"),
+        (f"{tmp_path / 'no.parquet'}:path", "not a Parquet table"),
+        ("nowhere://store", "Protocol not known"),
         ("memory://drive.mp4", "no such folder"),
     ]:
-        with pytest.raises(UsageError, match=message) as told:
+        with pytest.raises(UsageError, match=message) as error:
             list(Source(str(source)).inputs())
-        assert "\n" not in str(told.value) and os.fspath(source).split(":")[0] in str(told.value)
+        assert "\n" not in str(error.value) and os.fspath(source).split(":")[0] in str(error.value)

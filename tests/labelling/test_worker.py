@@ -15,24 +15,24 @@ import asap_tf
 from asap_tf.core.errors import AsapError
 from asap_tf.labelling import folder as folders
 from asap_tf.labelling import worker as workers
-from asap_tf.labelling.folder import Job, LabelFolder
+from asap_tf.labelling.folder import LabelFolder, LabelJob
 from asap_tf.labelling.source import Input
 from asap_tf.labelling.worker import Labeler, LabelWorker, model_hash
 
 
 @pytest.fixture
-def begun(tiny_artifact, tmp_path):
-    """Begins a folder with these inputs, and gives it, its job, and a worker."""
+def started(tiny_artifact, tmp_path):
+    """Starts a folder with some inputs; returns it, its job, and a worker."""
 
-    def begin(inputs, format="png", block=4) -> tuple[LabelFolder, Job, Labeler]:
+    def start(inputs, format="png", block=4) -> tuple[LabelFolder, LabelJob, Labeler]:
         folder = LabelFolder(tmp_path / "out")
         folder.path.mkdir()
         classes = tuple(f"c{i}" for i in range(5))
-        job = Job("x", None, model_hash(str(tiny_artifact)), format, block, classes=classes)
-        job = folder.begin(job, iter(inputs))
+        job = LabelJob("x", None, model_hash(str(tiny_artifact)), format, block, classes=classes)
+        job = folder.start(job, iter(inputs))
         return folder, job, Labeler(str(folder.path), str(tiny_artifact), 1)
 
-    return begin
+    return start
 
 
 def expected(model: Path, *paths: Path) -> list[np.ndarray]:
@@ -45,16 +45,16 @@ def read(folder: LabelFolder) -> list[dict]:
 
 
 @pytest.mark.parametrize("format", ["png", "parquet"])
-def test_every_input_ends_once_labeled_or_failed(begun, tiny_artifact, frames, tmp_path, format):
+def test_every_input_ends_once_labeled_or_failed(started, tiny_artifact, frames, tmp_path, format):
     (tmp_path / "bad.png").write_text("x")
     Image.new("L", (64, 32)).save(tmp_path / "gray.png")
     large = tmp_path / "large.png"
     Image.fromarray(np.random.default_rng(1).integers(0, 256, (50, 70, 3), np.uint8)).save(large)
-    fsspec.filesystem("memory").pipe_file("/lake/a.png", frames[0].read_bytes())
+    fsspec.filesystem("memory").pipe_file("/frames/a.png", frames[0].read_bytes())
     names = [frames[0], tmp_path / "bad.png", frames[1], large, tmp_path / "none.png"]
-    names += [tmp_path / "gray.png", frames[0], "memory:///lake/a.png", "nowhere://a.png", "a\0"]
+    names += [tmp_path / "gray.png", frames[0], "memory:///frames/a.png", "nowhere://a.png", "a\0"]
     inputs = [*(Input(str(name)) for name in names), Input(None)]
-    folder, job, worker = begun(inputs, format)
+    folder, job, worker = started(inputs, format)
     assert [worker.label(block) for block in (2, 0, 1)] == [3, 4, 4]
     assert not folder.pending(job).size
     assert folder.merge(job) == {"labelled": 5, "failed": 6}
@@ -86,8 +86,8 @@ def test_every_input_ends_once_labeled_or_failed(begun, tiny_artifact, frames, t
     assert json.loads(pq.read_schema(folder.manifest).metadata[b"classes"])[4] == "c4"
 
 
-def test_a_video_is_labeled_by_workers_that_each_take_some_blocks(begun, tiny_artifact, drive):
-    folder, job, first = begun([Input(str(drive), i) for i in range(11)], block=3)
+def test_a_video_is_labeled_by_workers_that_each_take_some_blocks(started, tiny_artifact, drive):
+    folder, job, first = started([Input(str(drive), i) for i in range(11)], block=3)
     second = Labeler(str(folder.path), str(tiny_artifact), 1)
     for worker, block in ((first, 0), (second, 1), (first, 3), (second, 2)):
         worker.label(block)
@@ -100,10 +100,10 @@ def test_a_video_is_labeled_by_workers_that_each_take_some_blocks(begun, tiny_ar
         np.testing.assert_array_equal(found, segmenter.predict(frame[None])[0])
 
 
-def test_frames_of_a_size_share_the_batches_of_the_network(begun, frames, tmp_path):
+def test_frames_of_a_size_share_the_batches_of_the_network(started, frames, tmp_path):
     (tmp_path / "bad.png").write_text("x")
     names = [*frames[:3], tmp_path / "bad.png", *frames[3:]]
-    folder, job, worker = begun([Input(str(n)) for n in names], block=8)
+    folder, job, worker = started([Input(str(n)) for n in names], block=8)
     predict, sizes = worker.segmenter.predict, []
     worker.segmenter.predict = lambda frames: (sizes.append(len(frames)), predict(frames))[1]
     worker.batch = 4
@@ -112,8 +112,8 @@ def test_frames_of_a_size_share_the_batches_of_the_network(begun, frames, tmp_pa
     assert [r["number"] for r in pq.read_table(folder.shard(0)).to_pylist()] == list(range(8))
 
 
-def test_a_block_that_is_done_is_not_done_again(begun, frames):
-    folder, job, worker = begun([Input(str(f)) for f in frames])
+def test_a_block_that_is_done_is_not_done_again(started, frames):
+    folder, job, worker = started([Input(str(f)) for f in frames])
     worker.label(0)
     before = folder.shard(0).stat().st_mtime_ns
     worker.segmenter = None
@@ -121,18 +121,18 @@ def test_a_block_that_is_done_is_not_done_again(begun, frames):
     assert folder.shard(0).stat().st_mtime_ns == before
 
 
-def test_a_block_that_kills_its_workers_does_not_go_on_for_ever(begun, frames, monkeypatch):
-    folder, job, worker = begun([Input(str(f)) for f in frames])
+def test_a_block_that_kills_its_workers_is_named_after_some_tries(started, frames, monkeypatch):
+    folder, job, worker = started([Input(str(f)) for f in frames])
     monkeypatch.setattr(folders, "_TRIES", 2)
     for _ in range(2):
-        folder.begin_block(1)  # what a worker does that dies then
+        folder.mark_started(1)  # by a worker that dies then
     with pytest.raises(AsapError, match=r"2 workers have died over block 1, .*0004.png to .*0006"):
         worker.label(1)
     worker.label(0)
-    assert folder.begin_block(0).stat().st_size == 1
+    assert folder.mark_started(0).stat().st_size == 1
 
 
-def test_a_store_that_hesitates_is_asked_again(begun, frames, monkeypatch):
+def test_a_store_that_fails_for_the_moment_is_asked_again(started, frames, monkeypatch):
     monkeypatch.setattr(workers, "_PAUSES", (0.0, 0.0))
     tries = []
 
@@ -143,19 +143,19 @@ def test_a_store_that_hesitates_is_asked_again(begun, frames, monkeypatch):
         return frames[0].open(mode)
 
     monkeypatch.setattr(workers.fsspec, "open", fetch)
-    _, _, worker = begun([Input("s3://lake/a.png")])
-    assert worker.read(Input("s3://lake/a.png")).shape == (32, 64, 3)
+    _, _, worker = started([Input("s3://frames/a.png")])
+    assert worker.read(Input("s3://frames/a.png")).shape == (32, 64, 3)
     assert len(tries) == 3
     tries[:] = []
     monkeypatch.setattr(workers, "_PAUSES", (0.0,))
-    assert worker.read(Input("s3://lake/a.png")) == "cannot be read (reset)"
+    assert worker.read(Input("s3://frames/a.png")) == "cannot be read (reset)"
 
 
 @pytest.mark.parametrize(
     ("status", "final"), [(None, True), (404, True), (503, False), (ConnectionError, False)]
 )
 def test_what_a_store_says_is_not_there_may_be_for_now(status, final):
-    error = FileNotFoundError("http://lake/a.png")
+    error = FileNotFoundError("http://frames/a.png")
     if status is ConnectionError:
         error.__cause__ = ConnectionError("reset")
     elif status:
@@ -164,18 +164,18 @@ def test_what_a_store_says_is_not_there_may_be_for_now(status, final):
     assert workers.is_final(error) == final
 
 
-def test_a_store_whose_package_is_missing_ends_it(begun, monkeypatch):
+def test_a_store_whose_package_is_missing_ends_it(started, monkeypatch):
     def fetch(uri, mode):
         raise ImportError("Install s3fs to access S3")
 
     monkeypatch.setattr(workers.fsspec, "open", fetch)
-    _, _, worker = begun([Input("s3://lake/a.png")])
-    with pytest.raises(AsapError, match="s3://lake/a.png: Install s3fs"):
+    _, _, worker = started([Input("s3://frames/a.png")])
+    with pytest.raises(AsapError, match="s3://frames/a.png: Install s3fs"):
         worker.label(0)
 
 
-def test_another_model_at_the_same_place_is_refused(begun, tiny_artifact, frames, tmp_path):
-    folder, job, _ = begun([Input(str(f)) for f in frames])
+def test_another_model_at_the_same_place_is_refused(started, tiny_artifact, frames, tmp_path):
+    folder, job, _ = started([Input(str(f)) for f in frames])
     (folder.path / "job.json").write_text(
         (folder.path / "job.json").read_text().replace(job.model, "0" * 64)
     )
@@ -188,23 +188,23 @@ def test_another_model_at_the_same_place_is_refused(begun, tiny_artifact, frames
         late({"data": np.array([0])})
 
 
-def test_long_names_fit_a_file_system(begun, frames, tmp_path):
+def test_long_names_fit_a_file_system(started, frames, tmp_path):
     long = tmp_path / f"{'街' * 83}.png"
     long.write_bytes(frames[0].read_bytes())
-    folder, job, worker = begun([Input(str(long))])
+    folder, job, worker = started([Input(str(long))])
     worker.label(0)
     assert folder.merge(job) == {"labelled": 1, "failed": 0}
 
 
-def test_a_disk_that_cannot_be_written_to_ends_it(begun, frames):
-    folder, job, worker = begun([Input(str(f)) for f in frames])
+def test_a_disk_that_cannot_be_written_to_ends_it(started, frames):
+    folder, job, worker = started([Input(str(f)) for f in frames])
     (folder.path / "shards").write_text("a file in the way")
     with pytest.raises(AsapError, match="000000000.parquet: cannot be written"):
         worker.label(0)
 
 
-def test_merging_names_the_shard_that_is_damaged_or_not_ours(begun, frames):
-    folder, job, worker = begun([Input(str(f)) for f in frames])
+def test_merging_names_the_shard_that_is_damaged_or_not_ours(started, frames):
+    folder, job, worker = started([Input(str(f)) for f in frames])
     for block in range(2):
         worker.label(block)
     whole = folder.shard(1).read_bytes()
@@ -219,9 +219,9 @@ def test_merging_names_the_shard_that_is_damaged_or_not_ours(begun, frames):
     assert folder.merge(job) == {"labelled": 7, "failed": 0}
 
 
-def test_a_manifest_of_many_groups_of_rows(begun, frames, monkeypatch):
+def test_a_manifest_of_many_groups_of_rows(started, frames, monkeypatch):
     monkeypatch.setattr(folders, "_ROWS", 4)
-    folder, job, worker = begun([Input(str(f)) for f in frames], block=2)
+    folder, job, worker = started([Input(str(f)) for f in frames], block=2)
     for block in range(4):
         worker.label(block)
     folder.merge(job)
@@ -233,4 +233,4 @@ def test_fingerprint_does_not_depend_on_the_name(tiny_artifact, tmp_path):
     copy = tmp_path / "copy.tflite"
     copy.write_bytes(tiny_artifact.read_bytes())
     assert model_hash(str(copy)) == model_hash(str(tiny_artifact))
-    assert replace(Job("", None, "", "png", 4), count=9).blocks == 3
+    assert replace(LabelJob("", None, "", "png", 4), count=9).blocks == 3
