@@ -30,14 +30,20 @@ class Interrupted(AsapError):
         self.signal_number = int(signal_number)
 
 
-def shown(path: object) -> str:
-    r"""A path for a line of text: line breaks, control characters and bytes of no encoding escaped.
+def shown(text: object, most: int = 4096) -> str:
+    r"""Text of somebody else's in one line: what steers a terminal is escaped, and the end cut off.
+
+    Args:
+        text: A path, a name, a message.
+        most: Characters that are kept.
 
     Example:
         >>> shown(Path("two\nlines.png"))
         'two\\nlines.png'
     """
-    return "".join(c if c.isprintable() else repr(c)[1:-1] for c in str(path))
+    text = str(text)
+    start = "".join(c if c.isprintable() else repr(c)[1:-1] for c in text[:most])
+    return start if len(text) <= most else f"{start}..."
 
 
 def nearest(name: object, valid: Iterable[str]) -> str:
@@ -61,4 +67,5 @@ def nearest(name: object, valid: Iterable[str]) -> str:
 
 def first_line(error: Exception) -> str:
     """What an error of somebody else's says, cut to its first line; its type if it is silent."""
-    return next(iter(str(error).strip().splitlines()), type(error).__name__)
+    line = next(iter(str(error).strip().splitlines()), type(error).__name__)
+    return shown(line, 500)

@@ -94,5 +94,5 @@ def test_a_tensor_reaches_no_further_than_its_storage(tmp_path):
     assert legacy[at : at + 2] == b"K\x18"
     huge = legacy[:at] + b"J\xff\xff\xff\x7f" + legacy[at + 2 :]
     (tmp_path / "huge.pth").write_bytes(huge)
-    with pytest.raises(AsapError, match="of 2147483647 values is larger than the file"):
+    with pytest.raises(AsapError, match="huge.pth: cannot be read as .pth weights"):
         read_torch_file(tmp_path / "huge.pth")
