@@ -5,7 +5,7 @@ from __future__ import annotations
 import contextlib
 import os
 import socket
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 from filelock import FileLock, Timeout
@@ -17,7 +17,7 @@ LOCK, OWNER = "lock", ".owner"
 
 
 @contextlib.contextmanager
-def locked(folder: Path, activity: str) -> Iterator[None]:
+def locked(folder: Path, activity: str) -> Iterator[Callable[[], bool]]:
     """Keeps other processes out of a folder for as long as the context lasts.
 
     The system takes the lock from a process that ends, however it ends.
@@ -25,6 +25,10 @@ def locked(folder: Path, activity: str) -> Iterator[None]:
     Args:
         folder: Folder, made if missing; gets the files `LOCK`, which stays, and `OWNER`.
         activity: What the lock is for, as in `"training"`.
+
+    Yields:
+        A function that says whether the folder is still the locked one: somebody may have removed
+        it, and another may have its name.
 
     Raises:
         UsageError: if another process holds the lock, naming it.
@@ -34,9 +38,9 @@ def locked(folder: Path, activity: str) -> Iterator[None]:
         >>> with locked(Path("runs/camvid"), "training"):
         ...     train()
     """
-    lock, owner = FileLock(folder / LOCK), folder / OWNER
+    lock, owner = FileLock(folder / LOCK, thread_local=False), folder / OWNER
     try:
-        lock.acquire(timeout=0)
+        held = lock.acquire(timeout=0)
     except Timeout:
         try:
             holder = owner.read_text(encoding="utf-8")
@@ -45,9 +49,18 @@ def locked(folder: Path, activity: str) -> Iterator[None]:
         raise UsageError(
             f"{folder}: {holder} is {activity} into it; stop that one first, or give another `out`"
         ) from None
-    try:
-        owner.write_text(f"process {os.getpid()} on {socket.gethostname()}", encoding="utf-8")
-        yield
-    finally:
-        owner.unlink(missing_ok=True)
-        lock.release()
+    with held:
+        taken = os.stat(folder / LOCK)
+
+        def is_ours() -> bool:
+            try:
+                return os.path.samestat(os.stat(folder / LOCK), taken)
+            except OSError:
+                return False
+
+        try:
+            owner.write_text(f"process {os.getpid()} on {socket.gethostname()}", encoding="utf-8")
+            yield is_ours
+        finally:
+            if is_ours():
+                owner.unlink(missing_ok=True)

@@ -4,27 +4,25 @@ from __future__ import annotations
 
 import contextlib
 import errno
-import fcntl
 import json
 import logging
 import os
-import socket
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, TextIO
+from typing import Any
 
 import numpy as np
 
 from asap_tf.core.errors import AsapError, UsageError
 from asap_tf.core.files import Unwritable, flush, remove_leftovers, written_whole
+from asap_tf.core.locks import LOCK, OWNER, locked
 from asap_tf.training.recipe import Recipe, load_recipe
 
 LOGGER = logging.getLogger("asap_tf")
 
 KEPT_CHECKPOINTS = 2
 STATE = "state"
-LOCK = "lock"
 
 
 @dataclass(frozen=True)
@@ -60,7 +58,8 @@ class RunFolder:
         self._recipe = path / "recipe.yaml"
         self._checkpoints = path / "checkpoints"
         self._events: Any = None
-        self._lock: TextIO | None = None
+        self._locks = contextlib.ExitStack()
+        self._is_ours: Callable[[], bool] = lambda: False
         self._unlogged = ""
 
     @property
@@ -68,7 +67,7 @@ class RunFolder:
         """Whether nothing is there, or no more than a start on a full disk leaves."""
         if not self.path.exists():
             return True
-        return self.path.is_dir() and {file.name for file in self.path.iterdir()} <= {LOCK}
+        return self.path.is_dir() and {file.name for file in self.path.iterdir()} <= {LOCK, OWNER}
 
     def require_free(self) -> None:
         """Refuses a folder that holds anything already.
@@ -92,12 +91,9 @@ class RunFolder:
             UsageError: if another process is training into the folder.
             Unwritable: if it cannot be written to.
         """
-        try:
+        with self._locks:
             self._claim(recipe)
             yield
-        finally:
-            if self._lock is not None:
-                self._lock.close()
 
     def make_again(self, recipe: Recipe) -> None:
         """Makes the folder anew if somebody has removed it under the training.
@@ -112,38 +108,17 @@ class RunFolder:
 
     def _claim(self, recipe: Recipe) -> None:
         try:
-            self.path.mkdir(parents=True, exist_ok=True)
-            with contextlib.ExitStack() as undo:
-                lock = undo.enter_context((self.path / LOCK).open("a+", encoding="utf-8"))
-                lock.seek(0)
-                holder = lock.read() or "another process"
-                fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-                lock.truncate(0)
-                lock.write(f"process {os.getpid()} on {socket.gethostname()}")
-                lock.flush()
+            with contextlib.ExitStack() as claim:
+                is_ours = claim.enter_context(locked(self.path, "training"))
                 # Early: without a recipe the folder could neither be used again nor resumed.
                 write_text(self._recipe, recipe.to_yaml())
                 self._checkpoints.mkdir(exist_ok=True)
                 for folder in (self.path, self._checkpoints):
                     remove_leftovers(folder)
-                undo.pop_all()
-        except BlockingIOError:
-            raise UsageError(
-                f"{self.path}: {holder} is training into it; stop that one first, or give "
-                "another --out"
-            ) from None
+                self._locks.enter_context(claim.pop_all())
         except OSError as error:
             raise Unwritable(f"{self.path}: cannot be written to ({error.strerror})") from error
-        self._lock, self._events = lock, None
-
-    def _is_ours(self) -> bool:
-        """Whether the folder is still the one that was started: another may have its name."""
-        assert self._lock is not None
-        try:
-            there = os.stat(self.path / LOCK)
-        except OSError:
-            return False
-        return os.path.samestat(there, os.fstat(self._lock.fileno()))
+        self._is_ours, self._events = is_ours, None
 
     @property
     def recipe(self) -> Recipe:

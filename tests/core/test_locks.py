@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import os
+import shutil
 import subprocess
 import sys
 
@@ -43,3 +44,16 @@ def test_a_folder_is_made_unless_it_cannot_be(tmp_path):
     (tmp_path / "file").touch()
     with pytest.raises(OSError), locked(tmp_path / "file" / "folder", "training"):
         pass
+
+
+def test_a_folder_that_was_removed_is_no_longer_the_locked_one_even_under_the_same_name(tmp_path):
+    folder = tmp_path / "folder"
+    with locked(folder, "training") as is_ours:
+        assert is_ours()
+        shutil.rmtree(folder)
+        assert not is_ours()
+        with locked(folder, "training") as is_theirs:
+            assert is_theirs() and not is_ours()
+        with locked(folder, "training"):
+            pass
+    assert (folder / LOCK).exists()
