@@ -59,18 +59,17 @@ class KerasSide:
     """A `Runner` of Keras's rows and the pipeline; puts into the folder what PyTorch is to read."""
 
     def __init__(self, job: Job):
-        from asap_tf.core.keras_backend import import_keras
+        from asap_tf.core.keras_backend import import_keras, set_backend_threads
 
         import_keras()
         import keras
         import tensorflow as tf
 
-        from asap_tf.runtime.keras_network import backend_name
         from asap_tf.training.run_folder import RunFolder
         from asap_tf.training.trainer import Trainer
 
         on_jax = keras.backend.backend() == "jax"
-        self.facts = backend_name(None if on_jax else job.threads)
+        self.facts = set_backend_threads(None if on_jax else job.threads)
         self.models = {}
         for row, (precision, xla) in KERAS.items():
             if on_jax and xla:

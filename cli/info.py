@@ -16,34 +16,34 @@ def command(model: Path) -> None:
 
     from asap_tf.saving.metadata import artifact_bytes
 
-    path, facts = describe(model)
+    path, info = describe(model)
     lines = {
         "file": f"{path} ({artifact_bytes(path) / 1e6:.1f} MB)",
-        "format": facts["format"],
-        "precision": facts.get("precision", "unknown"),
-        "parameters": f"{facts['parameters']:,}" if "parameters" in facts else "unknown",
-        "frame size": "x".join(map(str, facts["size"])) if facts.get("size") else "any",
-        "batch": facts.get("batch", "any"),
-        "output": facts.get("output", "logits"),
-        "classes": ", ".join(c["name"] for c in facts.get("classes", [])) or "not named",
-        "input": facts.get("input", "unknown: saved without asap-tf's metadata"),
+        "format": info["format"],
+        "precision": info.get("precision", "unknown"),
+        "parameters": f"{info['parameters']:,}" if "parameters" in info else "unknown",
+        "frame size": "x".join(map(str, info["size"])) if info.get("size") else "any",
+        "batch": info.get("batch") or "any",
+        "output": info.get("output", "unknown"),
+        "classes": ", ".join(c["name"] for c in info.get("classes", [])) or "not named",
+        "input": info.get("input", "unknown: saved without asap-tf's metadata"),
     }
-    if "multiply_accumulates" in facts:
-        lines["multiply-adds"] = f"{facts['multiply_accumulates'] / 1e9:.2f} G"
-    if "operations" in facts:
-        modules = ", ".join(f"{k} {v / 1e9:.2f}" for k, v in facts["operations"].items())
+    if "multiply_accumulates" in info:
+        lines["multiply-adds"] = f"{info['multiply_accumulates'] / 1e9:.2f} G"
+    if "operations" in info:
+        modules = ", ".join(f"{k} {v / 1e9:.2f}" for k, v in info["operations"].items())
         lines["operations"] = f"{modules} G (the rule of the paper's Table III)"
-    if "parity" in facts:
-        lines["parity"] = parity_line(facts["parity"])
-    if "scores" in facts:
-        lines["validation mIoU"] = f"{facts['scores']['miou']:.1%}"
-        lines["step"] = f"{facts['step']:,}"
-    lines |= facts.get("versions", {})
+    if "parity" in info:
+        lines["parity"] = parity_line(info["parity"])
+    if "scores" in info:
+        lines["validation mIoU"] = f"{info['scores']['miou']:.1%}"
+        lines["step"] = f"{info['step']:,}"
+    lines |= info.get("versions", {})
     for name, value in lines.items():
         click.echo(f"{name:<16} {value}")
-    if "recipe" in facts:
+    if "recipe" in info:
         click.echo("recipe")
-        text = yaml.safe_dump(facts["recipe"], sort_keys=False)
+        text = yaml.safe_dump(info["recipe"], sort_keys=False)
         click.echo("".join(f"  {line}\n" for line in text.splitlines()), nl=False)
 
 
@@ -52,7 +52,7 @@ def describe(model: Path) -> tuple[Path, dict[str, Any]]:
 
     Metadata that checksums vouch for is enough; otherwise the model is opened.
     """
-    from asap_tf.runtime import FixedNetwork, format_of, load
+    from asap_tf.runtime import format_of, load
     from asap_tf.saving.keras_file import model_file
     from asap_tf.saving.metadata import read_sidecar
 
@@ -64,14 +64,13 @@ def describe(model: Path) -> tuple[Path, dict[str, Any]]:
         if vouched_for:
             return path, metadata
     segmenter = load(path)
-    network = segmenter.network
     found = {
         "format": segmenter.format,
         "size": segmenter.size,
+        "batch": segmenter.network.batch,
+        "output": segmenter.network.output,
         **segmenter.operations(),
     }
-    if isinstance(network, FixedNetwork):
-        found |= {"batch": network.batch, "output": network.output}
     return path, segmenter.metadata | found
 
 

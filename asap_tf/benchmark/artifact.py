@@ -13,6 +13,7 @@ import numpy as np
 from PIL import Image
 
 from asap_tf.core.errors import UsageError
+from asap_tf.core.resize import resize_bilinear
 from asap_tf.core.system import available_cores
 from asap_tf.data.images import read_image
 from asap_tf.runtime import Segmenter, load
@@ -108,7 +109,7 @@ class Artifact:
         )
         jpeg, png = job.folder / "source.jpg", job.folder / "source.png"
         source = read_image(png)
-        frame = cv2.resize(source, size[::-1])
+        frame = resize_bilinear(source, size)
         rows: dict[str, Callable[[], np.ndarray]] = {
             "network": lambda: segmenter.network.labels(frame[np.newaxis], size),
             "resize": lambda: segmenter.predict(source[np.newaxis]),
@@ -150,7 +151,7 @@ def network_size(job: Job, segmenter: Segmenter) -> tuple[int, int]:
             f"{job.path}: runs at {size_text(fixed)} only, not at {size_text(job.size)}; export it "
             "at that size, or leave --size out"
         )
-    if getattr(segmenter.network, "batch", 1) != 1:
+    if segmenter.network.batch not in (None, 1):
         raise UsageError(
             f"{job.path}: made for batches of several frames; export it with --batch 1"
         )

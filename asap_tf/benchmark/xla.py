@@ -25,8 +25,7 @@ class XLANetwork(KerasNetwork):
             logits = self.model(tf.cast(frames, tf.float32), training=False)
             return label_map(resized(logits, (height, width)))
 
-        self._labels = labels
+        self._compiled_labels = labels
 
-    def labels(self, frames: np.ndarray, size: tuple[int, ...]) -> np.ndarray:
-        """Train ids, all in one program."""
-        return self._labels(frames, *size).numpy()
+    def _labels(self, frames: np.ndarray, size: tuple[int, ...]) -> tf.Tensor:
+        return self._compiled_labels(frames, *size)

@@ -1,4 +1,4 @@
-"""TensorFlow as Keras models and SavedModels use it: imported quietly, with so many threads."""
+"""Keras and its backend: imported without messages, run by a number of threads, named."""
 
 from __future__ import annotations
 
@@ -8,33 +8,57 @@ from asap_tf.core.errors import AsapError
 from asap_tf.core.system import available_cores, stderr_silenced, thread_count
 
 
-def is_backend() -> bool:
+def uses_tensorflow() -> bool:
     """Whether Keras runs on TensorFlow, or will once it is imported."""
     return os.environ.get("KERAS_BACKEND", "tensorflow") == "tensorflow"
 
 
 def import_tensorflow() -> None:
-    """Imports TensorFlow with nothing to see of its own messages."""
+    """Imports TensorFlow without its messages."""
     os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
     with stderr_silenced():
         import tensorflow  # noqa: F401
 
 
 def import_keras() -> None:
-    """Imports Keras, and before it TensorFlow, quietly, unless Keras has another backend."""
-    if is_backend():
+    """Imports Keras and its backend without TensorFlow's messages."""
+    if uses_tensorflow():
         import_tensorflow()
     import keras  # noqa: F401
 
 
-def set_threads(threads: int | None) -> str:
-    """Sets the threads of TensorFlow, for the whole process; None leaves them as they are.
+def set_backend_threads(threads: int | None) -> str:
+    """Sets the processor threads of Keras's backend, for the whole process.
+
+    Args:
+        threads: Number of threads; None leaves it as it is.
 
     Returns:
-        TensorFlow for people: `"TensorFlow 2.21.0, CPU, 2 threads"`.
+        Backend and device for people: `"TensorFlow 2.21.0, CPU, 2 threads"`, or
+        `"JAX 0.11.2, NVIDIA H100 80GB HBM3"`.
 
     Raises:
-        AsapError: if TensorFlow has started already, with another number.
+        AsapError: if the number of threads cannot be set, or not any more.
+    """
+    if uses_tensorflow():
+        return set_tensorflow_threads(threads)
+    import keras
+
+    backend = keras.backend.backend()
+    if threads:
+        raise AsapError(f"`threads` cannot be set on Keras's {backend} backend")
+    if backend == "jax":
+        import jax
+
+        return f"JAX {jax.__version__}, {jax.devices()[0].device_kind}"
+    return f"{backend} backend"
+
+
+def set_tensorflow_threads(threads: int | None) -> str:
+    """`set_backend_threads` for TensorFlow, whichever backend Keras has.
+
+    Raises:
+        AsapError: if TensorFlow has started already, with another number of threads.
     """
     import tensorflow as tf
 

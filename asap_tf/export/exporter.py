@@ -15,9 +15,9 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from tqdm import tqdm
 
-from asap_tf.core import keras_backend as tensorflow
 from asap_tf.core.errors import AsapError, UsageError
 from asap_tf.core.formats import FORMATS
+from asap_tf.core.keras_backend import uses_tensorflow
 from asap_tf.core.sizes import STRIDE
 from asap_tf.export.frames import Frames, export_frames
 from asap_tf.export.parity import Parity, compare
@@ -104,7 +104,7 @@ def export(
     Example:
         >>> export(Path("runs/camvid"), Path("export"), ["litert"], ["int8"], calibration=camvid)
     """
-    if not tensorflow.is_backend():
+    if not uses_tensorflow():
         raise UsageError("TensorFlow makes the exports: leave KERAS_BACKEND out")
     if out.exists():
         raise UsageError(f"{out}: already exists; remove it or choose another folder")
@@ -130,7 +130,7 @@ def export(
 
         from asap_tf.export.graph import deployed_graph
 
-        keras_model = segmenter.network.model  # type: ignore[attr-defined]
+        keras_model = segmenter.network.model
         graph = deployed_graph(keras_model, size, batch, output, label_stride)
         operations = count_operations(graph.model, size)
         reference, exact = _labels(segmenter, proving.images, "Keras"), None
@@ -201,7 +201,7 @@ def _network_size(size: tuple[int, int] | None, segmenter: Segmenter) -> tuple[i
 
 def _labels(segmenter: Segmenter, frames: np.ndarray, name: str) -> np.ndarray:
     """Labels of frames at the network's size, one batch of it in memory at a time."""
-    batch = getattr(segmenter.network, "batch", 1)
+    batch = segmenter.network.batch or 1
     starts = range(0, len(frames), batch)
     labels = np.empty(frames.shape[:3], np.uint8)
     for i in tqdm(starts, f"labeling by {name}", unit="batch", disable=None, leave=False):

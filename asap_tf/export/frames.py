@@ -6,11 +6,11 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-import cv2
 import numpy as np
 
 from asap_tf.core.errors import UsageError
 from asap_tf.core.labels import LabelClass
+from asap_tf.core.resize import resize_bilinear, resize_nearest
 from asap_tf.data import open_dataset
 from asap_tf.data.dataset import Dataset, Pair
 from asap_tf.data.images import read_image
@@ -73,11 +73,11 @@ def _from_dataset(
     where = f"validation split of {dataset.root}"
     proving = _spread(_enough(dataset.pairs("val"), where), PARITY_FRAMES)
     chosen = _spread(dataset.pairs("train"), calibration) if calibration else []
-    images = np.stack([_fit(read_image(pair.image), size) for pair in proving])
+    images = np.stack([resize_bilinear(read_image(pair.image), size) for pair in proving])
     truths = None
     if [c.name for c in classes] == [c.name for c in dataset.classes]:
         truths = _truths(proving, dataset, size)
-    calibrating = [_fit(read_image(pair.image), size) for pair in chosen]
+    calibrating = [resize_bilinear(read_image(pair.image), size) for pair in chosen]
     return calibrating, Frames(images, truths, f"{len(images)} frames of the {where}")
 
 
@@ -90,8 +90,8 @@ def _from_images(
     proving = _spread(_enough(files, str(root)), PARITY_FRAMES)
     others = [f for f in files if f not in proving] or files
     chosen = _spread(others, calibration) if calibration else []
-    images = np.stack([_fit(read_image(file), size) for file in proving])
-    calibrating = [_fit(read_image(file), size) for file in chosen]
+    images = np.stack([resize_bilinear(read_image(file), size) for file in proving])
+    calibrating = [resize_bilinear(read_image(file), size) for file in chosen]
     return calibrating, Frames(images, None, f"{len(images)} images of {root}")
 
 
@@ -105,8 +105,7 @@ def _streets(size: tuple[int, int]) -> Frames:
 def _truths(pairs: Sequence[Pair], dataset: Dataset, size: tuple[int, int]) -> np.ndarray:
     read = pair_reader(dataset.encoding)
     masks = [read(pair)[1] for pair in pairs]
-    nearest = cv2.INTER_NEAREST_EXACT
-    return np.stack([cv2.resize(m, size[::-1], interpolation=nearest) for m in masks])
+    return np.stack([resize_nearest(mask, size) for mask in masks])
 
 
 def _enough(items: Sequence, where: str) -> Sequence:
@@ -122,7 +121,3 @@ def _spread(items: Sequence, count: int) -> list:
     """At most `count` items, evenly spread from first to last."""
     places = np.linspace(0, len(items) - 1, min(count, len(items)))
     return [items[round(place)] for place in places]
-
-
-def _fit(frame: np.ndarray, size: tuple[int, int]) -> np.ndarray:
-    return frame if frame.shape[:2] == size else cv2.resize(frame, size[::-1])

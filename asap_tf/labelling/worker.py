@@ -11,15 +11,15 @@ from typing import Any
 import cv2
 import numpy as np
 
-from asap_tf.core import keras_backend
 from asap_tf.core.ahead import map_ahead
 from asap_tf.core.errors import AsapError, first_line
+from asap_tf.core.keras_backend import uses_tensorflow
 from asap_tf.core.optional import require
 from asap_tf.data.images import BadFile, read_image
 from asap_tf.data.video import open_video
 from asap_tf.labelling.folder import LabelFolder
 from asap_tf.labelling.source import Input
-from asap_tf.runtime import FixedNetwork, Segmenter, format_of, load
+from asap_tf.runtime import Segmenter, format_of, load
 from asap_tf.saving.keras_file import model_file
 from asap_tf.saving.metadata import fingerprint
 
@@ -48,7 +48,7 @@ def class_names(model: str, threads: int) -> tuple[str, ...]:
 
 def open_model(model: str, threads: int) -> Segmenter:
     """Opens a model to run with a number of threads, where its runtime lets one choose."""
-    can_choose = format_of(model) != "keras" or keras_backend.is_backend()
+    can_choose = format_of(model) != "keras" or uses_tensorflow()
     return load(model, threads if can_choose else None)
 
 
@@ -94,8 +94,7 @@ class Labeler:
         self.segmenter = open_model(model, threads)
         if model_hash(model) != job.model:
             raise AsapError(f"{model}: not the model that {folder} was started with")
-        network = self.segmenter.network
-        self.batch = network.batch if isinstance(network, FixedNetwork) else 1
+        self.batch = self.segmenter.network.batch or 1
         self.video = _Video()
 
     def label(self, block: int) -> int:

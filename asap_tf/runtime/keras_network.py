@@ -10,22 +10,28 @@ import numpy as np
 from keras import ops
 
 from asap_tf.core.errors import AsapError
-from asap_tf.core.keras_backend import set_threads
+from asap_tf.core.keras_backend import set_backend_threads, uses_tensorflow
+from asap_tf.core.resize import resize_frames
+from asap_tf.models.operations import count_operations
+from asap_tf.runtime.network import Network
 from asap_tf.saving.keras_file import load_keras_model
 from asap_tf.saving.metadata import read_metadata
 
 
-class KerasNetwork:
-    """A Keras model from frames to logits; fulfils `asap_tf.runtime.Network`.
+class KerasNetwork(Network):
+    """A Keras model from frames to logits.
 
-    Attributes:
-        model: The Keras model. What is assigned to its weights counts from the next frame.
+    Args:
+        model: The model. What is assigned to its weights counts from the next frame.
+        runtime: Keras and its backend for people.
+        metadata: Metadata embedded in the file.
 
     Example:
         >>> segmenter = Segmenter(KerasNetwork(ASAPNet(19, (None, None, 3))), classes)
     """
 
     format = "keras"
+    batch = None
 
     def __init__(
         self, model: keras.Model, runtime: str = "", metadata: dict[str, Any] | None = None
@@ -50,10 +56,10 @@ class KerasNetwork:
             AsapError: if it is damaged or no segmentation network, or TensorFlow has started
                 already with another number of threads.
         """
-        runtime = f"Keras {keras.__version__}, {backend_name(threads)}"
+        runtime = f"Keras {keras.__version__}, {set_backend_threads(threads)}"
         model = load_keras_model(path)
         if isinstance(model.output, dict):
-            model = keras.Model(model.inputs, model.get_layer("logits").output, name=model.name)
+            model = keras.Model(model.inputs, model.output["logits"], name=model.name)
         if len(model.output_shape) != 4 or model.input_shape[-1] != 3:
             raise AsapError(
                 f"{path}: not a segmentation network: it maps {model.input_shape} to "
@@ -67,17 +73,29 @@ class KerasNetwork:
         }
         return cls(model, runtime, metadata)
 
-    def labels(self, frames: np.ndarray, size: tuple[int, ...]) -> np.ndarray:
-        """Train ids: the argmax of logits that were resized bilinearly."""
-        return np.asarray(label_map(resized(self._logits(_floats(frames)), size)))
+    def labels(
+        self, frames: np.ndarray, size: tuple[int, ...], out: np.ndarray | None = None
+    ) -> np.ndarray:
+        labels = np.asarray(self._labels(self._sized(frames), size))
+        if out is None:
+            return labels
+        np.copyto(out, labels)
+        return out
 
     def probabilities(self, frames: np.ndarray, size: tuple[int, ...]) -> np.ndarray:
-        """Softmax of logits that were resized bilinearly."""
-        return np.asarray(ops.softmax(resized(self._logits(_floats(frames)), size), axis=-1))
+        return np.asarray(ops.softmax(self._resized_logits(self._sized(frames), size), axis=-1))
 
+    def operations(self, size: tuple[int, int]) -> dict[str, Any]:
+        return count_operations(self.model, size).to_dict() if uses_tensorflow() else {}
 
-def _floats(frames: Any) -> Any:
-    return ops.convert_to_tensor(frames, "float32")
+    def _sized(self, frames: np.ndarray) -> np.ndarray:
+        return resize_frames(frames, self.size) if self.size else frames
+
+    def _labels(self, frames: np.ndarray, size: tuple[int, ...]) -> Any:
+        return label_map(self._resized_logits(frames, size))
+
+    def _resized_logits(self, frames: np.ndarray, size: tuple[int, ...]) -> Any:
+        return resized(self._logits(ops.convert_to_tensor(frames, "float32")), size)
 
 
 def resized(logits: Any, size: tuple[int, ...]) -> Any:
@@ -116,21 +134,3 @@ def compiled(model: keras.Model) -> Any:
 
         return lambda frames: graph([v.value for v in model.variables], frames)
     return logits
-
-
-def backend_name(threads: int | None) -> str:
-    """Keras's backend for people, `"JAX 0.11.2, NVIDIA H100 80GB HBM3"`, with so many threads.
-
-    Raises:
-        AsapError: if the number of threads cannot be set, or not any more.
-    """
-    backend = keras.backend.backend()
-    if backend == "tensorflow":
-        return set_threads(threads)
-    if threads:
-        raise AsapError(f"threads cannot be set on Keras's {backend} backend")
-    if backend == "jax":
-        import jax
-
-        return f"JAX {jax.__version__}, {jax.devices()[0].device_kind}"
-    return f"{backend} backend"

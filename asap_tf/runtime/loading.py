@@ -1,4 +1,4 @@
-"""Opens any artifact, by its kind."""
+"""Opens a model of any format."""
 
 from __future__ import annotations
 
@@ -10,6 +10,7 @@ from asap_tf.core.errors import AsapError, UsageError, first_line
 from asap_tf.core.formats import FORMATS, SUFFIXES
 from asap_tf.core.keras_backend import import_keras
 from asap_tf.runtime.network import Network
+from asap_tf.runtime.probe import probe
 from asap_tf.runtime.segmenter import Segmenter
 from asap_tf.saving.keras_file import model_file
 from asap_tf.saving.metadata import classes_of, numbered_classes, read_sidecar
@@ -19,15 +20,15 @@ from asap_tf.saving.presets import preset_file, presets
 def load(path: str | Path, threads: int | None = None) -> Segmenter:
     """Opens a trained or exported model.
 
-    An exported file is held against the checksums beside it. One that has none is opened in a
-    process of its own first, so that a damaged file cannot take this process down.
+    An exported file is compared with the checksums beside it. One that has none is opened in a
+    process of its own first, so that a damaged file cannot crash this one.
 
     Args:
-        path: A preset's name, a run folder, a `.keras` file, a SavedModel's folder (of TF-TRT
-            too), or a `.tflite`, `.onnx`, `.xml` (OpenVINO) or `.engine` (TensorRT) file.
-        threads: Processor threads to run it with, at least 1; None for all cores. TensorFlow,
-            for Keras models and SavedModels, takes them for the whole process and only before
-            it has run anything.
+        path: Preset's name, run folder, `.keras` file, or an export in any format of
+            `asap_tf.core.formats`: `asap_int8.tflite`, `asap_fp32.xml`, a SavedModel's folder.
+        threads: Processor threads, at least 1; None for all cores. TensorFlow, which runs Keras
+            models and SavedModels, takes them for the whole process and only before it has run
+            anything.
 
     Returns:
         The network with its classes, palette and input size.
@@ -53,8 +54,6 @@ def load(path: str | Path, threads: int | None = None) -> Segmenter:
     else:
         metadata, vouched_for = read_sidecar(path)
         if not vouched_for:
-            from asap_tf.runtime.probe import probe
-
             probe(path)
     network = open_network(path, kind, threads)
     metadata = metadata or network.metadata
@@ -88,11 +87,11 @@ def format_of(path: str | Path) -> str:
 
 
 def open_network(path: Path, kind: str, threads: int | None = None) -> Network:
-    """Opens an artifact in this process, whatever may be in it.
+    """Opens an artifact in this process, even one that may be damaged.
 
     Args:
-        path: The file, or the SavedModel's folder.
-        kind: Its format, a key of `asap_tf.core.formats.FORMATS`.
+        path: File, or folder of a SavedModel.
+        kind: Format, a key of `asap_tf.core.formats.FORMATS`.
         threads: As of `load`.
 
     Raises:

@@ -1,4 +1,4 @@
-"""What every runtime gives: a network from frames to label maps."""
+"""The interface of a network from frames to labels, and what all exported ones share."""
 
 from __future__ import annotations
 
@@ -7,43 +7,71 @@ import threading
 from abc import ABC, abstractmethod
 from collections.abc import Iterator, Sequence
 from pathlib import Path
-from typing import Any, NamedTuple, Protocol
+from typing import Any, NamedTuple
 
-import cv2
 import numpy as np
 
 from asap_tf.core.errors import AsapError, UsageError
+from asap_tf.core.resize import resize_bilinear, resize_nearest
 
 
-class Network(Protocol):
-    """A network in some runtime, for frames that already have its size.
+class Network(ABC):
+    """A network in some runtime: what every class of a format is, and all that callers ask of one.
 
     Attributes:
-        format: `"keras"`, `"saved_model"`, `"tf_trt"`, `"litert"`, `"onnx"`, `"openvino"` or
-            `"tensorrt"`.
-        runtime: For people: `"LiteRT 2.3.0, XNNPACK, 2 threads"`.
-        size: `(H, W)`, if it runs at this size only; None takes any multiples of 32.
-        num_classes: Classes told apart; None where it gives labels and does not say.
-        metadata: What is embedded in the file; empty if nothing is.
+        format: Key of `asap_tf.core.formats.FORMATS`.
+        runtime: Runtime for people: `"LiteRT 2.3.0, XNNPACK, 2 threads"`.
+        size: `(H, W)` that it brings frames to; None if it takes frames of any multiples of 32
+            as they are.
+        batch: Frames to a call of the runtime; None if any number will do. Methods take any
+            number in either case.
+        num_classes: Channels of the logits; None if it gives labels alone.
+        metadata: Metadata embedded in the file; empty if there is none.
+        model: Keras model that runs; None if another runtime does.
     """
 
     format: str
     runtime: str
     size: tuple[int, int] | None
+    batch: int | None
     num_classes: int | None
     metadata: dict[str, Any]
+    model: Any = None
 
-    def labels(self, frames: np.ndarray, size: tuple[int, ...]) -> np.ndarray:
-        """Train ids at `size`, uint8 `(N, *size)`, of uint8 RGB frames `(N, H, W, 3)`."""
-        ...
+    @property
+    def output(self) -> str:
+        """`"labels"` or `"logits"`: what the file gives."""
+        return "labels" if self.num_classes is None else "logits"
 
+    @abstractmethod
+    def labels(
+        self, frames: np.ndarray, size: tuple[int, ...], out: np.ndarray | None = None
+    ) -> np.ndarray:
+        """Train ids, uint8 `(N, *size)`: the argmax of bilinearly resized logits.
+
+        Of a network that gives labels alone, those of the nearest pixels.
+
+        Args:
+            frames: RGB, uint8 `(N, H, W, 3)`; see `size` of the class.
+            size: `(H, W)` of the labels.
+            out: Contiguous uint8 `(N, *size)` that takes the labels; None makes a new array.
+        """
+
+    @abstractmethod
     def probabilities(self, frames: np.ndarray, size: tuple[int, ...]) -> np.ndarray:
-        """Softmax at `size`, float32 `(N, *size, num_classes)`.
+        """Softmax of bilinearly resized logits, float32 `(N, *size, num_classes)`.
+
+        Args:
+            frames: As of `labels`.
+            size: `(H, W)` of the probabilities.
 
         Raises:
-            UsageError: if the network gives labels only.
+            UsageError: if the network gives labels alone.
         """
-        ...
+
+    def operations(self, size: tuple[int, int]) -> dict[str, Any]:
+        """`Operations.to_dict` of a frame; empty for an export, whose graph is another."""
+        return {}
 
 
 class Tensor(NamedTuple):
@@ -59,7 +87,7 @@ class Tensor(NamedTuple):
 
 
 class Signature(NamedTuple):
-    """What an exported network takes and gives.
+    """Batch, size and output of an exported network.
 
     Attributes:
         batch: Frames to a call.
@@ -102,19 +130,19 @@ def signature_of(path: Path, inputs: Sequence[Tensor], outputs: Sequence[Tensor]
     )
 
 
-class FixedNetwork(ABC):
+class FixedNetwork(Network):
     """An exported network: fixed size and batch, labels or logits. Subclasses say how to run it.
 
-    Unlike other networks it takes frames of any size: it brings them to its own batch by batch, in
-    memory that it keeps.
+    Frames are brought to its size batch by batch, in memory that it keeps.
 
     Args:
-        signature: What it takes and gives.
-        runtime: For people: `"LiteRT 2.3.0, XNNPACK, 2 threads"`.
-        metadata: What is embedded in the file.
+        signature: Batch, size and number of classes.
+        runtime: Runtime for people: `"LiteRT 2.3.0, XNNPACK, 2 threads"`.
+        metadata: Metadata embedded in the file.
     """
 
-    format: str
+    batch: int
+    size: tuple[int, int]
     exclusive = False
     """Whether only one thread at a time may run it, and use what it gave."""
 
@@ -125,11 +153,6 @@ class FixedNetwork(ABC):
         # Of each thread, so that runtimes which serve several at once still can.
         self._scratch = threading.local()
         self._turn = threading.Lock() if self.exclusive else contextlib.nullcontext()
-
-    @property
-    def output(self) -> str:
-        """`"labels"` or `"logits"`."""
-        return "labels" if self.num_classes is None else "logits"
 
     @abstractmethod
     def run(self, frames: np.ndarray) -> np.ndarray:
@@ -153,34 +176,23 @@ class FixedNetwork(ABC):
     def labels(
         self, frames: np.ndarray, size: tuple[int, ...], out: np.ndarray | None = None
     ) -> np.ndarray:
-        """Train ids at `size`: labels resized to the nearest, logits bilinearly.
-
-        Args:
-            frames: RGB, uint8 `(N, H, W, 3)`.
-            size: `(H, W)` of the labels.
-            out: Takes the labels, contiguous uint8 `(N, *size)`; None makes a new array.
-        """
         result = np.empty((len(frames), *size), np.uint8) if out is None else out
         for target, output in zip(result, self._outputs(frames), strict=True):
-            if self.num_classes is not None:
-                target[:] = _resized(output, size).argmax(-1)
-            elif output.shape == target.shape:
-                target[:] = output
+            if self.num_classes is None:
+                resize_nearest(output, size, target)
             else:
-                # INTER_NEAREST would shift the map by up to half a pixel.
-                cv2.resize(output, size[::-1], target, interpolation=cv2.INTER_NEAREST_EXACT)
+                target[:] = resize_bilinear(output, size).argmax(-1)
         return result
 
     def probabilities(self, frames: np.ndarray, size: tuple[int, ...]) -> np.ndarray:
-        """Softmax at `size`, of bilinearly resized logits."""
         if self.num_classes is None:
             raise UsageError(
-                "this model gives labels and no probabilities: leave --scales and --flip out, "
-                "export it with --output logits, or take the Keras model it came from"
+                "this model gives labels and no probabilities: leave `scales` and `flip` out, "
+                "export it with logits as its output, or take the Keras model it came from"
             )
         result = np.empty((len(frames), *size, self.num_classes), np.float32)
         for target, output in zip(result, self._outputs(frames), strict=True):
-            logits = _resized(output, size)
+            logits = resize_bilinear(output, size)
             np.exp(logits - logits.max(-1, keepdims=True), out=target)
             target /= target.sum(-1, keepdims=True)
         return result
@@ -204,15 +216,5 @@ class FixedNetwork(ABC):
         if not hasattr(self._scratch, "frames"):
             self._scratch.frames = np.zeros(shape, np.uint8)
         for frame, target in zip(frames, self._scratch.frames, strict=False):
-            if frame.shape == target.shape:
-                np.copyto(target, frame)
-            else:
-                cv2.resize(frame, self.size[::-1], dst=target)
+            resize_bilinear(frame, self.size, target)
         return self._scratch.frames
-
-
-def _resized(logits: np.ndarray, size: tuple[int, ...]) -> np.ndarray:
-    if logits.shape[:2] == size:
-        return logits
-    # OpenCV drops the axis of a single channel.
-    return cv2.resize(logits, size[::-1]).reshape(*size, -1)

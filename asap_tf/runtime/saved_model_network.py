@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 
 from asap_tf.core.errors import AsapError
-from asap_tf.core.keras_backend import import_tensorflow, set_threads
+from asap_tf.core.keras_backend import import_tensorflow, set_tensorflow_threads
 from asap_tf.runtime.network import FixedNetwork, Signature, Tensor, signature_of
 
 SIGNATURE = "serving_default"
@@ -46,7 +46,7 @@ class SavedModelNetwork(FixedNetwork):
         trt = b"TRTEngineOp" in (path / "saved_model.pb").read_bytes()
         if trt:
             _require_trt(path)
-        runtime = set_threads(threads)
+        runtime = set_tensorflow_threads(threads)
         model = tf.saved_model.load(path)
         if SIGNATURE not in getattr(model, "signatures", {}):
             raise AsapError(f"{path}: a SavedModel without the signature '{SIGNATURE}'")

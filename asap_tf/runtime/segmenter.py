@@ -5,25 +5,24 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
-import cv2
 import numpy as np
 
 from asap_tf.core.errors import AsapError, UsageError
-from asap_tf.core.keras_backend import is_backend
 from asap_tf.core.labels import LabelClass
+from asap_tf.core.resize import resize_frames
 from asap_tf.core.sizes import network_side
-from asap_tf.runtime.network import FixedNetwork, Network
+from asap_tf.runtime.network import Network
 
 
 class Segmenter:
     """A network ready to label frames.
 
     Attributes:
-        network: What runs, and by which runtime.
-        classes: In the order of their train ids.
+        network: Network that labels, in some runtime.
+        classes: Classes in the order of their train ids.
         size: `(H, W)` that frames are brought to for the network; None runs every frame at its
             own size, rounded to multiples of 32.
-        metadata: What was written beside the weights: recipe, versions, scores.
+        metadata: Recipe, versions, scores and whatever else was written beside the weights.
     """
 
     def __init__(
@@ -49,7 +48,7 @@ class Segmenter:
 
     @property
     def format(self) -> str:
-        """What kind of file it came from: `"keras"`, `"litert"`, `"onnx"` and so on."""
+        """Key of `asap_tf.core.formats.FORMATS`: `"keras"`, `"litert"`, `"onnx"` and so on."""
         return self.network.format
 
     @property
@@ -62,8 +61,8 @@ class Segmenter:
 
         Args:
             frames: RGB, uint8 `(N, H, W, 3)`, any H and W.
-            out: Takes the labels, contiguous uint8 `(N, H, W)`, so that frame after frame needs
-                no new memory. None makes a new array, which no later call overwrites.
+            out: Contiguous uint8 `(N, H, W)` that takes the labels, so that frame after frame
+                needs no new memory. None makes a new array, which no later call overwrites.
 
         Returns:
             Train ids, uint8 `(N, H, W)`, at the frames' own size; `out` where it was given.
@@ -79,13 +78,7 @@ class Segmenter:
         size = frames.shape[1:3]
         if out is not None:
             _check_out(out, frames.shape[:3])
-        if isinstance(self.network, FixedNetwork):
-            labels = self.network.labels(frames, size, out)
-        else:
-            labels = self.network.labels(_resized(frames, self.size), size)
-            if out is not None:
-                np.copyto(out, labels)
-                labels = out
+        labels = self.network.labels(self._sized(frames, self.size), size, out)
         # Along one axis: over several, NumPy 1 takes a buffer of 8 KiB.
         largest = labels.ravel().max() if self.network.num_classes is None else 0
         if largest >= len(self.classes):
@@ -113,12 +106,10 @@ class Segmenter:
         if size and fixed and tuple(size) != fixed:
             raise UsageError(
                 f"this model was exported for {fixed[0]}x{fixed[1]} and cannot run at "
-                f"{size[0]}x{size[1]}: leave --scales out, or take the Keras model it came from"
+                f"{size[0]}x{size[1]}: leave `scales` out, or take the Keras model it came from"
             )
-        if not isinstance(self.network, FixedNetwork):
-            size = size or self.size
-            return self.network.probabilities(_resized(frames, size), frames.shape[1:3])
-        return self.network.probabilities(frames, frames.shape[1:3])
+        sized = self._sized(frames, size or self.size)
+        return self.network.probabilities(sized, frames.shape[1:3])
 
     def operations(self) -> dict[str, Any]:
         """What a frame costs, as `Operations.to_dict` gives it; empty if nobody can tell.
@@ -131,12 +122,14 @@ class Segmenter:
             for entry in ("multiply_accumulates", "operations")
             if entry in self.metadata
         }
-        model = getattr(self.network, "model", None)
-        if known or model is None or self.size is None or not is_backend():
-            return known
-        from asap_tf.models.operations import count_operations
+        return known or (self.network.operations(self.size) if self.size else {})
 
-        return count_operations(model, self.size).to_dict()
+    def _sized(self, frames: np.ndarray, size: tuple[int, int] | None) -> np.ndarray:
+        """Frames for a network that runs at any size, or at the nearest where `size` is None."""
+        if self.network.size:
+            return frames  # It brings them to its size itself.
+        height, width = size or map(network_side, frames.shape[1:3])
+        return resize_frames(frames, (height, width))
 
 
 def _checked(frames: Any) -> np.ndarray:
@@ -154,14 +147,3 @@ def _check_out(out: np.ndarray, shape: tuple[int, ...]) -> None:
         raise UsageError(
             f"out must be contiguous uint8 of shape {shape}. Received: {out.dtype} {out.shape}"
         )
-
-
-def _resized(frames: np.ndarray, size: tuple[int, int] | None) -> np.ndarray:
-    """Frames at the network's size; at the nearest it can have where `size` is None."""
-    height, width = size or map(network_side, frames.shape[1:3])
-    if (height, width) == frames.shape[1:3]:
-        return frames
-    resized = np.empty((len(frames), height, width, 3), np.uint8)
-    for frame, target in zip(frames, resized, strict=True):
-        cv2.resize(frame, (width, height), dst=target)
-    return resized

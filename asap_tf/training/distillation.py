@@ -11,7 +11,6 @@ from asap_tf.inference.evaluate import require_same_classes
 from asap_tf.layers.replicas import joint_moments, replica_context
 from asap_tf.layers.tensor import Tensor
 from asap_tf.runtime import load
-from asap_tf.runtime.keras_network import KerasNetwork
 
 
 class KLDivergence(layers.Layer):
@@ -122,7 +121,7 @@ def load_teacher(path: str, dataset: Dataset) -> keras.Model:
         AsapError: if it cannot be opened.
     """
     segmenter = load(path)
-    if not isinstance(segmenter.network, KerasNetwork):
+    if segmenter.network.model is None:
         raise UsageError(
             f"distill.teacher={path}: gives label maps, and a teacher has to give logits; "
             "give the run folder or .keras file it was exported from"

@@ -4,7 +4,7 @@ import cv2
 import numpy as np
 import pytest
 
-from asap_tf.runtime import FixedNetwork, Segmenter
+from asap_tf.runtime import FixedNetwork, Network, Segmenter
 from asap_tf.runtime.network import Signature
 from asap_tf.saving.metadata import numbered_classes
 
@@ -23,16 +23,19 @@ class StubNetwork(FixedNetwork):
         return frames[..., 0] // 16
 
 
-class AnySizeNetwork:
+class AnySizeNetwork(Network):
     """The same at any size, as a Keras model is."""
 
     format, runtime, metadata = "litert", "Stub 1.0, 1 thread", {}
-    size = num_classes = None
+    size = batch = num_classes = None
 
     def __init__(self):
         self.seen = []
 
-    def labels(self, frames, size):
+    def probabilities(self, frames, size):
+        raise NotImplementedError
+
+    def labels(self, frames, size, out=None):
         self.seen.append(frames.shape)
         return np.stack([cv2.resize(frame[..., 0] // 16, size[::-1]) for frame in frames])
 

@@ -61,7 +61,7 @@ def test_probabilities(tiny, exported, suffix):
     expected = np.asarray(keras.ops.softmax(keras_logits(tiny, x)))
     np.testing.assert_allclose(probabilities, expected, atol=0.01)
     labels_only = asap_tf.load(exported / f"labels{suffix}")
-    with pytest.raises(UsageError, match="leave --scales and --flip out, export it with --output"):
+    with pytest.raises(UsageError, match="leave `scales` and `flip` out"):
         labels_only.probabilities(x)
     with pytest.raises(UsageError, match="exported for 64x96 and cannot run at 96x160"):
         labels_only.probabilities(x, (96, 160))
@@ -82,7 +82,7 @@ def test_results_stay_when_the_next_frame_comes(exported, suffix):
 @pytest.mark.parametrize("suffix", SUFFIXES)
 def test_without_metadata_beside_it_a_file_is_tried_in_a_child(copied, suffix, monkeypatch):
     tried = []
-    monkeypatch.setattr("asap_tf.runtime.probe.probe", tried.append)
+    monkeypatch.setattr("asap_tf.runtime.loading.probe", tried.append)
     assert asap_tf.load(copied(f"labels{suffix}")).metadata["parameters"] == 123
     assert tried == []
     path = copied(f"logits{suffix}", described=False)
@@ -95,7 +95,7 @@ def test_without_metadata_beside_it_a_file_is_tried_in_a_child(copied, suffix, m
 
 
 def test_labels_without_any_metadata_may_be_of_256_classes(copied, monkeypatch):
-    monkeypatch.setattr("asap_tf.runtime.probe.probe", lambda path: None)
+    monkeypatch.setattr("asap_tf.runtime.loading.probe", lambda path: None)
     segmenter = asap_tf.load(copied("labels", described=False))
     assert len(segmenter.classes) == 256 and segmenter.palette.shape == (256, 3)
 

@@ -1,0 +1,41 @@
+from __future__ import annotations
+
+import cv2
+import numpy as np
+import pytest
+from PIL import Image
+
+from asap_tf.core.resize import resize_bilinear, resize_frames, resize_nearest
+
+RNG = np.random.default_rng(0)
+
+
+@pytest.mark.parametrize("size", [(20, 30), (7, 50), (12, 9)])
+def test_frames_and_logits(size):
+    frames = RNG.integers(0, 256, (2, 12, 16, 3), np.uint8)
+    expected = [cv2.resize(frame, size[::-1], interpolation=cv2.INTER_LINEAR) for frame in frames]
+    np.testing.assert_array_equal(resize_frames(frames, size), expected)
+    out = np.zeros((*size, 3), np.uint8)
+    resize_bilinear(frames[0], size, out)
+    np.testing.assert_array_equal(out, expected[0])
+    assert resize_bilinear(RNG.random((12, 16, 1), np.float32), size).shape == (*size, 1)
+
+
+@pytest.mark.parametrize("size", [(24, 32), (6, 8), (7, 50)])
+def test_labels_take_the_nearest_pixel(size):
+    labels = RNG.integers(0, 19, (12, 16), np.uint8)
+    expected = Image.fromarray(labels).resize(size[::-1], Image.Resampling.NEAREST)
+    out = np.zeros(size, np.uint8)
+    resize_nearest(labels, size, out)
+    np.testing.assert_array_equal(out, expected)
+    np.testing.assert_array_equal(resize_nearest(labels, size), expected)
+
+
+def test_what_has_the_size_is_not_copied_unless_there_is_a_place_for_it():
+    frames = RNG.integers(0, 256, (2, 12, 16, 3), np.uint8)
+    assert resize_frames(frames, (12, 16)) is frames
+    for resize, image in ((resize_bilinear, frames[0]), (resize_nearest, frames[0, ..., 0])):
+        assert resize(image, (12, 16)) is image
+        out = np.zeros_like(image)
+        assert resize(image, (12, 16), out) is out
+        np.testing.assert_array_equal(out, image)
