@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import importlib
+import os
 import re
 import sys
 from collections.abc import Iterator
@@ -102,6 +103,8 @@ def parameters(command: click.Command) -> Iterator[tuple[str, str]]:
 
 def main() -> None:
     """Runs the command line; mistakes end in one line and exit code 1 or 2, never a traceback."""
+    # Of all processes that follow, whoever starts them, none imports from the current folder.
+    os.environ["PYTHONSAFEPATH"] = "1"
     try:
         sys.exit(group.main(prog_name="asap-tf", standalone_mode=False))
     except click.exceptions.Abort:

@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Any, Generic, Protocol, TypeVar
 
 from asap_tf.benchmark.artifact import peak_memory
+from asap_tf.core.children import safe_path
 from asap_tf.core.errors import AsapError, UsageError, first_line
 
 _SPAWN = multiprocessing.get_context("spawn")
@@ -76,7 +77,8 @@ class Worker(Generic[J]):
         # Inherited by the process: what Ctrl-C means is for its parent to say.
         before = signal.signal(signal.SIGINT, signal.SIG_IGN)
         try:
-            self._process.start()
+            with safe_path():
+                self._process.start()
         finally:
             signal.signal(signal.SIGINT, before)
         childs_end.close()

@@ -7,11 +7,11 @@ from __future__ import annotations
 
 import json
 import subprocess
-import sys
 from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any
 
+from asap_tf.core.children import run_module
 from asap_tf.core.errors import AsapError, UsageError, first_line, nearest
 from asap_tf.runtime.engine import Cuda, Failure
 
@@ -128,16 +128,8 @@ def found() -> dict[str, Any]:
     `tf_trt_built` (the TensorRT it is built for, or None), `tf_trt_loaded` (the TensorRT it finds),
     `tensorflow_gpus` (a number); `tensorrt` (a version) or `tensorrt_error`.
     """
-    command = [sys.executable, "-m", "asap_tf.export.gpu_probe"]
     try:
-        child = subprocess.run(
-            command,
-            stdin=subprocess.DEVNULL,
-            stdout=subprocess.PIPE,
-            stderr=subprocess.DEVNULL,
-            timeout=LIMIT,
-        )
-        output = child.stdout
+        output = run_module("asap_tf.export.gpu_probe", timeout=LIMIT).stdout
     except subprocess.TimeoutExpired as error:
         output = error.stdout or b""
     facts: dict[str, Any] = {}

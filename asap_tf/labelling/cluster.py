@@ -15,6 +15,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from asap_tf.core.children import safe_path
 from asap_tf.core.errors import AsapError, UsageError, first_line
 from asap_tf.core.optional import require
 from asap_tf.core.signals import Stop
@@ -94,36 +95,60 @@ def ray_session(folder: Path, resources: Resources) -> Iterator[Any]:
     if ray.is_initialized():
         yield ray
         return
-    # Short: the paths of Ray's sockets may not be long.
-    name = hashlib.sha256(str(folder).encode()).hexdigest()[:8]
-    temporary = Path(os.environ.get("RAY_TMPDIR", "/tmp"), f"asap-tf-ray-{name}")
-    local = {
-        "num_cpus": resources.workers * resources.cores,
-        "include_dashboard": False,
-        "object_store_memory": _OBJECT_STORE,
-        "_temp_dir": str(temporary),
-    }
-    shutil.rmtree(temporary, ignore_errors=True)
     handler = signal.getsignal(signal.SIGTERM)
-    try:
+    with _private_folder(folder) as private:
+        local = {
+            "num_cpus": resources.workers * resources.cores,
+            "include_dashboard": False,
+            "object_store_memory": _OBJECT_STORE,
+            "_temp_dir": str(private / "r"),
+        }
+        # Workers import from the folder that Ray is started in: on this machine they find an empty
+        # one, on others of a cluster the root, where strangers cannot write.
+        empty = private / "empty"
+        empty.mkdir()
+        start = Path(os.sep) if resources.cluster else empty
         try:
-            with stderr_silenced():
-                ray.init(
-                    address=resources.cluster or "local",
-                    log_to_driver=False,
-                    logging_level=logging.CRITICAL,
-                    **({} if resources.cluster else local),
-                )
-        except (ConnectionError, RuntimeError, ValueError, OSError) as error:
-            cluster = resources.cluster
-            problem = f"no Ray cluster answers at {cluster}" if cluster else "Ray does not start"
-            raise AsapError(f"{problem}: {first_line(error)}") from error
-        # Ray sets a handler and does not remove it.
-        signal.signal(signal.SIGTERM, handler)
-        yield ray
+            try:
+                with stderr_silenced(), safe_path(), contextlib.chdir(start):
+                    ray.init(
+                        address=resources.cluster or "local",
+                        log_to_driver=False,
+                        logging_level=logging.CRITICAL,
+                        **({} if resources.cluster else local),
+                    )
+            except (ConnectionError, RuntimeError, ValueError, OSError) as error:
+                where = resources.cluster
+                problem = f"no Ray cluster answers at {where}" if where else "Ray does not start"
+                raise AsapError(f"{problem}: {first_line(error)}") from error
+            # Ray sets a handler and does not remove it.
+            signal.signal(signal.SIGTERM, handler)
+            yield ray
+        finally:
+            ray.shutdown()
+
+
+@contextlib.contextmanager
+def _private_folder(folder: Path) -> Iterator[Path]:
+    """A new temporary folder that only this user can enter: Ray opens its own to everybody.
+
+    It is named after the folder of the labels, so that the next command removes what a killed one
+    has left. The name is short, as paths of sockets must be.
+    """
+    name = hashlib.sha256(str(folder).encode()).hexdigest()[:8]
+    private = Path(os.environ.get("RAY_TMPDIR", "/tmp"), f"asap-tf-ray-{name}").absolute()
+    shutil.rmtree(private, ignore_errors=True)
+    try:
+        private.mkdir(0o700)
+    except OSError as error:
+        raise AsapError(
+            f"{private}: cannot be made ({error.strerror}); remove it, or name another folder by "
+            "the variable RAY_TMPDIR"
+        ) from error
+    try:
+        yield private
     finally:
-        ray.shutdown()
-        shutil.rmtree(temporary, ignore_errors=True)
+        shutil.rmtree(private, ignore_errors=True)
 
 
 def rows_until_stopped(results: Any, stop: Stop) -> Iterator[dict[str, Any]]:

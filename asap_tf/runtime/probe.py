@@ -7,9 +7,9 @@ from __future__ import annotations
 
 import signal
 import subprocess
-import sys
 from pathlib import Path
 
+from asap_tf.core.children import run_module
 from asap_tf.core.errors import AsapError
 
 LIMIT = 60.0
@@ -26,17 +26,8 @@ def probe(path: Path, limit: float = LIMIT) -> None:
     Raises:
         AsapError: if that fails, saying how: by an error, a crash, or by taking too long.
     """
-    command = [sys.executable, "-m", "asap_tf.runtime.probe_child", str(path)]
     try:
-        child = subprocess.run(
-            command,
-            stdin=subprocess.DEVNULL,
-            stdout=subprocess.PIPE,
-            stderr=subprocess.DEVNULL,
-            text=True,
-            errors="replace",
-            timeout=limit,
-        )
+        child = run_module("asap_tf.runtime.probe_child", str(path), timeout=limit)
     except subprocess.TimeoutExpired as error:
         raise AsapError(
             f"{path}: damaged: opening it and labeling a frame timed out after {limit:.0f} s"
@@ -47,7 +38,7 @@ def probe(path: Path, limit: float = LIMIT) -> None:
             f"{path}: damaged: its runtime crashed on it (signal {-child.returncode}, {name})"
         )
     if child.returncode:
-        *_, message = ["", *child.stdout.strip().splitlines()]
+        *_, message = ["", *child.stdout.decode(errors="replace").strip().splitlines()]
         raise AsapError(
             message or f"{path}: cannot be opened: its runtime ended with {child.returncode}"
         )

@@ -13,6 +13,7 @@ import cv2
 import numpy as np
 from tqdm import tqdm
 
+from asap_tf.core.children import safe_path
 from asap_tf.core.errors import AsapError, UsageError
 from asap_tf.core.files import written_whole
 from asap_tf.core.system import available_cores
@@ -116,7 +117,9 @@ def _spread(jobs: list[_Job]) -> Iterable[None]:
         workers, multiprocessing.get_context("spawn"), cv2.setNumThreads, (1,)
     )
     try:
-        yield from pool.map(_write, jobs, chunksize=_CHUNK)
+        with safe_path():
+            written = pool.map(_write, jobs, chunksize=_CHUNK)
+        yield from written
     except BrokenProcessPool as error:
         raise AsapError(
             "streets: a rendering process ended before its time (killed, or out of memory?); "

@@ -36,6 +36,12 @@ def session(tmp_path_factory):
         yield ray
 
 
+def test_nobody_else_can_enter_the_folder_of_ray(session):
+    socket = Path(session.nodes()[0]["ObjectStoreSocketName"])
+    (private,) = (folder for folder in socket.parents if folder.name.startswith("asap-tf-ray-"))
+    assert private.stat().st_mode & 0o777 == 0o700
+
+
 @pytest.fixture
 def slow_frames(tmp_path):
     """Folder of noise, which takes long to decode; every tenth frame is damaged."""

@@ -1,0 +1,103 @@
+"""Neither a command nor a process that it starts imports from the folder that it is run in."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+
+import numpy as np
+import pytest
+from PIL import Image
+
+MODULES = (
+    "asap_tf click cv2 fsspec h5py hypothesis json keras matplotlib multiprocessing numpy onnx "
+    "onnxruntime openvino pickle PIL psutil pyarrow pydantic ray sitecustomize socket tensorflow "
+    "tensorrt tqdm usercustomize yaml"
+).split()
+
+TRAP = "import pathlib; pathlib.Path({mark!r}, {name!r}).touch(); raise ImportError('a trap')\n"
+
+# As the console script: not `python -m`, which looks into the current folder itself.
+SCRIPT = """
+import shlex, sys
+from asap_tf.cli import main
+if __name__ == "__main__":
+    for line in sys.stdin:
+        sys.argv[1:] = shlex.split(line)
+        try:
+            main()
+        except SystemExit as end:
+            print("ended with", end.code or 0, line, flush=True)
+"""
+
+
+@pytest.fixture
+def run(tmp_path):
+    """Runs commands in a folder of traps; gives what they printed and the traps that closed."""
+    trap, mark, script = (tmp_path / name for name in ("trap", "mark", "bin/asap-tf"))
+    for folder in (trap, mark, script.parent):
+        folder.mkdir()
+    script.write_text(SCRIPT)
+    for name in MODULES:
+        (trap / f"{name}.py").write_text(TRAP.format(mark=str(mark), name=name))
+    (trap / "asap_tf").mkdir()
+    (trap / "asap_tf" / "__init__.py").write_text(TRAP.format(mark=str(mark), name="a folder"))
+
+    def run(*commands: str) -> tuple[str, list[str]]:
+        done = subprocess.run(
+            [sys.executable, script],
+            input="\n".join(commands),
+            cwd=trap,
+            capture_output=True,
+            text=True,
+            timeout=300,
+        )
+        return done.stdout + done.stderr, sorted(file.name for file in mark.iterdir())
+
+    return run
+
+
+@pytest.fixture
+def camvid(tmp_path):
+    """Two frames of 32 x 64 a split, in CamVid's layout."""
+    rng = np.random.default_rng(0)
+    for split in ("train", "val"):
+        for folder, size, most in ((split, (32, 64, 3), 256), (f"{split}annot", (32, 64), 12)):
+            (tmp_path / "camvid" / folder).mkdir(parents=True)
+            for i in range(2):
+                array = rng.integers(0, most, size).astype("uint8")
+                Image.fromarray(array).save(tmp_path / "camvid" / folder / f"{i}.png")
+    return tmp_path / "camvid"
+
+
+def test_commands_that_open_models(run, artifact, camvid, tmp_path):
+    output, closed = run(
+        f"info {artifact}",
+        f"predict {artifact} {camvid}/val --out {tmp_path}/labels",
+        f"eval {artifact} --data {camvid}",
+        f"gallery {artifact} --data {camvid} --out {tmp_path}/gallery.png",
+        f"bench {artifact} --seconds 0.1 --source 32x64 --chart {tmp_path}/chart.png",
+    )
+    assert closed == []
+    assert output.count("ended with 0") == 5, output
+
+
+def test_commands_that_make_models(run, camvid, tmp_path):
+    output, closed = run(
+        f"data streets {tmp_path}/streets --train 8 --val 8 --size 64x128",
+        f"data check {tmp_path}/streets",
+        f"data show {tmp_path}/streets --out {tmp_path}/sheet.png",
+        f"train camvid_resnet18_half --data {camvid} --out {tmp_path}/run --set train.epochs=1 "
+        "--set train.batch_size=2 --set train.precision=float32 --set augment.crop=[32,64]",
+        f"export {tmp_path}/run --out {tmp_path}/export --onnx --size 32x64",
+        f"export {tmp_path}/run --out {tmp_path}/engine --trt --size 32x64",
+    )
+    assert closed == []
+    assert output.count("ended with 0") == 5, output
+    assert "no NVIDIA driver" in output
+
+
+def test_labeling(run, artifact, camvid, tmp_path):
+    output, closed = run(f"label {artifact} {camvid}/val --out {tmp_path}/labels")
+    assert closed == []
+    assert "2 labeled, 0 failed" in output
