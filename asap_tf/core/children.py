@@ -30,7 +30,7 @@ def run_module(module: str, *arguments: str, timeout: float) -> subprocess.Compl
         subprocess.TimeoutExpired: if it had to be killed.
 
     Example:
-        >>> run_module("asap_tf.runtime.probe_child", "export/asap_int8.tflite", timeout=60).returncode
+        >>> run_module("asap_tf.runtime.probe_child", "asap_int8.tflite", timeout=60).returncode
         0
     """
     with safe_path():
