@@ -1,4 +1,4 @@
-"""CamVid mIoU against frames a second, ASAP and its rivals, as a picture and as a table.
+"""CamVid mIoU against frames a second, ASAP and its rivals, as a chart and as a table.
 
     python benchmarks/realtime.py --artifacts FOLDER --json realtime.json
     for name in asap stdc1 stdc2 bisenetv2 ddrnet_23_slim pidnet_s; do
@@ -12,10 +12,10 @@
         --run ASAP=runs/asap --run "ASAP at half width=runs/half" \
         --run "ASAP, ResNet18-vd at half width=runs/vd_half" --run STDC1-Seg50=runs/stdc1 ...
 
-Runs are held against each other: one recipe, random weights, as many frames for all. The presets
-stand beside them as rings, since ImageNet or a teacher helped them. Every network is scored by the
-validation that its file carries. docs/family.json keeps what was measured before, so that a run
-more is a point more; several seeds of a network are one point, at their mean.
+Runs are compared with each other: one recipe, random weights, as many frames for all. The presets
+are rings, since ImageNet or a teacher helped them. Every network is scored by the validation that
+its file carries. docs/family.json keeps earlier measurements, so that another run adds a point;
+several seeds of a network are one point, at their mean.
 """
 
 from __future__ import annotations
@@ -28,15 +28,15 @@ from typing import Any
 
 import click
 import numpy as np
-from PIL import Image, ImageDraw
+from matplotlib.axes import Axes
+from matplotlib.transforms import Bbox
 
-from asap_tf.benchmark.chart import INK, PAPER, RULE, SOFT, font
 from asap_tf.benchmark.markdown import table
 from asap_tf.benchmark.statistics import summarize
+from asap_tf.core.charts import COLORS, SOFT, new_figure, save_png
 from asap_tf.core.files import write_json
 from asap_tf.saving.metadata import read_metadata
 from asap_tf.saving.presets import preset_file
-from asap_tf.training.report.charts import number, ticks
 
 PRESETS = {
     "asap_resnet18_camvid": "ASAP",
@@ -47,25 +47,24 @@ PRESETS = {
 
 PANELS = ("LiteRT int8", "OpenVINO int8")
 
-SIZE, TOP, BOTTOM = (1800, 900), 190, 800
-EDGES = ((100, 880), (980, 1760))
-"""Left and right of each panel."""
-
-OWN, OTHER = "#1e40af", "#b91c1c"
-RADIUS = 9
-
-Box = tuple[float, float, float, float]
+PLACES = (
+    ((8, 0), "left", "center"), ((-8, 0), "right", "center"),
+    ((0, 7), "center", "bottom"), ((0, -7), "center", "top"),
+    ((7, 5), "left", "bottom"), ((7, -5), "left", "top"),
+    ((-7, 5), "right", "bottom"), ((-7, -5), "right", "top"),
+)  # fmt: skip
+"""Where a name may stand beside its point: offset in printer's points, and alignment."""
 
 
 @dataclass(frozen=True)
-class Network:
-    """A point of each panel.
+class Point:
+    """A network: a point in each panel.
 
     Attributes:
-        name: Of a run or preset.
-        miou: Percent, the mean of its seeds.
-        seeds: How many.
-        rates: Frames a second, by panel.
+        name: Name of the run or preset.
+        miou: mIoU in percent, the mean over the seeds.
+        seeds: Number of seeds.
+        rates: Frames a second by panel.
     """
 
     name: str
@@ -75,8 +74,8 @@ class Network:
 
     @property
     def color(self) -> str:
-        """Whether it is ours."""
-        return OWN if self.name.lower().startswith("asap") else OTHER
+        """One color for ASAP, another for its rivals."""
+        return COLORS[0] if self.name.lower().startswith("asap") else COLORS[1]
 
 
 def add_times(figures: dict[str, Any], times: Path) -> None:
@@ -93,14 +92,14 @@ def add_run(figures: dict[str, Any], row: str, model: Path) -> None:
     figures["miou"].setdefault(row, {})[seed] = round(score(model), 2)
 
 
-def point(figures: dict[str, Any], name: str, row: str, scores: Sequence[float]) -> Network:
+def point(figures: dict[str, Any], name: str, row: str, scores: Sequence[float]) -> Point:
     """A point at the mean of its scores and the speed of its row."""
     timed = f"{row}, labels of stride 2"
     missing = [panel for panel in PANELS if timed not in figures["rates"][panel]]
     if missing:
         raise click.UsageError(f"{timed!r} has not been timed in {missing[0]}")
     rates = tuple(figures["rates"][panel][timed] for panel in PANELS)
-    return Network(name, float(np.mean(scores)), len(scores), rates)
+    return Point(name, float(np.mean(scores)), len(scores), rates)
 
 
 def score(model: Path) -> float:
@@ -108,111 +107,53 @@ def score(model: Path) -> float:
     return 100 * read_metadata(model)["scores"]["miou"]
 
 
-@dataclass(frozen=True)
-class Panel:
-    """The axes of a runtime.
-
-    Attributes:
-        title: The runtime.
-        sides: Left and right, in pixels.
-        across: Marks of the frames a second, from 0.
-        up: Marks of the mIoU, upwards.
-    """
-
-    title: str
-    sides: tuple[int, int]
-    across: Sequence[float]
-    up: Sequence[float]
-
-    def place(self, rate: float, miou: float) -> tuple[float, float]:
-        """Pixel of a point."""
-        left, right = self.sides
-        return (
-            left + (right - left) * rate / self.across[-1],
-            BOTTOM - (BOTTOM - TOP) * (miou - self.up[0]) / (self.up[-1] - self.up[0]),
-        )
-
-    def draw(self, draw: ImageDraw.ImageDraw) -> None:
-        """Title, lines and numbers."""
-        left, right = self.sides
-        draw.text((left, TOP - 48), self.title, INK, font(24))
-        for mark in self.up:
-            _, y = self.place(0, mark)
-            draw.line((left, y, right, y), RULE, 2)
-            draw.text((left - 14, y), number(mark), SOFT, font(20), anchor="rm")
-        for mark in self.across:
-            x, y = self.place(mark, self.up[0])
-            draw.text((x, y + 14), number(mark), SOFT, font(20), anchor="ma")
-        draw.text((right, BOTTOM + 48), "frames a second", SOFT, font(20), anchor="ra")
-
-
-def draw_chart(networks: Sequence[Network]) -> Image.Image:
+def draw_chart(points: Sequence[Point], path: Path) -> None:
     """Networks from random weights as discs, presets as rings."""
-    picture = Image.new("RGB", SIZE, PAPER)
-    draw = ImageDraw.Draw(picture)
-    draw.text((48, 36), "CamVid mIoU against frames a second", INK, font(36))
-    note = "validation at 352 x 480; speed at 512 x 1024 on two processor cores"
-    draw.text((48, 88), note, SOFT, font(20))
-    legend = "discs: from random weights, one recipe    rings: presets, from ImageNet or a teacher"
-    draw.text((SIZE[0] - 48, 88), legend, SOFT, font(20), anchor="ra")
-    scores = [network.miou for network in networks]
-    up = ticks(np.floor(min(scores)), max(scores))
-    across = ticks(0, max(rate for network in networks for rate in network.rates))
-    for i, (title, sides) in enumerate(zip(PANELS, EDGES, strict=True)):
-        panel = Panel(title, sides, across, up)
-        panel.draw(draw)
-        places = [panel.place(network.rates[i], network.miou) for network in networks]
-        taken = [around(x, y) for x, y in places]
-        # Long names first: they have the fewest places to choose from.
-        for network, (x, y) in sorted(
-            zip(networks, places, strict=True), key=lambda pair: -len(pair[0].name)
-        ):
-            fill = PAPER if network.name in PRESETS else network.color
-            draw.ellipse(around(x, y), fill, network.color, 4)
-            text = f"{network.name} {network.miou:.1f}"
-            place, anchor = free_place(draw, text, x, y, sides, taken)
-            taken.append(draw.textbbox(place, text, font(19), anchor))
-            draw.text(place, text, network.color, font(19), anchor)
-    return picture
+    with new_figure(9, 4.5) as figure:
+        figure.suptitle("CamVid mIoU against frames a second", x=0.01, ha="left", size=14)
+        figure.supxlabel(
+            "discs: from random weights, one recipe; rings: presets, from ImageNet or a teacher\n"
+            "validation at 352 x 480; speed at 512 x 1024 on two processor cores",
+            x=0.01, ha="left", size=8, color=SOFT,
+        )  # fmt: skip
+        panels = figure.subplots(1, 2, sharey=True)
+        for i, (axes, title) in enumerate(zip(panels, PANELS, strict=True)):
+            axes.set_title(title)
+            axes.set_xlabel("frames a second")
+            axes.set_xlim(0, 1.08 * max(point.rates[i] for point in points))
+            for point in points:
+                face = "white" if point.name in PRESETS else point.color
+                axes.plot(point.rates[i], point.miou, "o", ms=7, mfc=face, mec=point.color, mew=2)
+        panels[0].set_ylabel("mIoU, %")
+        figure.draw_without_rendering()
+        for i, axes in enumerate(panels):
+            add_names(axes, [(point, (point.rates[i], point.miou)) for point in points])
+        save_png(figure, path)
 
 
-def around(x: float, y: float) -> Box:
-    """The box of a mark."""
-    return x - RADIUS, y - RADIUS, x + RADIUS, y + RADIUS
+def add_names(axes: Axes, points: Sequence[tuple[Point, tuple[float, float]]]) -> None:
+    """Writes each name where it covers nothing, long names first; at worst in the last place."""
+    pixels = [axes.transData.transform(place) for _, place in points]
+    taken = [Bbox.from_bounds(x - 7, y - 7, 14, 14) for x, y in pixels]
+    for point, place in sorted(points, key=lambda item: -len(item[0].name)):
+        text = f"{point.name} {point.miou:.1f}"
+        style = {"size": 7, "color": point.color}
+        name = axes.annotate(text, place, (0, 0), textcoords="offset points", **style)
+        for offset, ha, va in PLACES:
+            name.set(position=offset, ha=ha, va=va)
+            box = name.get_window_extent()
+            inside = axes.bbox.x0 <= box.x0 and box.x1 <= axes.bbox.x1
+            if inside and not any(box.overlaps(other) for other in taken):
+                break
+        taken.append(box)
 
 
-def free_place(
-    draw: ImageDraw.ImageDraw,
-    text: str,
-    x: float,
-    y: float,
-    sides: tuple[int, int],
-    taken: Sequence[Box],
-) -> tuple[tuple[float, float], str]:
-    """Where a mark's text covers nothing, and its anchor; the first choice if it always does."""
-
-    def meets(a: Box, b: Box) -> bool:
-        return a[0] < b[2] and b[0] < a[2] and a[1] < b[3] and b[1] < a[3]
-
-    gap = RADIUS + 6
-    choices = [
-        ((x + gap, y), "lm"), ((x - gap, y), "rm"), ((x, y - gap), "mb"), ((x, y + gap), "mt"),
-        ((x + gap, y - gap), "lb"), ((x + gap, y + gap), "lt"),
-        ((x - gap, y - gap), "rb"), ((x - gap, y + gap), "rt"),
-    ]  # fmt: skip
-    for place, anchor in choices:
-        box = draw.textbbox(place, text, font(19), anchor)
-        if sides[0] <= box[0] and box[2] <= sides[1] and not any(meets(box, b) for b in taken):
-            return place, anchor
-    return choices[0]
-
-
-def rows_of(networks: Sequence[Network]) -> Iterator[list[str]]:
+def rows_of(points: Sequence[Point]) -> Iterator[list[str]]:
     """Lines of the table."""
-    for network in sorted(networks, key=lambda network: -network.miou):
-        start = "preset" if network.name in PRESETS else "random weights"
-        speeds = [f"{rate:.0f}" for rate in network.rates]
-        yield [network.name, start, str(network.seeds), f"{network.miou:.1f}", *speeds]
+    for point in sorted(points, key=lambda point: -point.miou):
+        start = "preset" if point.name in PRESETS else "random weights"
+        speeds = [f"{rate:.0f}" for rate in point.rates]
+        yield [point.name, start, str(point.seeds), f"{point.miou:.1f}", *speeds]
 
 
 @click.command()
@@ -227,16 +168,16 @@ def main(figures_file: Path, picture: Path, times: Path | None, runs: tuple[str,
         add_times(figures, times)
     for row, _, run in (given.partition("=") for given in runs):
         add_run(figures, row, Path(run) / "model.keras")
-    networks = [
+    points = [
         point(figures, preset, row, [score(preset_file(preset))]) for preset, row in PRESETS.items()
     ]
-    networks += [
+    points += [
         point(figures, row, row, list(seeds.values())) for row, seeds in figures["miou"].items()
     ]
     write_json(figures_file, figures)
-    draw_chart(networks).save(picture)
+    draw_chart(points, picture)
     header = ("network", "from", "seeds", "mIoU", *(f"FPS, {panel}" for panel in PANELS))
-    print(*table(header, list(rows_of(networks)), "llrrrr"), sep="\n")
+    print(*table(header, list(rows_of(points)), "llrrrr"), sep="\n")
 
 
 if __name__ == "__main__":

@@ -1,21 +1,14 @@
-"""`asap-tf label`: its rate by workers, and that nothing is lost whoever is killed.
+"""`asap-tf label`: its rate by workers, and its memory.
 
-    python benchmarks/label.py [--frames 10000] [--size 64x128] [--rounds 3] [--kill-every 60]
-        [--seed 0] [--only rate|memory|killed]
+    python benchmarks/label.py [--frames 10000] [--size 64x128] [--rounds 3] [--only rate|memory]
 
 All on Streets, with an int8 LiteRT artifact of ASAP (random weights: they cost the same).
 
 - rate: N frames by 1 worker with the whole command on one core, and by 2 workers with it on two,
   in turn. The steady rate is that between the first and the last tenth of the blocks; the whole
-  takes Ray's start and the model's opening as well.
+  includes Ray's start and the opening of the model.
 - memory: the largest resident set of the command and of its workers, with a tenth of the frames and
   with all of them.
-- killed: N frames by 2 workers, of which one, drawn by the seed, is killed (signal 9) every so many
-  seconds; and once more with the whole command killed, so long after its first block, and started
-  again. Then the manifest is held against the list of frames, and every label map against what the
-  model itself makes of its frame.
-
-Ends with 1 if a frame was lost, doubled or labeled differently.
 """
 
 from __future__ import annotations
@@ -26,14 +19,13 @@ import contextlib
 import dataclasses
 import json
 import os
-import random
 import re
 import shutil
-import signal
 import subprocess
 import sys
 import tempfile
 import time
+from collections.abc import Iterator
 from pathlib import Path
 
 import numpy as np
@@ -42,7 +34,6 @@ from PIL import Image
 
 import asap_tf
 from asap_tf.data.cityscapes import CLASSES
-from asap_tf.data.images import read_image
 from asap_tf.streets import render
 
 DIFFERENT = 100
@@ -50,54 +41,13 @@ DIFFERENT = 100
 BLOCK = 64
 
 
-def descendants(pid: int) -> list[int]:
-    """All processes below one."""
-    children = collections.defaultdict(list)
-    for status in Path("/proc").glob("[0-9]*/stat"):
-        try:
-            parent = status.read_text().rpartition(")")[2].split()[1]
-        except OSError:
-            continue
-        children[int(parent)].append(int(status.parent.name))
-    found, waiting = [], [pid]
-    while waiting:
-        below = children[waiting.pop()]
-        found += below
-        waiting += below
-    return found
-
-
-def workers(pid: int) -> list[int]:
-    """Those below a process that label, or get ready to."""
-
-    def title(pid: int) -> bytes:
-        try:
-            return Path(f"/proc/{pid}/cmdline").read_bytes()
-        except OSError:
-            return b""
-
-    found = descendants(pid)
-    return [p for p in found if title(p).startswith(b"ray::") and b"LabelWorker" in title(p)]
-
-
-def alive(pid: int) -> bool:
-    try:
-        return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0] != "Z"
-    except OSError:
-        return False
-
-
-def verdict(out: Path, paths: list[str]) -> dict[str, int]:
-    """The manifest of a folder against the inputs that it should name, each once."""
-    table = pq.read_table(out / "manifest.parquet", columns=["path", "state", "file"])
-    rows = table.to_pylist()
-    counts = collections.Counter(row["path"] for row in rows)
-    files = [row["file"] for row in rows if row["state"] == "labelled"]
-    return {
-        "lost": sum(path not in counts for path in paths),
-        "doubled": len(rows) - len(counts) + len(files) - len(set(files)),
-        "without their label map": sum(not (out / file).is_file() for file in files),
-    }
+def labelers() -> Iterator[int]:
+    """Processes of this machine that label frames, or get ready to."""
+    for file in Path("/proc").glob("[0-9]*/cmdline"):
+        with contextlib.suppress(OSError):
+            title = file.read_bytes()
+            if title.startswith(b"ray::") and b"LabelWorker" in title:
+                yield int(file.parent.name)
 
 
 def write_model(path: Path, size: tuple[int, int]) -> None:
@@ -170,7 +120,7 @@ def largest(model: Path, source: Path, out: Path) -> tuple[float, float]:
     process = subprocess.Popen(command(model, source, out, 2), stdout=subprocess.DEVNULL)
     peaks = collections.Counter[str]()
     while process.poll() is None:
-        for name, pids in (("command", [process.pid]), ("worker", workers(process.pid))):
+        for name, pids in (("command", [process.pid]), ("worker", labelers())):
             for pid in pids:
                 with contextlib.suppress(OSError):
                     found = re.search(r"VmHWM:\s+(\d+)", Path(f"/proc/{pid}/status").read_text())
@@ -194,72 +144,14 @@ def memory(model: Path, frames: Path, place: Path) -> None:
     print()
 
 
-def wait_for_shard(process: subprocess.Popen, out: Path) -> None:
-    """Waits until a command that was started has labeled a block, or ended."""
-    before = len(list(out.glob("shards/*.parquet")))
-    while process.poll() is None and len(list(out.glob("shards/*.parquet"))) == before:
-        time.sleep(0.1)
-
-
-def killed(model: Path, frames: Path, place: Path, every: float, seed: int) -> bool:
-    """Two labelings under fire; returns whether both are whole."""
-    rng, whole = random.Random(seed), True
-    paths = sorted(map(str, frames.iterdir()))
-    segmenter = asap_tf.load(model, threads=1)
-    truth = [segmenter.predict(read_image(Path(p))[None])[0] for p in paths[:DIFFERENT]]
-    for victim in ("a worker", "the command"):
-        out, kills, starts = place / victim.replace(" ", "-"), 0, 0
-        begun = time.monotonic()
-        done = False
-        while not done:
-            process = subprocess.Popen(command(model, frames, out, 2), stdout=subprocess.DEVNULL)
-            starts += 1
-            wait_for_shard(process, out)
-            while True:
-                try:
-                    code = process.wait(every * (rng.uniform(0.5, 1.5)))
-                    done = code == 0
-                    break
-                except subprocess.TimeoutExpired:
-                    found = workers(process.pid) if victim == "a worker" else [process.pid]
-                    if found:
-                        os.kill(rng.choice(found), signal.SIGKILL)
-                        kills += 1
-            if not done and code != -signal.SIGKILL:
-                raise SystemExit(f"the command ended with {code}")
-        result = verdict(out, paths)
-        rows = pq.read_table(out / "manifest.parquet").to_pylist()
-        result["failed"] = sum(row["state"] == "failed" for row in rows)
-        result["labeled differently"] = sum(
-            not np.array_equal(
-                np.asarray(Image.open(out / row["file"])), truth[row["number"] % len(truth)]
-            )
-            for row in rows
-            if row["file"]
-        )
-        minutes = (time.monotonic() - begun) / 60
-        counts = ", ".join(f"{count} {name}" for name, count in result.items())
-        print(
-            f"{victim} killed {kills} times in {minutes:.1f} min ({starts} starts): "
-            f"{len(rows)} rows for {len(paths)} frames; {counts}"
-        )
-        whole &= len(rows) == len(paths) and not any(result.values())
-        shutil.rmtree(out)
-    print()
-    return whole
-
-
 def main() -> None:
     parser = argparse.ArgumentParser()
     parser.add_argument("--frames", type=int, default=10_000)
     parser.add_argument("--size", default="64x128", help="HEIGHTxWIDTH of frames and network")
     parser.add_argument("--rounds", type=int, default=3)
-    parser.add_argument("--kill-every", type=float, default=60.0, help="seconds, on average")
-    parser.add_argument("--seed", type=int, default=0)
-    parser.add_argument("--only", choices=["rate", "memory", "killed"])
+    parser.add_argument("--only", choices=["rate", "memory"])
     arguments = parser.parse_args()
     height, width = map(int, arguments.size.split("x"))
-    whole = True
     with tempfile.TemporaryDirectory() as folder:
         place = Path(folder)
         model, frames = place / "asap_int8.tflite", place / "frames"
@@ -269,9 +161,6 @@ def main() -> None:
             rate(model, frames, place, arguments.rounds)
         if arguments.only in (None, "memory"):
             memory(model, frames, place)
-        if arguments.only in (None, "killed"):
-            whole = killed(model, frames, place, arguments.kill_every, arguments.seed)
-    sys.exit(not whole)
 
 
 if __name__ == "__main__":

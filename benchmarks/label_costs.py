@@ -3,10 +3,10 @@
     python benchmarks/label_costs.py
 
 One core, Streets of 512 x 1024, an int8 LiteRT artifact of ASAP (random weights cost the same; the
-label maps written are the truth of the streets). The books are those of 200,000 frames in blocks
-of 1024. Times are processor time, so that a busy machine does not spoil them. The forecast takes
+label maps written are the truth of the streets). The manifest is that of 200,000 frames in blocks
+of 1024. Times are processor time, so that a busy machine does not spoil them. The forecast assumes
 workers of one such core each, and that neither store nor network holds them up; what the command
-does alone, before and after, is told apart.
+does alone, before and after, is listed apart.
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ from PIL import Image
 import asap_tf
 from asap_tf.data.cityscapes import LABEL_ID_ENCODING
 from asap_tf.data.images import read_image
-from asap_tf.labelling.folder import Job, LabelFolder
+from asap_tf.labelling.folder import LabelFolder, LabelJob
 from asap_tf.labelling.source import Input
 from asap_tf.streets import render
 
@@ -82,11 +82,12 @@ def stages(place: Path) -> Costs:
         (place / "label.png").write_bytes(cv2.imencode(".png", labels)[1].tobytes())
 
     count, block = 200_000, 1024
-    folder = LabelFolder(place / "books")
+    folder = LabelFolder(place / "labels")
     folder.path.mkdir()
     start = time.process_time()
-    names = (Input(f"/lake/day/camera/{i:012d}.jpg") for i in range(count))
-    job = folder.begin(Job("lake", None, "0" * 64, "png", block, classes=("c",) * 19), names)
+    names = (Input(f"/frames/day/camera/{i:012d}.jpg") for i in range(count))
+    job = LabelJob("frames", None, "0" * 64, "png", block, classes=("c",) * 19)
+    job = folder.start(job, names)
     listing = (time.process_time() - start) / count
     rng = np.random.default_rng(0)
     shares = rng.dirichlet(np.full(19, 0.2), 1000)
@@ -121,7 +122,7 @@ def stages(place: Path) -> Costs:
 
 
 def forecast(costs: Costs, frames: int, workers: int, block: int) -> dict[str, str]:
-    """What a lake takes, with workers of one core each."""
+    """What many frames take, with workers of one core each."""
     hours = frames * costs.frame / workers / 3600
     read = workers / costs.frame * FRAME_BYTES
     return {

@@ -1,4 +1,4 @@
-"""Networks as their runtimes make and run them, without anything of this project's."""
+"""Networks as their runtimes convert and run them, without any of this project's code."""
 
 from __future__ import annotations
 
@@ -16,25 +16,25 @@ if TYPE_CHECKING:
 
 
 @dataclass(frozen=True)
-class BareJob:
-    """What is no segmentation network, for a process of its own; see `benchmark.worker.Job`."""
+class BareSpec:
+    """A network of any kind, for a process of its own; see `asap_tf.benchmark.worker`."""
 
     path: Path
     folder: Path
     threads: int
 
-    def open(self) -> Bare:
+    def open(self) -> BareRunner:
         """Opens it in this process."""
-        return Bare(self)
+        return BareRunner(self)
 
 
-class Bare:
+class BareRunner:
     """A network as its runtime runs it; a `Runner`."""
 
-    def __init__(self, job: BareJob):
-        self.facts = None
+    def __init__(self, spec: BareSpec):
+        self.info = None
         opened = {".tflite": in_litert, ".xml": in_openvino, ".onnx": in_onnxruntime}
-        self.run = opened[job.path.suffix](job.path, job.threads)
+        self.run = opened[spec.path.suffix](spec.path, spec.threads)
 
     def turn(self) -> dict[str, float]:
         """Runs it untimed, then once; seconds by row."""

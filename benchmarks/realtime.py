@@ -23,10 +23,10 @@ from unittest import mock
 
 import click
 import numpy as np
-from naive import BareJob, noise, write_naively
+from naive import BareSpec, noise, write_naively
 from tqdm import tqdm
 
-from asap_tf.benchmark.artifact import Job, write_source
+from asap_tf.benchmark.artifact import ArtifactSpec, write_source
 from asap_tf.benchmark.machine import this_machine
 from asap_tf.benchmark.markdown import machine_lines, table, warning_lines
 from asap_tf.benchmark.rounds import measure, warm_up
@@ -185,17 +185,18 @@ def time_all(
     found = {}
     for runtime in runtimes:
         bar = tqdm(ENTRIES, f"{runtime}: exporting", unit="network", disable=None)
-        jobs = [
-            job_of(entry, written(entry, runtime, folder, frames), folder, threads) for entry in bar
-        ]
-        found[runtime] = dict(zip(ENTRIES, time_jobs(jobs, runtime, rounds), strict=True))
+        paths = [written(entry, runtime, folder, frames) for entry in bar]
+        specs = [spec_of(*each, folder, threads) for each in zip(ENTRIES, paths, strict=True)]
+        found[runtime] = dict(zip(ENTRIES, time_specs(specs, runtime, rounds), strict=True))
     return found
 
 
-def time_jobs(jobs: Sequence[BareJob | Job], runtime: str, rounds: int) -> Iterator[list[float]]:
-    """Seconds of every round, job by job."""
+def time_specs(
+    specs: Sequence[BareSpec | ArtifactSpec], runtime: str, rounds: int
+) -> Iterator[list[float]]:
+    """Seconds of every round, for each spec."""
     with contextlib.ExitStack() as stack:
-        workers = [stack.enter_context(Worker(job)) for job in jobs]
+        workers = [stack.enter_context(Worker(spec)) for spec in specs]
         for worker in tqdm(workers, f"{runtime}: warming up", disable=None):
             warm_up(worker)
         bar = stack.enter_context(tqdm(desc=f"{runtime}: measuring", total=rounds, disable=None))
@@ -204,11 +205,11 @@ def time_jobs(jobs: Sequence[BareJob | Job], runtime: str, rounds: int) -> Itera
         yield [turn["network"] for turn in own]
 
 
-def job_of(entry: Entry, path: Path, folder: Path, threads: int) -> BareJob | Job:
+def spec_of(entry: Entry, path: Path, folder: Path, threads: int) -> BareSpec | ArtifactSpec:
     """What to run in a process of its own."""
     if entry.label_stride is None:
-        return BareJob(path, folder, threads)
-    return Job(path, folder, SIZE, threads, rows=("network",))
+        return BareSpec(path, folder, threads)
+    return ArtifactSpec(path, folder, SIZE, threads, rows=("network",))
 
 
 def rows_of(seconds: dict[Entry, list[float]]) -> Iterator[list[str]]:

@@ -30,7 +30,7 @@ from typing import Any
 import click
 import numpy as np
 from tqdm import tqdm
-from training_sides import PIPELINE, PYTORCH, Job, PyTorchSide
+from training_sides import PIPELINE, PYTORCH, KerasSpec, PyTorchSide
 
 from asap_tf.benchmark.machine import this_machine
 from asap_tf.benchmark.markdown import figure, machine_lines, table, warning_lines
@@ -138,10 +138,10 @@ def compare(
     with contextlib.ExitStack() as stack:
         stack.enter_context(bar)
         folder = Path(stack.enter_context(tempfile.TemporaryDirectory()))
-        keras = stack.enter_context(Worker(Job(folder, recipe, report, threads)))
+        keras = stack.enter_context(Worker(KerasSpec(folder, recipe, report, threads)))
         bar.set_description("building PyTorch's side")
         pytorch = stack.enter_context(contextlib.closing(PyTorchSide(python, folder)))
-        differences = pytorch.facts["differences"]
+        differences = pytorch.info["differences"]
         require_same(differences)
         sides = (keras, pytorch)
         bar.set_description("warming up")
@@ -153,7 +153,7 @@ def compare(
         raise click.Abort
     apart = ", ".join(f"{name} {value:.0e}" for name, value in differences.items())
     lines = [
-        f"- {keras.facts}; PyTorch {pytorch.facts['version']}, {pytorch.facts['device']}, "
+        f"- {keras.info}; PyTorch {pytorch.info['version']}, {pytorch.info['device']}, "
         "as many threads",
         f"- the same network: largest differences from Keras's values, relative: {apart}",
     ]

@@ -42,8 +42,8 @@ PIPELINE_SECONDS = 1.0
 
 
 @dataclass(frozen=True)
-class Job:
-    """Keras's side; see `asap_tf.benchmark.worker.Job`."""
+class KerasSpec:
+    """Keras's side; see `asap_tf.benchmark.worker.KerasSpec`."""
 
     folder: Path
     recipe: Recipe
@@ -58,7 +58,7 @@ class Job:
 class KerasSide:
     """A `Runner` of Keras's rows and the pipeline; puts into the folder what PyTorch is to read."""
 
-    def __init__(self, job: Job):
+    def __init__(self, spec: KerasSpec):
         from asap_tf.core.keras_backend import import_keras, set_backend_threads
 
         import_keras()
@@ -69,18 +69,18 @@ class KerasSide:
         from asap_tf.training.trainer import Trainer
 
         on_jax = keras.backend.backend() == "jax"
-        self.facts = set_backend_threads(None if on_jax else job.threads)
+        self.info = set_backend_threads(None if on_jax else spec.threads)
         self.models = {}
         for row, (precision, xla) in KERAS.items():
             if on_jax and xla:
                 # On JAX it always does.
                 continue
-            train = job.recipe.train.model_copy(update={"precision": precision})
-            recipe = job.recipe.model_copy(update={"train": train})
-            self.trainer = Trainer(RunFolder(job.folder / "run"), recipe, job.report)
+            train = spec.recipe.train.model_copy(update={"precision": precision})
+            recipe = spec.recipe.model_copy(update={"train": train})
+            self.trainer = Trainer(RunFolder(spec.folder / "run"), recipe, spec.report)
             self.models[row] = self.trainer.model
             self.models[row].jit_compile = xla or on_jax
-        if job.recipe.data.cache:
+        if spec.recipe.data.cache:
             for pair in self.trainer.pairs:
                 self.trainer.read(pair)
         batch = next(iter(self.trainer.batches(1)))
@@ -88,7 +88,7 @@ class KerasSide:
         weights = random_weights(self.trainer.model)
         for model in self.models.values():
             model.set_weights([*weights.values()])
-        write_inputs(job, weights, batch[0].numpy(), batch[1]["logits"].numpy())
+        write_inputs(spec, weights, batch[0].numpy(), batch[1]["logits"].numpy())
 
     def turn(self) -> dict[str, float]:
         """Seconds of a step of every row, and of a batch of the pipeline."""
@@ -129,7 +129,7 @@ def random_weights(model: Any) -> dict[str, np.ndarray]:
 
 
 def write_inputs(
-    job: Job, weights: dict[str, np.ndarray], frames: np.ndarray, labels: np.ndarray
+    spec: KerasSpec, weights: dict[str, np.ndarray], frames: np.ndarray, labels: np.ndarray
 ) -> None:
     """What `asap_in_pytorch.py` reads; see there."""
     from asap_tf import ASAPNet, OhemCrossEntropy
@@ -137,17 +137,17 @@ def write_inputs(
 
     few = tuple(map(slice, PROOF))
     proof = {"frames": frames[few], "labels": labels[few]}
-    model = ASAPNet(len(job.report.dataset.classes), proof["frames"].shape[1:], aux_heads=True)
+    model = ASAPNet(len(spec.report.dataset.classes), proof["frames"].shape[1:], aux_heads=True)
     model.set_weights([*weights.values()])
     with exactly():
         proof |= {f"{head} output": np.array(x) for head, x in model(proof["frames"]).items()}
-    loss, optimizer = job.recipe.loss, job.recipe.optimizer
+    loss, optimizer = spec.recipe.loss, spec.recipe.optimizer
     for threshold in THRESHOLDS:
         own = OhemCrossEntropy(threshold, loss.min_kept)(proof["labels"], proof["logits output"])
         proof[f"loss at threshold {threshold:g}"] = np.array(own)
     settings = {
-        "classes": len(job.report.dataset.classes),
-        "threads": job.threads,
+        "classes": len(spec.report.dataset.classes),
+        "threads": spec.threads,
         "device": "cuda" if has_gpu() else "cpu",
         "rows": PYTORCH,
         "threshold": loss.threshold,
@@ -156,10 +156,10 @@ def write_inputs(
         "loss_weights": {"logits": 1.0, "aux3": loss.aux3, "aux4": loss.aux4},
         **optimizer.model_dump(include={"learning_rate", "momentum", "weight_decay"}),
     }
-    (job.folder / "settings.json").write_text(json.dumps(settings), encoding="utf-8")
-    np.savez(job.folder / "weights.npz", **weights)
-    np.savez(job.folder / "batch.npz", frames=frames, labels=labels)
-    np.savez(job.folder / "proof.npz", **proof)
+    (spec.folder / "settings.json").write_text(json.dumps(settings), encoding="utf-8")
+    np.savez(spec.folder / "weights.npz", **weights)
+    np.savez(spec.folder / "batch.npz", frames=frames, labels=labels)
+    np.savez(spec.folder / "proof.npz", **proof)
 
 
 def exactly() -> contextlib.AbstractContextManager[Any]:
@@ -177,7 +177,7 @@ class PyTorchSide:
     """A `Runner` of PyTorch's rows, by `asap_in_pytorch.py`.
 
     Attributes:
-        facts: Its version, and the differences of its outputs and losses from Keras's.
+        info: Its version, and the differences of its outputs and losses from Keras's.
 
     Raises:
         AsapError: if the script does not run.
@@ -195,7 +195,7 @@ class PyTorchSide:
                 # What Ctrl-C means is for this process to say.
                 start_new_session=True,
             )
-        self.facts = self._answer()
+        self.info = self._answer()
 
     def turn(self) -> dict[str, float]:
         """Seconds of a step of every row."""

@@ -2,13 +2,11 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any, NamedTuple
 
 import click
-
-if TYPE_CHECKING:
-    import numpy as np
 
 SOURCE = "1024x2048"
 
@@ -23,7 +21,7 @@ SOURCE = "1024x2048"
     type=float,
     default=30.0,
     show_default=True,
-    help="How long to measure; 100 runs of each are made in any case.",
+    help="Least duration; 100 runs of each are made in any case.",
 )
 @click.option(
     "--json", "json_file", type=click.Path(path_type=Path), help="Write every timing here."
@@ -62,7 +60,6 @@ def command(
     from asap_tf.cli.checks import require_duration, require_outputs
     from asap_tf.core.errors import UsageError
     from asap_tf.core.files import write_json
-    from asap_tf.data.images import write_png
 
     if bool(artifacts) == bool(training):
         raise UsageError("give ARTIFACTS to time, or --training RECIPE")
@@ -72,24 +69,27 @@ def command(
     if training:
         if size or source or threads:
             raise UsageError("--size, --source and --threads are for artifacts, not --training")
-        report, picture, content, complete = bench_training(training, data, overrides, seconds)
+        outcome = bench_training(training, data, overrides, seconds)
     else:
         if overrides:
             raise UsageError("--set is for --training")
-        report, picture, content, complete = bench_artifacts(
-            artifacts, size, source or SOURCE, threads, seconds, data
-        )
-    click.echo(report)
+        outcome = bench_artifacts(artifacts, size, source or SOURCE, threads, seconds, data)
+    click.echo(outcome.text)
     if json_file is not None:
-        write_json(json_file, content)
+        write_json(json_file, outcome.content)
     if chart is not None:
-        write_png(chart, picture)
-    if not complete:
+        outcome.draw(chart)
+    if not outcome.complete:
         context.exit(130)
 
 
-Outcome = tuple[str, "np.ndarray", dict[str, Any], bool]
-"""Report, chart, content of the JSON file, and whether it was measured to the end."""
+class Outcome(NamedTuple):
+    """A report in all its forms, and whether the measurement was finished."""
+
+    text: str
+    content: dict[str, Any]
+    draw: Callable[[Path], None]
+    complete: bool
 
 
 def bench_artifacts(
@@ -103,7 +103,7 @@ def bench_artifacts(
     """Times artifacts, and scores them if there is data to do it on."""
     from asap_tf.benchmark import report
     from asap_tf.benchmark.inference import check_classes, compare, scored
-    from asap_tf.cli.data import parse_size
+    from asap_tf.cli.checks import parse_size
     from asap_tf.data import open_dataset
     from asap_tf.data.check import check_dataset
 
@@ -122,10 +122,10 @@ def bench_artifacts(
     )
     if dataset is not None and comparison.complete:
         comparison = scored(comparison, dataset)
-    return (
-        report.comparison_text(comparison),
-        report.comparison_chart(comparison),
-        report.comparison_dict(comparison),
+    return Outcome(
+        report.text(comparison),
+        report.to_dict(comparison),
+        lambda path: report.draw(comparison, path),
         comparison.complete,
     )
 
@@ -134,7 +134,7 @@ def bench_training(
     recipe: str, data: Path | None, overrides: tuple[str, ...], seconds: float
 ) -> Outcome:
     """Times a training."""
-    from asap_tf.benchmark import training_report
+    from asap_tf.benchmark import training_report as report
     from asap_tf.core.keras_backend import import_keras
     from asap_tf.training import check_data
     from asap_tf.training.recipe import load_recipe
@@ -148,9 +148,9 @@ def bench_training(
     from asap_tf.benchmark.training import time_training
 
     speed = time_training(settings, checked, seconds)
-    return (
-        training_report.training_text(speed),
-        training_report.training_chart(speed),
-        training_report.training_dict(speed),
+    return Outcome(
+        report.text(speed),
+        report.to_dict(speed),
+        lambda path: report.draw(speed, path),
         speed.complete,
     )

@@ -1,4 +1,4 @@
-"""What several verbs ask of their options before they start on anything long."""
+"""Checks of options that several verbs have, made before anything long is started."""
 
 from __future__ import annotations
 
@@ -6,25 +6,25 @@ from pathlib import Path
 
 
 def require_duration(seconds: float) -> None:
-    """Refuses a `--seconds` that would never end, or never begin.
+    """Checks `--seconds`.
 
     Raises:
-        UsageError: for what is no finite number above 0.
+        UsageError: if it is not a finite number above 0.
     """
     import math
 
     from asap_tf.core.errors import UsageError
 
     if not (seconds > 0 and math.isfinite(seconds)):
-        raise UsageError(f"--seconds {seconds:g}: want a number above 0")
+        raise UsageError(f"--seconds {seconds:g}: a number above 0 is needed")
 
 
 def require_outputs(json_file: Path | None, picture: Path | None = None) -> None:
-    """Finds out that a file cannot be written before anything is measured for it.
+    """Checks that the files of results can be written, before anything is measured for them.
 
     Args:
-        json_file: Of `--json`.
-        picture: Of `--chart` or `--out`, a PNG.
+        json_file: File given as `--json`.
+        picture: PNG file given as `--chart` or `--out`.
 
     Raises:
         UsageError: if one is a folder, or the picture is another kind of file.
@@ -35,7 +35,7 @@ def require_outputs(json_file: Path | None, picture: Path | None = None) -> None
     from asap_tf.core.errors import AsapError, UsageError
 
     if picture is not None and picture.suffix.lower() != ".png":
-        raise UsageError(f"{picture}: want a name that ends in .png")
+        raise UsageError(f"{picture}: a name that ends in .png is needed")
     for file in filter(None, (json_file, picture)):
         if file.is_dir():
             raise UsageError(f"{file}: a folder; give the name of a file")
@@ -43,3 +43,17 @@ def require_outputs(json_file: Path | None, picture: Path | None = None) -> None
             tempfile.TemporaryFile(dir=file.parent).close()
         except OSError as error:
             raise AsapError(f"{file}: cannot be written ({error.strerror})") from error
+
+
+def parse_size(text: str, option: str = "--size") -> tuple[int, int]:
+    """The size that an option's text stands for: `"512x1024"` is `(512, 1024)`.
+
+    Raises:
+        UsageError: if it is not of that form.
+    """
+    from asap_tf.core.errors import UsageError
+
+    height, _, width = text.partition("x")
+    if not (height.isdecimal() and width.isdecimal() and int(height) and int(width)):
+        raise UsageError(f"{option} {text}: HEIGHTxWIDTH in pixels is needed, as in 512x1024")
+    return int(height), int(width)

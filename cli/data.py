@@ -20,6 +20,7 @@ def command() -> None:
 @click.option("--seed", default=0, show_default=True, help="Other seeds give other streets.")
 def streets(out: Path, train: int, val: int, size: str, seed: int) -> None:
     """Render streets into OUT, in the layout of Cityscapes."""
+    from asap_tf.cli.checks import parse_size
     from asap_tf.streets import write_streets
 
     write_streets(out, train, val, seed, parse_size(size))
@@ -70,17 +71,3 @@ def prior(root: Path) -> None:
     from asap_tf.inference.evaluate import location_prior
 
     click.echo(location_prior(open_dataset(root)).table())
-
-
-def parse_size(text: str, option: str = "--size") -> tuple[int, int]:
-    """`"512x1024"`, which was given for `option`, to `(512, 1024)`.
-
-    Raises:
-        UsageError: if it is not of that form.
-    """
-    from asap_tf.core.errors import UsageError
-
-    height, _, width = text.partition("x")
-    if not (height.isdecimal() and width.isdecimal() and int(height) and int(width)):
-        raise UsageError(f"{option} {text}: want HEIGHTxWIDTH in pixels, as in 512x1024")
-    return int(height), int(width)

@@ -83,7 +83,7 @@ def command(
     """
     from tqdm import tqdm
 
-    from asap_tf.cli.data import parse_size
+    from asap_tf.cli.checks import parse_size
     from asap_tf.core.keras_backend import import_keras
 
     import_keras()

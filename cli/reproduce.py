@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import click
 
@@ -18,13 +18,13 @@ json_option = click.option(
 
 
 def training_options(command: Callable) -> Callable:
-    """The options of a table whose rows are trainings, but for their number."""
+    """Options of a table whose rows are trainings, except their number."""
     for option in (
         json_option,
         click.option(
             "--out",
             type=click.Path(path_type=Path),
-            help="Folder of the trainings; those begun in it are gone on with. [runs/RECIPE]",
+            help="Folder of the trainings; those in it are kept or resumed. [runs/RECIPE]",
         ),
         click.option(
             "--set", "overrides", multiple=True, metavar="KEY=VALUE", help="Change their recipe."
@@ -39,7 +39,7 @@ def training_options(command: Callable) -> Callable:
 
 @click.group()
 def command() -> None:
-    """Print a table of the paper with our column beside it, and say what holds."""
+    """Print a table of the paper beside our results, and which claims are reproduced."""
 
 
 @command.command()
@@ -64,8 +64,7 @@ def table1(
     asap-tf reproduce table1 runs/asap runs/pidnet_s --data Cityscapes
     """
     from asap_tf.benchmark.machine import this_machine
-    from asap_tf.cli.checks import require_duration, require_outputs
-    from asap_tf.cli.data import parse_size
+    from asap_tf.cli.checks import parse_size, require_duration, require_outputs
     from asap_tf.core.errors import UsageError
     from asap_tf.core.files import write_json
     from asap_tf.core.keras_backend import import_keras
@@ -78,7 +77,7 @@ def table1(
     require_outputs(json_file)
     sides = parse_size(size)
     if any(side % STRIDE for side in sides):
-        raise UsageError(f"--size {size}: height and width must be multiples of {STRIDE}")
+        raise UsageError(f"--size {size}: height and width have to be multiples of {STRIDE}")
     dataset = open_dataset(data) if data else None
     import_keras()
     from asap_tf.reproduce import table1 as table
@@ -110,13 +109,13 @@ def table2(
     from asap_tf.cli.checks import require_outputs
     from asap_tf.core.files import write_json
     from asap_tf.reproduce import table2 as table
-    from asap_tf.reproduce.ablations import FUSIONS
+    from asap_tf.reproduce.ablations import FUSIONS, to_dict
 
     require_outputs(json_file)
     recipe, rows = trainings(FUSIONS, seeds, data, overrides, out)
     click.echo(table.text(rows))
     if json_file is not None:
-        write_json(json_file, facts(recipe, rows))
+        write_json(json_file, to_dict(recipe, rows))
 
 
 @command.command()
@@ -124,7 +123,7 @@ def table2(
 @click.option(
     "--chart",
     type=click.Path(path_type=Path),
-    help="Time the modules as well, and draw how they grow with the frame into this .png file.",
+    help="Time the modules at several sizes of the frame, and draw a chart into this .png file.",
 )
 @training_options
 def table3(
@@ -139,30 +138,30 @@ def table3(
 
     \b
     asap-tf reproduce table3
-    asap-tf reproduce table3 --chart growth.png
+    asap-tf reproduce table3 --chart scaling.png
     asap-tf reproduce table3 --seeds 3
     """
     from asap_tf.cli.checks import require_outputs
     from asap_tf.core.files import write_json
     from asap_tf.core.keras_backend import import_keras
     from asap_tf.reproduce import table3 as table
-    from asap_tf.reproduce.ablations import MODULES
+    from asap_tf.reproduce.ablations import MODULES, to_dict
 
     require_outputs(json_file, chart)
     import_keras()
     counted = table.counts()
     recipe, rows = trainings(MODULES, seeds, data, overrides, out)
     click.echo(table.text(counted, rows))
-    found = {"gflops": counted, **facts(recipe, rows)}
+    content = {"gflops": counted, **to_dict(recipe, rows)}
     if chart is not None:
-        from asap_tf.reproduce import scaling as growth
+        from asap_tf.reproduce import scaling
 
-        timings = growth.grow()
-        click.echo(growth.text(timings))
-        growth.draw(timings, chart)
-        found["growth"] = growth.to_dict(timings)
+        timings = scaling.measure_scaling()
+        click.echo(scaling.text(timings))
+        scaling.draw(timings, chart)
+        content["scaling"] = scaling.to_dict(timings)
     if json_file is not None:
-        write_json(json_file, found)
+        write_json(json_file, content)
 
 
 def trainings(
@@ -172,7 +171,7 @@ def trainings(
     overrides: tuple[str, ...],
     out: Path | None,
 ) -> tuple[Recipe, list[Row]]:
-    """Trains what is not trained yet; the recipe, and all rows there are."""
+    """Trains the rows that are missing; returns the recipe and all rows so far."""
     from asap_tf.reproduce.ablations import budget, finished_rows, train_rows
 
     recipe, folder = budget(data, overrides, out)
@@ -184,16 +183,3 @@ def trainings(
         lambda row: click.echo(f"{row.variant}, seed {row.seed}: {row.miou:.1%} mIoU", err=True),
     )
     return recipe, finished_rows(variants, folder)
-
-
-def facts(recipe: Recipe, rows: Sequence[Row]) -> dict[str, Any]:
-    """What the JSON file holds of trainings."""
-    from dataclasses import asdict
-
-    from asap_tf.benchmark.machine import this_machine
-
-    return {
-        "machine": asdict(this_machine()),
-        "recipe": recipe.model_dump(mode="json", exclude={"data": {"root"}}),
-        "rows": [asdict(row) for row in rows],
-    }

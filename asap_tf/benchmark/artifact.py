@@ -1,4 +1,4 @@
-"""An artifact with all that is timed of it."""
+"""An artifact, opened with everything that is timed of it."""
 
 from __future__ import annotations
 
@@ -28,16 +28,16 @@ JPEG_QUALITY = 90
 
 
 @dataclass(frozen=True)
-class Job:
-    """What to run, and on what.
+class ArtifactSpec:
+    """An artifact to run, and the settings to run it with.
 
     Attributes:
         path: The artifact.
-        folder: Holds the source frame; see `write_source`.
+        folder: Folder with the source frame; see `write_source`.
         size: `(H, W)` for artifacts that run at any size; None for their own.
         threads: Processor threads; None for all cores.
         xla: Whether to compile the network, a Keras model, by XLA.
-        rows: What to time.
+        rows: Names of what to time.
     """
 
     path: Path
@@ -47,24 +47,25 @@ class Job:
     xla: bool = False
     rows: tuple[str, ...] = ROWS
 
-    def open(self) -> Artifact:
+    def open(self) -> ArtifactRunner:
         """Opens the artifact in this process."""
-        return Artifact(self)
+        return ArtifactRunner(self)
 
 
 @dataclass(frozen=True)
-class Facts:
-    """What an artifact is.
+class ArtifactInfo:
+    """Properties of an artifact.
 
     Attributes:
-        format: A key of `asap_tf.runtime.FORMATS`, or `"tf_trt"`.
+        format: Name of the format, as of `Segmenter.format`.
         precision: `"fp32"`, `"fp16"`, `"int8"`, ...
-        runtime: What runs it: version, device, threads.
+        runtime: The runtime's version, device and threads.
         size: `(H, W)` of the network.
-        file_bytes: All its files together.
-        parameters: None where the artifact does not say, as with what follows.
-        multiply_accumulates: For one frame.
-        agreement: Share of labels that are the Keras model's, found at its export.
+        file_bytes: Size of all its files together.
+        parameters: Number of parameters; None where the artifact does not say, as with the
+            following.
+        multiply_accumulates: Multiply-accumulate operations for one frame.
+        agreement: Share of labels equal to the Keras model's, 0..1, measured at its export.
     """
 
     format: str
@@ -77,37 +78,41 @@ class Facts:
     agreement: float | None
 
 
-class Artifact:
+class ArtifactRunner:
     """An artifact, open in this process; a `Runner`.
 
     Args:
-        job: What to run, and on what.
+        spec: The artifact and its settings.
+
+    Attributes:
+        info: The artifact's properties.
+        rows: By name, the functions that are timed.
 
     Raises:
         UsageError: if it does not run at the size asked for, or one frame at a time.
         AsapError: if it cannot be opened.
     """
 
-    def __init__(self, job: Job):
-        cv2.setNumThreads(job.threads or available_cores())
-        segmenter = load(job.path, job.threads)
-        if job.xla:
+    def __init__(self, spec: ArtifactSpec):
+        cv2.setNumThreads(spec.threads or available_cores())
+        segmenter = load(spec.path, spec.threads)
+        if spec.xla:
             from asap_tf.benchmark.xla import XLANetwork
 
             segmenter.network = XLANetwork(segmenter.network)  # type: ignore[arg-type]
-        size = segmenter.size = network_size(job, segmenter)
+        size = segmenter.size = network_size(spec, segmenter)
         metadata = segmenter.metadata
-        self.facts = Facts(
+        self.info = ArtifactInfo(
             format=segmenter.format,
             precision=segmenter.precision,
             runtime=segmenter.network.runtime,
             size=size,
-            file_bytes=file_bytes(job.path, segmenter.format),
+            file_bytes=file_bytes(spec.path, segmenter.format),
             parameters=metadata.get("parameters"),
             multiply_accumulates=segmenter.operations().get("multiply_accumulates"),
             agreement=metadata.get("parity", {}).get("agreement"),
         )
-        jpeg, png = job.folder / "source.jpg", job.folder / "source.png"
+        jpeg, png = spec.folder / "source.jpg", spec.folder / "source.png"
         source = read_image(png)
         frame = resize_bilinear(source, size)
         rows: dict[str, Callable[[], np.ndarray]] = {
@@ -116,7 +121,7 @@ class Artifact:
             "jpeg": lambda: segmenter.predict(read_image(jpeg)[np.newaxis]),
             "png": lambda: segmenter.predict(read_image(png)[np.newaxis]),
         }
-        self.rows = {row: rows[row] for row in job.rows}
+        self.rows = {row: rows[row] for row in spec.rows}
 
     def turn(self) -> dict[str, float]:
         """Runs the network untimed, then every row once; seconds by row."""
@@ -125,7 +130,7 @@ class Artifact:
 
 
 def lead_in(run: Callable[[], object]) -> None:
-    """Runs something untimed, at least once and for `LEAD_IN`, so that caches are its own."""
+    """Runs something untimed, at least once and for `LEAD_IN` seconds, to fill the caches."""
     start = time.perf_counter()
     run()
     while time.perf_counter() - start < LEAD_IN:
@@ -139,26 +144,24 @@ def timed(run: Callable[[], object]) -> float:
     return time.perf_counter() - start
 
 
-def network_size(job: Job, segmenter: Segmenter) -> tuple[int, int]:
-    """The size to run a network at.
+def network_size(spec: ArtifactSpec, segmenter: Segmenter) -> tuple[int, int]:
+    """The size `(H, W)` to run a network at.
 
     Raises:
         UsageError: if it cannot run at the one asked for, has none, or takes several frames.
     """
     fixed = segmenter.network.size
-    if fixed and job.size and fixed != job.size:
+    if fixed and spec.size and fixed != spec.size:
         raise UsageError(
-            f"{job.path}: runs at {size_text(fixed)} only, not at {size_text(job.size)}; export it "
-            "at that size, or leave --size out"
+            f"{spec.path}: runs at {size_text(fixed)} only, not at {size_text(spec.size)}; export "
+            "it at that size, or omit `size`"
         )
     if segmenter.network.batch not in (None, 1):
-        raise UsageError(
-            f"{job.path}: made for batches of several frames; export it with --batch 1"
-        )
-    size = fixed or job.size or segmenter.size
+        raise UsageError(f"{spec.path}: made for batches of several frames; export it for one")
+    size = fixed or spec.size or segmenter.size
     if size is None:
         raise UsageError(
-            f"{job.path}: runs at any size and prefers none; give --size, as in 512x1024"
+            f"{spec.path}: runs at any size and prefers none; give `size`, as in 512x1024"
         )
     return size
 
@@ -172,11 +175,11 @@ def write_source(folder: Path, size: tuple[int, int]) -> dict[str, int]:
     """Renders the street that every artifact labels, as a JPEG and a PNG.
 
     Args:
-        folder: Gets `source.jpg` and `source.png`.
-        size: `(H, W)`.
+        folder: Folder for `source.jpg` and `source.png`.
+        size: `(H, W)` of the frame.
 
     Returns:
-        The sizes of the files in bytes, of `"jpeg"` and `"png"`.
+        Size of the files in bytes, by `"jpeg"` and `"png"`.
     """
     from asap_tf.streets import render
 
@@ -188,14 +191,16 @@ def write_source(folder: Path, size: tuple[int, int]) -> dict[str, int]:
 
 
 def peak_memory() -> int:
-    """The most memory that this process has had in use so far, bytes."""
+    """The largest memory of this process so far, bytes; 0 if the system does not say."""
     status = Path("/proc/self/status")
     if status.exists():
         (line,) = (x for x in status.read_text().splitlines() if x.startswith("VmHWM:"))
         return int(line.split()[1]) * 1024
-    import resource
-
-    # Not on Linux, where it would count what the parent had when it started this process.
+    try:
+        import resource
+    except ImportError:
+        return 0
+    # Not on Linux, where it would include what the parent had when it started this process.
     used = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
     return used if sys.platform == "darwin" else used * 1024
 

@@ -12,7 +12,7 @@ from pathlib import Path
 
 from tqdm import tqdm
 
-from asap_tf.benchmark.artifact import ROWS, Facts, Job, write_source
+from asap_tf.benchmark.artifact import ROWS, ArtifactInfo, ArtifactSpec, size_text, write_source
 from asap_tf.benchmark.machine import Machine, this_machine
 from asap_tf.benchmark.rounds import MIN_ROUNDS, Rounds, WarmUp, measure, warm_up
 from asap_tf.benchmark.worker import Worker
@@ -30,21 +30,21 @@ SOURCE_SIDES = (32, 8000)
 
 @dataclass(frozen=True)
 class Result:
-    """What was found out about one artifact.
+    """Measurements of one artifact.
 
     Attributes:
-        name: Short, and different from that of the others.
-        path: As it was given.
-        facts: What it is.
-        warm_up: How its warm-up went.
-        peak_memory: Of its process, bytes.
-        seconds: By row, those of every round.
-        miou: Of the artifact itself on a dataset, 0..1; None where none was asked for.
+        name: Short name, which no other artifact has.
+        path: Path as it was given.
+        info: The artifact's properties.
+        warm_up: Length and success of its warm-up.
+        peak_memory: Largest memory of its process, bytes; 0 if the system does not say.
+        seconds: By row, the seconds of every round.
+        miou: mIoU of the artifact itself on a dataset, 0..1; None if it was not scored.
     """
 
     name: str
     path: str
-    facts: Facts
+    info: ArtifactInfo
     warm_up: WarmUp
     peak_memory: int
     seconds: dict[str, list[float]]
@@ -56,11 +56,11 @@ class Comparison:
     """Artifacts, timed in the same rounds.
 
     Attributes:
-        machine: What they ran on.
+        machine: The machine that they ran on.
         source: `(H, W)` of the source frame.
-        source_bytes: Its size by kind of file, `"jpeg"` and `"png"`.
-        threads: Asked for; None for all cores.
-        results: Of the artifacts, in the order in which they were given.
+        source_bytes: Size of its files, by `"jpeg"` and `"png"`.
+        threads: Processor threads of each; None for all cores.
+        results: Measurements of the artifacts, in the order in which they were given.
     """
 
     machine: Machine
@@ -71,7 +71,7 @@ class Comparison:
 
     @property
     def rounds(self) -> int:
-        """Finished rounds."""
+        """Number of finished rounds."""
         return len(self.results[0].seconds[ROWS[0]])
 
     @property
@@ -90,11 +90,11 @@ def compare(
     """Times artifacts, with progress on stderr.
 
     Args:
-        paths: The first is what the others are compared with.
-        size: `(H, W)` for those that run at any size; None for their own.
+        paths: Artifacts; the others are compared with the first.
+        size: `(H, W)` for artifacts that run at any size; None for their own.
         source: `(H, W)` of the frame that they label.
         threads: Processor threads of each; None for all cores.
-        seconds: To measure for; 100 rounds are taken in any case.
+        seconds: Least duration of the measurement; 100 rounds are taken in any case.
 
     Returns:
         The comparison, of fewer than 100 rounds if Ctrl-C was pressed.
@@ -105,11 +105,15 @@ def compare(
         Interrupted: on Ctrl-C before the first round was finished.
     """
     if size and any(side % STRIDE for side in size):
-        near = "x".join(str(network_side(side)) for side in size)
-        raise UsageError(f"--size {size[0]}x{size[1]}: want multiples of {STRIDE}, as in {near}")
+        near = size_text((network_side(size[0]), network_side(size[1])))
+        raise UsageError(
+            f"`size` {size_text(size)}: sides have to be multiples of {STRIDE}, as in {near}"
+        )
     low, high = SOURCE_SIDES
     if not all(low <= side <= high for side in source):
-        raise UsageError(f"--source {source[0]}x{source[1]}: want sides of {low} to {high} pixels")
+        raise UsageError(
+            f"`source` {size_text(source)}: sides have to be {low} to {high} pixels long"
+        )
     for path in paths:
         format_of(path)
     machine = this_machine()
@@ -120,18 +124,18 @@ def compare(
             tqdm(total=MIN_ROUNDS, unit="round", desc="rendering", disable=None, leave=False)
         )
         source_bytes = write_source(folder, source)
-        workers: list[Worker[Job]] = []
+        workers: list[Worker[ArtifactSpec]] = []
         for path in paths:
             bar.set_description(f"opening {path.name}")
-            job = Job(path, folder, size, threads)
-            worker = stack.enter_context(Worker(job))
+            spec = ArtifactSpec(path, folder, size, threads)
+            worker = stack.enter_context(Worker(spec))
             workers.append(worker)
-            if worker.facts.format == "keras" and ", GPU, " in worker.facts.runtime:
-                twin = Worker(dataclasses.replace(job, xla=True))
+            if worker.info.format == "keras" and ", GPU, " in worker.info.runtime:
+                twin = Worker(dataclasses.replace(spec, xla=True))
                 workers.append(stack.enter_context(twin))
         warm_ups = []
         for worker in workers:
-            bar.set_description(f"warming up {worker.job.path.name}")
+            bar.set_description(f"warming up {worker.spec.path.name}")
             warm_ups.append(warm_up(worker))
 
         def show(done: int, total: int) -> None:
@@ -143,12 +147,12 @@ def compare(
         rounds = measure(workers, seconds, show)
     if not rounds:
         raise Interrupted("stopped before the first round was finished; nothing was measured")
-    names = short_names([worker.job for worker in workers])
+    names = short_names([worker.spec for worker in workers])
     results = tuple(
         Result(
             name=name,
-            path=str(worker.job.path),
-            facts=worker.facts,
+            path=str(worker.spec.path),
+            info=worker.info,
             warm_up=warmth,
             peak_memory=worker.peak_memory,
             seconds={row: [turns[index][row] for turns in rounds] for row in ROWS},
@@ -188,21 +192,21 @@ def scored(comparison: Comparison, dataset: Dataset) -> Comparison:
     return dataclasses.replace(comparison, results=tuple(results))
 
 
-def short_names(jobs: Sequence[Job]) -> list[str]:
+def short_names(specs: Sequence[ArtifactSpec]) -> list[str]:
     """A name for each artifact: its file's, its path's where that is not enough, else a number.
 
     Example:
-        >>> short_names([Job(Path("a/x.onnx"), folder), Job(Path("b/x.onnx"), folder)])
+        >>> short_names([ArtifactSpec(Path(name), folder) for name in ("a/x.onnx", "b/x.onnx")])
         ['a/x.onnx', 'b/x.onnx']
     """
-    paths_by_name = Counter(path.name for path in {job.path for job in jobs})
+    paths_by_name = Counter(path.name for path in {spec.path for spec in specs})
     seen: Counter[str] = Counter()
     names = []
-    for job in jobs:
-        name = job.path.name
+    for spec in specs:
+        name = spec.path.name
         if not name or paths_by_name[name] > 1:
-            name = str(job.path)
-        name += ", XLA" if job.xla else ""
+            name = str(spec.path)
+        name += ", XLA" if spec.xla else ""
         seen[name] += 1
         names.append(name if seen[name] == 1 else f"{name} ({seen[name]})")
     return names

@@ -1,4 +1,4 @@
-"""What a benchmark ran on, for the head of its report."""
+"""The machine that a benchmark runs on, for the head of its report."""
 
 from __future__ import annotations
 
@@ -31,18 +31,18 @@ _INSTRUCTIONS = {
 
 @dataclass(frozen=True)
 class Machine:
-    """A computer and the state it was in.
+    """A computer and its state.
 
     Attributes:
-        cpu: Model.
-        cores: That this process may use.
-        instructions: Those that matter to networks.
-        memory: Bytes.
-        gpus: Name, driver and memory of each.
-        system: Operating system.
-        software: asap-tf and Python.
-        load: Load average over the last minute; None where there is no such thing.
-        date: With time and zone.
+        cpu: Model of the processor.
+        cores: Number of cores that this process may use.
+        instructions: Instruction sets that matter to networks.
+        memory: Memory in bytes; 0 if the system does not say.
+        gpus: Name, memory and driver of each GPU.
+        system: Operating system and its version.
+        software: Versions of asap-tf and Python.
+        load: Load average over the last minute; None where the system has none.
+        date: Date, time and time zone.
     """
 
     cpu: str
@@ -57,22 +57,22 @@ class Machine:
 
     @property
     def name(self) -> str:
-        """In short: what the networks ran on."""
+        """Processor, cores and GPUs in one line."""
         return f"{self.cpu}, {self.cores} cores" + "".join(f", {gpu}" for gpu in self.gpus)
 
     @property
     def warning(self) -> str | None:
-        """One line if the machine was busy with something else."""
+        """A line if other work kept the machine busy, else None."""
         if self.load is None or self.load <= BUSY * self.cores:
             return None
         return (
             f"the load average was {self.load:.1f} on {self.cores} cores before the first run: "
-            "something else is running, trust ratios at most"
+            "something else is running; ratios may still be right, times are not"
         )
 
 
 def this_machine() -> Machine:
-    """The machine this runs on, as it is now."""
+    """The machine that this process runs on, in its present state."""
     fields = proc_fields("cpuinfo")
     flags = f"{fields.get('flags', '')} {fields.get('Features', '')}".split()
     return Machine(
@@ -89,7 +89,7 @@ def this_machine() -> Machine:
 
 
 def available_memory() -> int:
-    """Bytes that a process can still get; where Linux does not say, half of all there are."""
+    """Bytes of memory that are free; half of all memory where the system does not say."""
     fields = proc_fields("meminfo")
     if "MemAvailable" in fields:
         return int(fields["MemAvailable"].removesuffix(" kB")) * 1024
@@ -97,12 +97,14 @@ def available_memory() -> int:
 
 
 def total_memory() -> int:
-    """Bytes of memory."""
+    """Bytes of memory; 0 if the system does not say."""
+    if not hasattr(os, "sysconf"):
+        return 0
     return os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
 
 
 def proc_fields(name: str) -> dict[str, str]:
-    """What Linux says in a file of /proc, of the first core where of several; empty elsewhere."""
+    """Fields of a file in /proc, for the first core where there are several; empty elsewhere."""
     path = Path("/proc", name)
     if not path.exists():
         return {}
@@ -111,7 +113,7 @@ def proc_fields(name: str) -> dict[str, str]:
 
 
 def gpus() -> tuple[str, ...]:
-    """NVIDIA's GPUs as their driver describes them; empty without a driver."""
+    """NVIDIA GPUs as their driver describes them; empty without a driver."""
     if shutil.which("nvidia-smi") is None:
         return ()
     query = ["nvidia-smi", "--query-gpu=name,driver_version,memory.total", "--format=csv,noheader"]

@@ -1,4 +1,4 @@
-"""What every report is made of."""
+"""Parts of all reports: lines about the machine, tables, numbers."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from asap_tf.benchmark.machine import Machine
 
 
 def machine_lines(machine: Machine) -> list[str]:
-    """The head of every report: what it ran on."""
+    """Lines about the machine, for the head of a report."""
     instructions = f" ({', '.join(machine.instructions)})" if machine.instructions else ""
     load = "" if machine.load is None else f", load average {machine.load:.1f}"
     return [
@@ -21,17 +21,17 @@ def machine_lines(machine: Machine) -> list[str]:
 
 
 def warning_lines(machine: Machine) -> list[str]:
-    """What to hold against the figures, if anything."""
+    """Lines that say what makes the figures doubtful, if anything."""
     return ["", f"Warning: {machine.warning}"] if machine.warning else []
 
 
 def table(header: Sequence[str], rows: Sequence[Sequence[str]], align: str) -> list[str]:
-    """Lines of a Markdown table, padded to be readable as it is.
+    """Lines of a Markdown table, padded so that its source is readable as well.
 
     Args:
-        header: A name for each column.
-        rows: Cells, as many to a row.
-        align: `l` or `r` for each column.
+        header: Name of each column.
+        rows: Cells of each row.
+        align: `"l"` or `"r"` for each column, as one string.
     """
     columns = list(zip(header, *rows, strict=True))
     widths = [max(map(len, column)) for column in columns]

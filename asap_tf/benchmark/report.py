@@ -1,12 +1,11 @@
-"""A comparison of artifacts for people, as Markdown and picture, and for programs, as JSON."""
+"""Reports of a comparison of artifacts: Markdown, a chart, and JSON."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import asdict
+from pathlib import Path
 from typing import Any
-
-import numpy as np
 
 from asap_tf.benchmark.artifact import JPEG_QUALITY, size_text
 from asap_tf.benchmark.chart import Group, bar_chart
@@ -16,7 +15,7 @@ from asap_tf.benchmark.rounds import MIN_ROUNDS
 from asap_tf.benchmark.statistics import CONFIDENCE, Speedup, speedup, summarize
 
 PAPER = {"ASAP": 96.0, "ASAP (TensorRT)": 191.0}
-"""Frames a second that ASAP's authors measured, on a machine of theirs."""
+"""Frames a second that the paper prints."""
 
 PAPER_SOURCE = "the paper, Table I, GTX 1080 Ti, 512x1024, including the resize"
 
@@ -28,8 +27,8 @@ TITLES = {
 }
 
 
-def comparison_text(comparison: Comparison) -> str:
-    """The whole report, Markdown that is readable as it is."""
+def text(comparison: Comparison) -> str:
+    """The whole report as Markdown."""
     first, *_ = results = comparison.results
     jpeg, png = (comparison.source_bytes[kind] / 1e3 for kind in ("jpeg", "png"))
     lines = [
@@ -64,7 +63,7 @@ def comparison_text(comparison: Comparison) -> str:
 
 
 def artifact_table(results: Sequence[Result]) -> list[str]:
-    """What each artifact is."""
+    """Table of the artifacts' properties."""
     header = [
         *("artifact", "precision", "size", "runtime", "file MB", "parameters M"),
         *("multiply-adds G", "peak memory MB", "labels as Keras's"),
@@ -73,14 +72,14 @@ def artifact_table(results: Sequence[Result]) -> list[str]:
     rows = [
         (
             result.name,
-            result.facts.precision,
-            size_text(result.facts.size),
-            result.facts.runtime,
-            figure(result.facts.file_bytes / 1e6),
-            scaled(result.facts.parameters, 1e6),
-            scaled(result.facts.multiply_accumulates, 1e9),
-            f"{result.peak_memory / 1e6:.0f}",
-            "-" if result.facts.agreement is None else f"{result.facts.agreement:.2%}",
+            result.info.precision,
+            size_text(result.info.size),
+            result.info.runtime,
+            figure(result.info.file_bytes / 1e6),
+            scaled(result.info.parameters, 1e6),
+            scaled(result.info.multiply_accumulates, 1e9),
+            f"{result.peak_memory / 1e6:.0f}" if result.peak_memory else "-",
+            "-" if result.info.agreement is None else f"{result.info.agreement:.2%}",
             "-" if result.miou is None else f"{result.miou:.1%}",
         )
         for result in results
@@ -89,7 +88,7 @@ def artifact_table(results: Sequence[Result]) -> list[str]:
 
 
 def timing_table(row: str, comparison: Comparison) -> list[str]:
-    """How fast each artifact is in one row."""
+    """Table of the artifacts' times in one row."""
     first = comparison.results[0]
     header = ("artifact", "p50 ms", "p90 ms", "mean ms", "frames/s", "times as fast")
     rows = []
@@ -113,8 +112,12 @@ def speedup_text(ratio: Speedup) -> str:
     return f"{ratio.median:.2f} [{low:.2f}, {high:.2f}]"
 
 
-def comparison_chart(comparison: Comparison) -> np.ndarray:
-    """Frames a second of every artifact and row, as a picture, uint8 `(H, W, 3)`, RGB."""
+def draw(comparison: Comparison, path: Path) -> None:
+    """Draws frames a second of every artifact and row, as a PNG.
+
+    Raises:
+        AsapError: if it cannot be written.
+    """
     first = comparison.results[0]
     groups = []
     for result in comparison.results:
@@ -124,19 +127,19 @@ def comparison_chart(comparison: Comparison) -> np.ndarray:
             ratio = speedup(first.seconds[row], seconds).median
             compared = "" if result is first else f"  ({ratio:.2f} x)"
             bars.append((rate, f"{figure(rate)}{compared}"))
-        facts = result.facts
-        details = (f"{facts.precision}, {size_text(facts.size)}", facts.runtime)
+        info = result.info
+        details = (f"{info.precision}, {size_text(info.size)}", info.runtime)
         groups.append(Group(result.name, details, tuple(bars)))
     notes = [
         f"1 / p50 of {comparison.rounds} rounds, batch 1, on {comparison.machine.name}",
         f"In brackets: times as fast as {first.name}, median over the rounds",
     ]
     legend = [title.format(source=size_text(comparison.source)) for title in TITLES.values()]
-    return bar_chart("Frames a second", notes, legend, groups)
+    bar_chart(path, "Frames a second", notes, legend, groups)
 
 
-def comparison_dict(comparison: Comparison) -> dict[str, Any]:
-    """The report as JSON can hold it, with every single timing."""
+def to_dict(comparison: Comparison) -> dict[str, Any]:
+    """The report as plain data for JSON, with every timing."""
     first = comparison.results[0]
     return {
         "benchmark": "artifacts",
@@ -151,7 +154,7 @@ def comparison_dict(comparison: Comparison) -> dict[str, Any]:
             {
                 "name": result.name,
                 "path": result.path,
-                **asdict(result.facts),
+                **asdict(result.info),
                 "peak_memory": result.peak_memory,
                 "miou": result.miou,
                 "warm_up": asdict(result.warm_up),

@@ -1,4 +1,4 @@
-"""Who runs when: warm-up until times are steady, then rounds in which everybody has a turn."""
+"""The order of runs: a warm-up until times are steady, then rounds of one turn each."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ MAX_WINDOWS = 12
 
 
 class Runner(Protocol):
-    """Something to be timed."""
+    """Anything that can be timed."""
 
     def turn(self) -> Mapping[str, float]:
         """Runs everything once and returns seconds by row, always the same rows."""
@@ -25,10 +25,10 @@ class Runner(Protocol):
 
 @dataclass(frozen=True)
 class WarmUp:
-    """How a warm-up went.
+    """Length and success of a warm-up.
 
     Attributes:
-        turns: Taken, and thrown away.
+        turns: Number of turns taken, which do not count.
         steady: Whether times had settled at its end.
     """
 
@@ -37,7 +37,7 @@ class WarmUp:
 
 
 Rounds = list[list[Mapping[str, float]]]
-"""By round, then by runner in the order in which they were given: seconds by row."""
+"""Seconds by row, for each round and runner, runners in the order in which they were given."""
 
 
 def warm_up(runner: Runner) -> WarmUp:
@@ -67,15 +67,15 @@ def measure(
 ) -> Rounds:
     """Takes rounds until there are `least` of them and `seconds` have passed.
 
-    In each round every runner has one turn, in an order that is drawn anew: a machine that drifts
-    hits all alike, and nobody always follows the same neighbor.
+    In each round every runner has one turn, in an order that is drawn anew: drifts of the machine
+    affect all alike, and no runner always follows the same one.
 
     Args:
-        runners: What to time.
-        seconds: For all rounds together; those of the minimum may take longer.
-        each_round: Called after each round with the rounds done and those expected in all.
-        seed: Of the orders.
-        least: Fewest rounds.
+        runners: Runners to time.
+        seconds: Least duration of all rounds together.
+        each_round: Function called after each round with the numbers of rounds done and expected.
+        seed: Seed of the orders.
+        least: Least number of rounds.
 
     Returns:
         The rounds that were finished; on Ctrl-C, those that were finished before it.

@@ -1,4 +1,4 @@
-"""The figures that stand for many timings."""
+"""Summaries of timings, and ratios with intervals."""
 
 from __future__ import annotations
 
@@ -13,12 +13,12 @@ CONFIDENCE = 0.95
 
 @dataclass(frozen=True)
 class Summary:
-    """What the runs of one kind took.
+    """Summary of the timings of one kind.
 
     Attributes:
         p50: Median, seconds.
         p90: 90th percentile, seconds, interpolated between runs.
-        mean: Seconds.
+        mean: Mean, seconds.
     """
 
     p50: float
@@ -33,11 +33,11 @@ class Summary:
 
 @dataclass(frozen=True)
 class Speedup:
-    """How many times as fast as something else, measured in the same rounds.
+    """Ratio of two runners' times, measured in the same rounds.
 
     Attributes:
-        median: Over the rounds.
-        interval: Of the median, at `CONFIDENCE`; None with too few rounds to have one.
+        median: Median of the ratio over the rounds.
+        interval: Interval of the median at `CONFIDENCE`; None with too few rounds.
     """
 
     median: float
@@ -51,11 +51,11 @@ def summarize(seconds: Sequence[float]) -> Summary:
 
 
 def speedup(reference: Sequence[float], seconds: Sequence[float]) -> Speedup:
-    """Compares two series of timings round by round, so that what slows both drops out.
+    """Ratio of two series of timings, round by round, so that what slows both cancels out.
 
     Args:
-        reference: Seconds of each round, of what to compare with.
-        seconds: Seconds of the same rounds.
+        reference: Seconds of each round of the runner to compare with.
+        seconds: Seconds of the same rounds of the other runner.
 
     Example:
         >>> speedup([2.0, 4.0, 6.0], [1.0, 2.0, 2.0]).median

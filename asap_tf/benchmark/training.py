@@ -37,17 +37,17 @@ _ENDLESS = 10**9
 
 @dataclass(frozen=True)
 class TrainingSpeed:
-    """How fast a training is.
+    """Speed of a training.
 
     Attributes:
-        machine: What it ran on.
-        recipe: As resolved.
-        precision: The dtype policy that was used.
-        frames: In the training split.
-        runtime: Version of Keras, backend and device.
-        passes: Finished, of `PASSES`.
-        seconds: By kind - the step alone, on one batch in memory; the input pipeline alone; both,
-            as in a training - those of every batch.
+        machine: The machine that it ran on.
+        recipe: The resolved recipe.
+        precision: Dtype policy of the network.
+        frames: Number of frames in the training split.
+        runtime: Versions of Keras and its backend, and the device.
+        passes: Number of finished passes, of `PASSES`.
+        seconds: Seconds of every batch by kind: the step alone, on one batch in memory; the input
+            pipeline alone; both, as in a training.
     """
 
     machine: Machine
@@ -72,18 +72,18 @@ class TrainingSpeed:
 def time_training(recipe: Recipe, report: CheckReport, seconds: float = 30.0) -> TrainingSpeed:
     """Times the training of a recipe with the trainer's own pieces; nothing of it is kept.
 
-    Step, pipeline and both are timed in turn, three times over, so that a machine that drifts
-    hits all alike. A recipe that keeps decoded frames in memory has them read before.
+    Step, pipeline and both are timed in turn, three times over, so that drifts of the machine
+    affect all alike. Where decoded frames are kept in memory, they are read first.
 
     Args:
-        recipe: With `data.root` given.
-        report: From `check_data`.
-        seconds: For all together; 7 batches of each are timed in each of the three passes in any
-            case.
+        recipe: Recipe with `data.root` given.
+        report: Result of `check_data`.
+        seconds: Least duration of all together; 7 batches of each are timed in each of the three
+            passes in any case.
 
     Raises:
         UsageError: if recipe, dataset and weights do not fit together.
-        AsapError: if weights cannot be had.
+        AsapError: if weights cannot be loaded.
         Interrupted: on Ctrl-C before the first pass was finished.
     """
     machine = this_machine()
@@ -129,14 +129,14 @@ def time_training(recipe: Recipe, report: CheckReport, seconds: float = 30.0) ->
 
 
 class Clock:
-    """Notes when batches are done, until there are enough."""
+    """Records the times at which batches are done, until there are enough."""
 
     def __init__(self, seconds: float):
         self.seconds = seconds
         self.ends: list[float] = []
 
     def tick(self) -> bool:
-        """Notes the end of a batch; whether to go on."""
+        """Records the end of a batch; returns whether more are needed."""
         self.ends.append(time.perf_counter())
         counted = len(self.ends) - WARM_UP
         if counted < MIN_BATCHES:
@@ -168,7 +168,7 @@ def time_steps(model: keras.Model, batches: tf.data.Dataset, seconds: float) -> 
 
 
 def time_pipeline(batches: tf.data.Dataset, seconds: float) -> list[float]:
-    """Seconds until each of `batches` is there."""
+    """Seconds until each of `batches` is ready."""
     clock = Clock(seconds)
     for _ in batches:
         if not clock.tick():

@@ -1,11 +1,10 @@
-"""The speed of a training for people, as Markdown and picture, and for programs, as JSON."""
+"""Reports of the speed of a training: Markdown, a chart, and JSON."""
 
 from __future__ import annotations
 
 from dataclasses import asdict
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
-
-import numpy as np
 
 from asap_tf.benchmark.artifact import size_text
 from asap_tf.benchmark.chart import Group, bar_chart
@@ -22,8 +21,8 @@ TITLES = {
 }
 
 
-def training_text(speed: TrainingSpeed) -> str:
-    """The whole report, Markdown that is readable as it is."""
+def text(speed: TrainingSpeed) -> str:
+    """The whole report as Markdown."""
     header = ("what", "images/s", "batches", "p50 ms", "p90 ms")
     rows = []
     for kind, title in TITLES.items():
@@ -51,16 +50,20 @@ def training_text(speed: TrainingSpeed) -> str:
     )
 
 
-def training_chart(speed: TrainingSpeed) -> np.ndarray:
-    """Images a second of step, pipeline and both, as a picture, uint8 `(H, W, 3)`, RGB."""
+def draw(speed: TrainingSpeed, path: Path) -> None:
+    """Draws images a second of step, pipeline and both, as a PNG.
+
+    Raises:
+        AsapError: if it cannot be written.
+    """
     bars = tuple((speed.rate(kind), figure(speed.rate(kind))) for kind in TITLES)
     group = Group(speed.recipe.name, (speed.precision, speed.runtime), bars)
     notes = [settings(speed), f"On {speed.machine.name}"]
-    return bar_chart("Images a second in training", notes, list(TITLES.values()), [group])
+    bar_chart(path, "Images a second in training", notes, list(TITLES.values()), [group])
 
 
-def training_dict(speed: TrainingSpeed) -> dict[str, Any]:
-    """The report as JSON can hold it, with every single timing."""
+def to_dict(speed: TrainingSpeed) -> dict[str, Any]:
+    """The report as plain data for JSON, with every timing."""
     return {
         "benchmark": "training",
         "machine": asdict(speed.machine),
@@ -81,7 +84,7 @@ def training_dict(speed: TrainingSpeed) -> dict[str, Any]:
 
 
 def settings(speed: TrainingSpeed) -> str:
-    """What of the recipe decides how fast it is."""
+    """Settings of the recipe that decide its speed."""
     recipe = speed.recipe
     frames = "decoded frames in memory" if recipe.data.cache else "frames from disk"
     return (

@@ -1,4 +1,4 @@
-"""What is timed, in processes of its own, told turn by turn when to run."""
+"""Processes of their own for what is timed, each waiting for its turn."""
 
 from __future__ import annotations
 
@@ -18,21 +18,21 @@ from asap_tf.core.errors import AsapError, UsageError, first_line
 _SPAWN = multiprocessing.get_context("spawn")
 
 
-class Job(Protocol):
-    """What a process is to run; it must pickle."""
+class RunnerSpec(Protocol):
+    """Description of a `Runner`, to be sent to a process; it must pickle."""
 
     @property
     def path(self) -> Path:
-        """What to call it in an error."""
+        """Name of the runner in an error."""
         ...
 
     @property
     def folder(self) -> Path:
-        """For what its runtime prints."""
+        """Folder for what its runtime prints."""
         ...
 
     def open(self) -> Any:
-        """Makes, in the process, the `Runner` of it, with `facts` to tell."""
+        """Makes, in the process, the `Runner`, whose attribute `info` is sent back."""
         ...
 
 
@@ -42,39 +42,39 @@ class _Failure:
     usage: bool = False
 
 
-J = TypeVar("J", bound=Job)
+Spec = TypeVar("Spec", bound=RunnerSpec)
 
 
-class Worker(Generic[J]):
+class Worker(Generic[Spec]):
     """A runner in a process of its own; itself a `Runner`, and a context that ends the process.
 
     Args:
-        job: What to run. It is opened at once.
+        spec: What to run; opened at once.
 
     Attributes:
-        facts: What it says of itself.
-        peak_memory: Of its process so far, bytes.
+        info: The runner's `info`.
+        peak_memory: Largest memory of its process so far, bytes; 0 if the system does not say.
 
     Raises:
         UsageError: if it cannot be run as asked for.
         AsapError: if it cannot be opened, or its process crashes.
 
     Example:
-        >>> with Worker(artifact.Job(Path("export/asap_int8.tflite"), folder)) as worker:
+        >>> with Worker(ArtifactSpec(Path("export/asap_int8.tflite"), folder)) as worker:
         ...     worker.turn()["network"]
         0.0413
     """
 
-    def __init__(self, job: J):
-        self.job = job
+    def __init__(self, spec: Spec):
+        self.spec = spec
         self.peak_memory = 0
-        self._log = job.folder / f"{id(self)}.log"
+        self._log = spec.folder / f"{id(self)}.log"
         self._log.touch()
         self._pipe, childs_end = _SPAWN.Pipe()
         self._process = _SPAWN.Process(
-            target=_serve, args=(job, childs_end, self._log), daemon=True
+            target=_serve, args=(spec, childs_end, self._log), daemon=True
         )
-        # Inherited by the process: what Ctrl-C means is for its parent to say.
+        # Inherited by the process: Ctrl-C is for its parent to handle.
         before = signal.signal(signal.SIGINT, signal.SIG_IGN)
         try:
             with safe_path():
@@ -83,13 +83,13 @@ class Worker(Generic[J]):
             signal.signal(signal.SIGINT, before)
         childs_end.close()
         try:
-            self.facts: Any = self._answer()
+            self.info: Any = self._answer()
         except BaseException:
             self.close()
             raise
 
     def turn(self) -> Mapping[str, float]:
-        """Has it run everything once; seconds by row."""
+        """Lets it run everything once; returns seconds by row."""
         seconds, self.peak_memory = self._answer("turn")
         return seconds
 
@@ -99,7 +99,7 @@ class Worker(Generic[J]):
         self._process.join()
         self._pipe.close()
 
-    def __enter__(self) -> Worker[J]:
+    def __enter__(self) -> Worker[Spec]:
         return self
 
     def __exit__(self, *_: object) -> None:
@@ -112,7 +112,7 @@ class Worker(Generic[J]):
             answer = self._pipe.recv()
         except (EOFError, ConnectionError) as error:
             self._process.join()
-            raise AsapError(f"{self.job.path}: {self._last_words()}") from error
+            raise AsapError(f"{self.spec.path}: {self._last_words()}") from error
         if isinstance(answer, _Failure):
             raise (UsageError if answer.usage else AsapError)(answer.message)
         return answer
@@ -121,20 +121,20 @@ class Worker(Generic[J]):
         code = self._process.exitcode or 0
         how = f"crashed ({signal.Signals(-code).name})" if code < 0 else f"ended with {code}"
         log = self._log.read_text(encoding="utf-8", errors="replace").strip()
-        return f"its process {how}; {log.splitlines()[-1] if log else 'it said nothing'}"
+        return f"its process {how}; {log.splitlines()[-1] if log else 'it printed nothing'}"
 
 
-def _serve(job: Job, pipe: Connection, log: os.PathLike) -> None:
-    """The process: opens its job, then takes a turn whenever it is told to."""
-    # What runtimes print would get between the parent's lines.
+def _serve(spec: RunnerSpec, pipe: Connection, log: os.PathLike) -> None:
+    """Main function of the process: opens a runner, then takes a turn at each request."""
+    # Runtimes print, which would mix with the parent's lines.
     descriptor = os.open(log, os.O_WRONLY | os.O_CREAT | os.O_APPEND)
     os.dup2(descriptor, 1)
     os.dup2(descriptor, 2)
     # Otherwise the first TensorFlow takes all memory of the GPU.
     os.environ["TF_FORCE_GPU_ALLOW_GROWTH"] = "true"
     try:
-        runner = job.open()
-        pipe.send(runner.facts)
+        runner = spec.open()
+        pipe.send(runner.info)
         while pipe.recv():
             pipe.send((runner.turn(), peak_memory()))
     except (EOFError, BrokenPipeError):
@@ -142,4 +142,4 @@ def _serve(job: Job, pipe: Connection, log: os.PathLike) -> None:
     except AsapError as error:
         pipe.send(_Failure(str(error), isinstance(error, UsageError)))
     except Exception as error:
-        pipe.send(_Failure(f"{job.path}: cannot run: {first_line(error)}"))
+        pipe.send(_Failure(f"{spec.path}: cannot run: {first_line(error)}"))

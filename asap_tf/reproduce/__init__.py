@@ -1,1 +1,1 @@
-"""The paper's tables, each by one function: what is printed there beside what comes out here."""
+"""The paper's tables: the printed numbers beside those measured here."""

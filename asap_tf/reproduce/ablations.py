@@ -1,4 +1,4 @@
-"""Tables II and III by training: every variant of the network under one budget, several seeds."""
+"""Trainings of Tables II and III: every variant of the network under one budget, several seeds."""
 
 from __future__ import annotations
 
@@ -6,9 +6,11 @@ import itertools
 import json
 import re
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from pathlib import Path
+from typing import Any
 
+from asap_tf.benchmark.machine import this_machine
 from asap_tf.core.errors import AsapError, UsageError
 from asap_tf.data import open_dataset
 from asap_tf.data.check import CheckReport
@@ -18,10 +20,10 @@ from asap_tf.training.recipe import Recipe, load_recipe
 from asap_tf.training.run_folder import RunFolder
 
 RECIPES = {None: "ablation_streets", "camvid": "ablation_camvid"}
-"""The budget by kind of dataset, None being rendered Streets."""
+"""Recipe of the budget by kind of dataset; None for rendered Streets."""
 
 LARGE = "ablation_cityscapes"
-"""That of all other kinds."""
+"""Recipe of the budget for all other kinds."""
 
 STREETS = {"train": 800, "val": 100}
 STREETS_SIZE = (96, 192)
@@ -29,11 +31,11 @@ STREETS_SIZE = (96, 192)
 
 @dataclass(frozen=True)
 class Variant:
-    """ASAP with one module exchanged.
+    """ASAP with one module replaced.
 
     Attributes:
-        name: For folders and JSON.
-        title: What the paper's tables call it.
+        name: Name in folders and JSON.
+        title: Name in the paper's tables.
         options: Fields of the recipe's `model` section that differ from ASAP's.
     """
 
@@ -60,15 +62,15 @@ MODULES = (
 
 @dataclass(frozen=True)
 class Row:
-    """One training's result.
+    """Result of one training.
 
     Attributes:
         variant: Name of the variant.
-        seed: Of weights, order and augmentation.
-        miou: On the validation split, 0..1.
-        iou: By class name, 0..1; None for a class that is in no frame.
-        steps: Taken.
-        minutes: Of training.
+        seed: Seed of weights, order and augmentation.
+        miou: mIoU on the validation split, 0..1.
+        iou: IoU by class name, 0..1; None for a class that is in no frame.
+        steps: Number of training steps.
+        minutes: Duration of the training.
     """
 
     variant: str
@@ -84,22 +86,22 @@ def train_rows(
     seeds: int,
     recipe: Recipe,
     folder: Path,
-    tell: Callable[[Row], None],
+    on_row: Callable[[Row], None],
 ) -> None:
-    """Trains every variant with every seed; what an earlier call has trained stays.
+    """Trains every variant with every seed; finished trainings of an earlier call are kept.
 
-    Seeds are the outer loop: whenever it is stopped, all variants have about the same number.
+    Seeds are the outer loop, so that all variants have about the same number at any moment.
 
     Args:
         variants: Rows of a table.
-        seeds: How many of each: 0, 1, ...
-        recipe: The one budget, with `data.root` given.
-        folder: Gets a run folder for each row; one that is unfinished is gone on with.
-        tell: Called with each row as soon as there is one.
+        seeds: Number of seeds: 0, 1, ...
+        recipe: Budget of all rows, with `data.root` given.
+        folder: Folder with a run folder for each row; unfinished runs are resumed.
+        on_row: Function called with each row as soon as it is scored.
 
     Raises:
         UsageError: if `folder` holds a row by another recipe.
-        AsapError: if the data is not sound, or a training fails.
+        AsapError: if the data is damaged, or a training fails.
     """
     report = None
     for seed, variant in itertools.product(range(seeds), variants):
@@ -107,16 +109,16 @@ def train_rows(
         wanted = row_recipe(recipe, variant, seed)
         if not run.is_free and run.recipe != wanted:
             raise UsageError(
-                f"{run.path}: trained by another recipe or on other data; give another --out"
+                f"{run.path}: trained by another recipe or on other data; give another `out`"
             )
         if not run.metrics.exists():
             report = report or prepare(recipe)
             train(run, wanted, report)
-        tell(read_row(run, variant, seed))
+        on_row(read_row(run, variant, seed))
 
 
 def finished_rows(variants: Sequence[Variant], folder: Path) -> list[Row]:
-    """What has been trained into a folder so far, of all seeds.
+    """Rows that have been trained into a folder so far, of all seeds.
 
     Raises:
         AsapError: if the metrics of a row are damaged.
@@ -131,7 +133,7 @@ def finished_rows(variants: Sequence[Variant], folder: Path) -> list[Row]:
 
 
 def budget(data: Path | None, overrides: Sequence[str], out: Path | None) -> tuple[Recipe, Path]:
-    """The recipe of all rows, and their folder; where no data is given, Streets will be in it.
+    """Recipe and folder of all rows; without data, Streets will be rendered into the folder.
 
     Raises:
         UsageError: if the data is of no known layout, an override is wrong, or `out` is a file.
@@ -139,13 +141,13 @@ def budget(data: Path | None, overrides: Sequence[str], out: Path | None) -> tup
     name = RECIPES.get(open_dataset(data).kind if data else None, LARGE)
     folder = out or Path("runs", name)
     if folder.is_file():
-        raise UsageError(f"{folder}: a file; --out is the folder of the trainings")
+        raise UsageError(f"{folder}: is a file; `out` is the folder of the trainings")
     root = (data or folder / "streets").resolve()
     return load_recipe(name, [f"data.root={root}", *overrides]), folder
 
 
 def prepare(recipe: Recipe) -> CheckReport:
-    """Checks the data of all rows, having rendered Streets if those are wanted."""
+    """Checks the data of all rows; renders Streets first where they are missing."""
     root = Path(recipe.data.root or "")
     if recipe.name == RECIPES[None] and not root.exists():
         write_streets(root, **STREETS, seed=0, size=STREETS_SIZE)
@@ -179,7 +181,7 @@ def train(run_folder: RunFolder, recipe: Recipe, report: CheckReport) -> None:
 
 
 def read_row(run_folder: RunFolder, variant: Variant, seed: int) -> Row:
-    """What a finished run has scored.
+    """The scores of a finished run.
 
     Raises:
         AsapError: if its metrics are damaged.
@@ -196,4 +198,13 @@ def read_row(run_folder: RunFolder, variant: Variant, seed: int) -> Row:
             float(metrics["training_minutes"]),
         )
     except (ValueError, KeyError, TypeError, AttributeError) as error:
-        raise AsapError(f"{file}: damaged; remove it, and --seeds scores the row again") from error
+        raise AsapError(f"{file}: damaged; remove it, and start again to score the row") from error
+
+
+def to_dict(recipe: Recipe, rows: Sequence[Row]) -> dict[str, Any]:
+    """Trainings as plain data for JSON, with the machine that this runs on."""
+    return {
+        "machine": asdict(this_machine()),
+        "recipe": recipe.model_dump(mode="json", exclude={"data": {"root"}}),
+        "rows": [asdict(row) for row in rows],
+    }

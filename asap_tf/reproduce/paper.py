@@ -1,4 +1,4 @@
-"""What the paper prints, and what it claims by it."""
+"""The paper's numbers and claims."""
 
 from __future__ import annotations
 
@@ -6,15 +6,15 @@ from dataclasses import dataclass
 
 
 @dataclass(frozen=True)
-class Network:
+class NetworkRow:
     """A row of Table I: Cityscapes test, on a GTX 1080 Ti.
 
     Attributes:
-        title: As printed.
-        size: Of the input.
-        miou: In percent; None where the row is not the paper's.
+        title: Name of the network as printed.
+        size: Size of the input as printed.
+        miou: mIoU in percent; None where the row is not the paper's.
         fps: Frames a second; None where the row is not the paper's.
-        name: In `asap_tf.models.NETWORKS`; None if it is not built here.
+        name: Name in the registry of networks; None if it is not implemented here.
     """
 
     title: str
@@ -25,37 +25,37 @@ class Network:
 
 
 TABLE_1 = (
-    Network("ICNet", "1024x2048", 69.5, 34.0, "icnet"),
-    Network("LDFNet", "512x1024", 71.3, 18.3),
-    Network("DFANet A", "1024x1024", 71.3, 100.0, "dfanet_a"),
-    Network("CellNet", "768x1536", 70.5, 108.0),
-    Network("DF1-Seg (TRT)", "768x1536", 73.0, 106.4),
-    Network("FasterSeg (TRT)", "1024x2048", 71.5, 163.9),
-    Network("TinyHMSeg (TRT)", "768x1536", 71.4, 172.4),
-    Network("BiSeNetV2 (TRT)", "512x1024", 72.6, 156.0, "bisenetv2"),
-    Network("STDC2-Seg50 (TRT)", "512x1024", 73.4, 188.6, "stdc2"),
-    Network("ASAP (TRT)", "512x1024", 73.1, 191.0, "asap"),
-    Network("STDC1-Seg50", "-", None, None, "stdc1"),
-    Network("DDRNet-23-slim", "-", None, None, "ddrnet_23_slim"),
-    Network("PIDNet-S", "-", None, None, "pidnet_s"),
+    NetworkRow("ICNet", "1024x2048", 69.5, 34.0, "icnet"),
+    NetworkRow("LDFNet", "512x1024", 71.3, 18.3),
+    NetworkRow("DFANet A", "1024x1024", 71.3, 100.0, "dfanet_a"),
+    NetworkRow("CellNet", "768x1536", 70.5, 108.0),
+    NetworkRow("DF1-Seg (TRT)", "768x1536", 73.0, 106.4),
+    NetworkRow("FasterSeg (TRT)", "1024x2048", 71.5, 163.9),
+    NetworkRow("TinyHMSeg (TRT)", "768x1536", 71.4, 172.4),
+    NetworkRow("BiSeNetV2 (TRT)", "512x1024", 72.6, 156.0, "bisenetv2"),
+    NetworkRow("STDC2-Seg50 (TRT)", "512x1024", 73.4, 188.6, "stdc2"),
+    NetworkRow("ASAP (TRT)", "512x1024", 73.1, 191.0, "asap"),
+    NetworkRow("STDC1-Seg50", "-", None, None, "stdc1"),
+    NetworkRow("DDRNet-23-slim", "-", None, None, "ddrnet_23_slim"),
+    NetworkRow("PIDNet-S", "-", None, None, "pidnet_s"),
 )
-"""Table I; the last three, which it does not have, are what people choose today."""
+"""Table I; the last three, which it does not have, are the usual choices today."""
 
 TABLE_2 = {"norms_none": 67.4, "norms_ln": 70.0, "norms_in": 74.9, "asap": 75.1}
 """Table II: mIoU on Cityscapes val, percent, by variant."""
 
 
 @dataclass(frozen=True)
-class Module:
+class ModuleRow:
     """A row of Table III, at 1024 x 1024.
 
     Attributes:
-        title: As printed.
+        title: Name of the module.
         part: `"fusion"` or `"attention"`.
-        option: Of that part in `ASAPNet`.
-        variant: The network that has it, in `ablations`.
-        gflops: As printed.
-        miou: On Cityscapes val, percent.
+        option: Value of that argument of `ASAPNet`.
+        variant: Name of the network with this module, in `ablations`.
+        gflops: Operations as printed, in G.
+        miou: mIoU on Cityscapes val, percent.
     """
 
     title: str
@@ -67,22 +67,24 @@ class Module:
 
 
 TABLE_3 = (
-    Module("fusion: General", "fusion", "general", "fusion_general", 1.08, 74.4),
-    Module("fusion: FFDN", "fusion", "ffdn", "asap", 0.54, 75.9),
-    Module("attention: conventional", "attention", "full", "attention_full", 87.52, 76.7),
-    Module("attention: horizontal", "attention", "horizontal", "attention_horizontal", 0.22, 74.6),
-    Module("attention: vertical", "attention", "vertical", "asap", 0.22, 75.9),
+    ModuleRow("fusion: General", "fusion", "general", "fusion_general", 1.08, 74.4),
+    ModuleRow("fusion: FFDN", "fusion", "ffdn", "asap", 0.54, 75.9),
+    ModuleRow("attention: conventional", "attention", "full", "attention_full", 87.52, 76.7),
+    ModuleRow(
+        "attention: horizontal", "attention", "horizontal", "attention_horizontal", 0.22, 74.6
+    ),
+    ModuleRow("attention: vertical", "attention", "vertical", "asap", 0.22, 75.9),
 )
 
 
 @dataclass(frozen=True)
 class Claim:
-    """One variant scores above another.
+    """A claim that one variant scores above another.
 
     Attributes:
-        better: Variant.
-        worse: Variant.
-        points: By how many points of mIoU; None where the paper prints no such row.
+        better: Name of the better variant.
+        worse: Name of the worse variant.
+        points: Difference in points of mIoU; None where the paper prints no such row.
     """
 
     better: str

@@ -1,4 +1,4 @@
-"""How time and memory of Table III's modules grow with the frame."""
+"""Time and memory of Table III's modules, and how they scale with the size of the frame."""
 
 from __future__ import annotations
 
@@ -15,20 +15,22 @@ import numpy as np
 from tqdm import tqdm
 
 from asap_tf.benchmark.artifact import lead_in, peak_memory, size_text, timed
-from asap_tf.benchmark.chart import log_log_chart
 from asap_tf.benchmark.machine import available_memory, this_machine
 from asap_tf.benchmark.markdown import figure, table
 from asap_tf.benchmark.rounds import measure
 from asap_tf.benchmark.worker import Worker
-from asap_tf.data.images import write_png
-from asap_tf.reproduce.paper import TABLE_3, Module
+from asap_tf.core.charts import new_figure, save_png
+from asap_tf.reproduce.paper import TABLE_3, ModuleRow
 
 SIZES = ((256, 512), (512, 512), (512, 1024), (512, 2048), (1024, 1024), (1024, 2048))
-"""`(H, W)` of the frames; the modules work on an eighth of it."""
+"""`(H, W)` of the frames; the modules work at an eighth of it."""
 
 STRIDE = 8
 CHANNELS = 256
 ROUNDS = 7
+
+PANELS = (("milliseconds", "seconds", 1e-3), ("peak memory, MB", "memory", 1e6))
+"""What is shown: its label, the field of `Timing`, and the unit."""
 
 
 @dataclass(frozen=True)
@@ -36,11 +38,11 @@ class Timing:
     """A module at one size.
 
     Attributes:
-        title: Of the module.
+        title: Name of the module.
         size: `(H, W)` of the frame.
         seconds: Median over the rounds; None if it was not run.
-        memory: Bytes that its process needed for running it beyond those for being there.
-        why: It was not run.
+        memory: Bytes that its process needed to run it, beyond those before the first run.
+        why: Reason why it was not run.
     """
 
     title: str
@@ -51,38 +53,38 @@ class Timing:
 
 
 @dataclass(frozen=True)
-class ModuleJob:
+class ModuleSpec:
     """A module to run in a process of its own, by TensorFlow in float32."""
 
-    module: Module
+    module: ModuleRow
     size: tuple[int, int]
     folder: Path
 
     @property
     def path(self) -> Path:
-        """Names the module in an error."""
+        """Name of the module in an error."""
         return Path(self.module.title)
 
-    def open(self) -> RunningModule:
+    def open(self) -> ModuleRunner:
         """Builds it."""
-        return RunningModule(self)
+        return ModuleRunner(self)
 
 
-class RunningModule:
+class ModuleRunner:
     """A module on a random map; a `Runner`."""
 
-    def __init__(self, job: ModuleJob):
+    def __init__(self, spec: ModuleSpec):
         import tensorflow as tf
 
         from asap_tf.reproduce.table3 import module_model
 
-        height, width = (side // STRIDE for side in job.size)
-        model = module_model(job.module, (height, width, CHANNELS))
+        height, width = (side // STRIDE for side in spec.size)
+        model = module_model(spec.module, (height, width, CHANNELS))
         maps = tf.random.normal((1, height, width, CHANNELS), seed=0)
         network = tf.function(lambda: model(maps, training=False), autograph=False)
         network.get_concrete_function()
         self._run = lambda: network().numpy()
-        self.facts = peak_memory()
+        self.info = peak_memory()
 
     def turn(self) -> dict[str, float]:
         """Runs it untimed, then timed."""
@@ -90,11 +92,11 @@ class RunningModule:
         return {"network": timed(self._run)}
 
 
-def grow() -> list[Timing]:
+def measure_scaling() -> list[Timing]:
     """Times every module at every size, those of one size interleaved.
 
-    The conventional attention is left out where its weights, a number for each pair of positions,
-    would not fit into memory three times.
+    Conventional attention is not run where its weights, one for each pair of positions, would not
+    fit into memory three times.
 
     Raises:
         AsapError: if a process crashes.
@@ -108,12 +110,12 @@ def grow() -> list[Timing]:
         with contextlib.ExitStack() as stack:
             folder = Path(stack.enter_context(tempfile.TemporaryDirectory()))
             workers = [
-                stack.enter_context(Worker(ModuleJob(module, size, folder))) for module in modules
+                stack.enter_context(Worker(ModuleSpec(module, size, folder))) for module in modules
             ]
             rounds = measure(workers, 0, least=ROUNDS)
             for index, (module, worker) in enumerate(zip(modules, workers, strict=True)):
                 seconds = statistics.median(turns[index]["network"] for turns in rounds)
-                memory = worker.peak_memory - worker.facts
+                memory = worker.peak_memory - worker.info
                 timings.append(Timing(module.title, size, seconds, memory))
         if not fits:
             (title,) = (m.title for m in TABLE_3 if m.option == "full")
@@ -123,7 +125,7 @@ def grow() -> list[Timing]:
 
 
 def exponent(timings: Sequence[Timing], title: str, of: str) -> float:
-    """Power of the number of pixels with which `of`, a field of `Timing`, grows for a module."""
+    """Exponent of the number of pixels in a power law for `of`, a field of `Timing`."""
     known = [
         (math.prod(t.size), getattr(t, of)) for t in timings if t.title == title and getattr(t, of)
     ]
@@ -132,12 +134,12 @@ def exponent(timings: Sequence[Timing], title: str, of: str) -> float:
 
 
 def text(timings: Sequence[Timing]) -> str:
-    """Time and memory as Markdown tables, a column for each size."""
+    """Time and memory as Markdown tables, with a column for each size."""
     titles = dict.fromkeys(t.title for t in timings)
     sizes = [size_text(size) for size in SIZES]
     cells = {(t.title, t.size): t for t in timings}
     lines = [f"# Table III's modules on this machine: TensorFlow, float32, {this_machine().name}"]
-    for name, of, unit in (("milliseconds", "seconds", 1e-3), ("peak memory, MB", "memory", 1e6)):
+    for name, of, unit in PANELS:
         rows = [
             [
                 title,
@@ -162,21 +164,22 @@ def draw(timings: Sequence[Timing], file: Path) -> None:
     Raises:
         AsapError: if it cannot be written.
     """
-    titles = list(dict.fromkeys(t.title for t in timings))
-    panels = []
-    for label, of, unit in (("milliseconds", "seconds", 1e-3), ("peak memory, MB", "memory", 1e6)):
-        lines = {
-            title: [
-                (math.prod(t.size) / 1e6, getattr(t, of) / unit)
-                for t in timings
-                if t.title == title and getattr(t, of)
-            ]
-            for title in titles
-        }
-        panels.append(log_log_chart(label, "megapixels of the frame", lines))
-    write_png(file, np.concatenate(panels, axis=1))
+    with new_figure(10, 4) as chart:
+        for axes, (label, of, unit) in zip(chart.subplots(1, 2), PANELS, strict=True):
+            for title in dict.fromkeys(t.title for t in timings):
+                known = [t for t in timings if t.title == title and getattr(t, of)]
+                pixels = [math.prod(t.size) / 1e6 for t in known]
+                axes.loglog(pixels, [getattr(t, of) / unit for t in known], "o-", label=title)
+            axes.set_title(label)
+            axes.set_xlabel("megapixels of the frame")
+            axes.set_xticks(sorted({math.prod(t.size) / 1e6 for t in timings}))
+            axes.minorticks_off()
+            axes.xaxis.set_major_formatter("{x:.2f}")
+            axes.yaxis.set_major_formatter("{x:,g}")
+        chart.legend(*axes.get_legend_handles_labels(), loc="outside right center")
+        save_png(chart, file)
 
 
 def to_dict(timings: Sequence[Timing]) -> list[dict[str, Any]]:
-    """For JSON."""
+    """The timings as plain data for JSON."""
     return [asdict(timing) for timing in timings]

@@ -1,4 +1,4 @@
-"""Table I: ASAP and its rivals, exported the same way and timed in the same rounds."""
+"""Table I: ASAP and its rivals, exported alike and timed in the same rounds."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from typing import Any
 import keras
 from tqdm import tqdm
 
-from asap_tf.benchmark.artifact import Job, size_text, write_source
+from asap_tf.benchmark.artifact import ArtifactSpec, size_text, write_source
 from asap_tf.benchmark.machine import Machine, this_machine
 from asap_tf.benchmark.markdown import machine_lines, table, warning_lines
 from asap_tf.benchmark.rounds import measure, warm_up
@@ -26,7 +26,7 @@ from asap_tf.export.graph import deployed_graph
 from asap_tf.inference.evaluate import evaluate
 from asap_tf.models import NETWORKS
 from asap_tf.models.operations import count_operations
-from asap_tf.reproduce.paper import TABLE_1, Network
+from asap_tf.reproduce.paper import TABLE_1, NetworkRow
 from asap_tf.runtime import load
 from asap_tf.streets import render
 
@@ -36,10 +36,10 @@ RUNTIMES = {
     "ONNX Runtime fp32": plan.Job("onnx", "fp32"),
 }
 TENSORRT = {"TensorRT fp16": plan.Job("tensorrt", "fp16")}
-"""Where there is a GPU."""
+"""Added where there is a GPU."""
 
 CALIBRATION = 8
-"""Frames to set the ranges of int8 by; they do not matter to its speed."""
+"""Number of frames to calibrate int8 on; they do not matter to its speed."""
 
 BUILT = tuple(network for network in TABLE_1 if network.name)
 ASAP = next(network for network in BUILT if network.name == "asap")
@@ -50,11 +50,11 @@ class Timed:
     """One network on one runtime.
 
     Attributes:
-        name: Of the network, in `NETWORKS`.
-        runtime: Of `RUNTIMES` or `TENSORRT`.
-        multiply_accumulates: Of one frame.
-        parameters: Without auxiliary heads.
-        seconds: Of every round.
+        name: Name of the network in the registry.
+        runtime: Key of `RUNTIMES` or `TENSORRT`.
+        multiply_accumulates: Multiply-accumulate operations for one frame.
+        parameters: Number of parameters, without auxiliary heads.
+        seconds: Seconds of every round.
     """
 
     name: str
@@ -68,9 +68,9 @@ def time_networks(size: tuple[int, int], threads: int | None, seconds: float) ->
     """Exports every network with random weights, 19 classes, and times all in the same rounds.
 
     Args:
-        size: `(H, W)`, multiples of 32.
+        size: `(H, W)` of the frame, multiples of 32.
         threads: Processor threads; None for all cores.
-        seconds: To measure for; 100 rounds are taken in any case.
+        seconds: Least duration of the measurement; 100 rounds are taken in any case.
 
     Raises:
         AsapError: if a package is missing or a network cannot be exported or run.
@@ -82,7 +82,7 @@ def time_networks(size: tuple[int, int], threads: int | None, seconds: float) ->
         write_source(folder, size)
         frames = [render(seed, *size).image for seed in range(CALIBRATION)]
         workers = []
-        facts = []
+        networks = []
         for network in tqdm(BUILT, "exporting", unit="network", disable=None):
             name = str(network.name)
             keras.utils.set_random_seed(0)
@@ -94,9 +94,9 @@ def time_networks(size: tuple[int, int], threads: int | None, seconds: float) ->
                 job.writer.write(graph, job.precision, path, frames, {})
                 # All graphs of all networks would be too much; see `export.exporter`.
                 gc.collect()
-                worker = Worker(Job(path, folder, size, threads, rows=("network",)))
+                worker = Worker(ArtifactSpec(path, folder, size, threads, rows=("network",)))
                 workers.append(stack.enter_context(worker))
-                facts.append((name, runtime, products, model.count_params()))
+                networks.append((name, runtime, products, model.count_params()))
         for worker in tqdm(workers, "warming up", unit="network", disable=None):
             warm_up(worker)
         bar = stack.enter_context(tqdm(desc="measuring", unit="round", disable=None))
@@ -107,13 +107,13 @@ def time_networks(size: tuple[int, int], threads: int | None, seconds: float) ->
 
         rounds = measure(workers, seconds, show)
     return [
-        Timed(*fact, [turns[index]["network"] for turns in rounds])
-        for index, fact in enumerate(facts)
+        Timed(*network, [turns[index]["network"] for turns in rounds])
+        for index, network in enumerate(networks)
     ]
 
 
 def score_runs(runs: Sequence[Path], dataset: Dataset) -> dict[str, float]:
-    """Validation mIoU of trained networks, 0..1, by the name of the network in their recipes.
+    """Validation mIoU of trained networks, 0..1, by name of the network.
 
     Raises:
         UsageError: if a model does not say which network it is, or has other classes.
@@ -135,7 +135,7 @@ def text(
     threads: int | None,
     scores: dict[str, float],
 ) -> str:
-    """The table as Markdown; ratios say how many times as fast as the network ASAP is."""
+    """The table as Markdown, with the ratio of each network's time to ASAP's."""
     runtimes = list(dict.fromkeys(t.runtime for t in timings))
     found = {(t.name, t.runtime): t for t in timings}
     header = ["network", "mIoU, paper", "FPS, paper", "input, paper", "ASAP is faster by"]
@@ -172,18 +172,18 @@ def text(
     )
 
 
-def printed_ratio(network: Network) -> float | None:
-    """How many times as fast as a network ASAP is in the paper."""
+def printed_ratio(network: NetworkRow) -> float | None:
+    """ASAP's frames a second divided by a network's, in the paper."""
     return None if network.fps is None or ASAP.fps is None else ASAP.fps / network.fps
 
 
 def ratio(timed: Timed, asap: Timed) -> Speedup:
-    """How many times as fast as a network ASAP is here."""
+    """A network's time divided by ASAP's, here."""
     return speedup(timed.seconds, asap.seconds)
 
 
-def verdict(network: Network, ratios: Sequence[Speedup]) -> str:
-    """Whether the paper's order of ASAP and a network holds here."""
+def verdict(network: NetworkRow, ratios: Sequence[Speedup]) -> str:
+    """Whether ASAP is faster than a network here as in the paper."""
     printed = printed_ratio(network)
     if network is ASAP:
         return ""
@@ -209,12 +209,12 @@ def ratio_text(found: Speedup) -> str:
 
 
 def dash(value: float | None, digits: int = 1) -> str:
-    """A number, or `"-"` where the paper has none."""
+    """A number, or `"-"` for None."""
     return "-" if value is None else f"{value:.{digits}f}"
 
 
 def to_dict(timings: Sequence[Timed], machine: Machine, scores: dict[str, float]) -> dict[str, Any]:
-    """For JSON."""
+    """The timings and scores as plain data for JSON."""
     return {
         "machine": asdict(machine),
         "timings": [asdict(timed) for timed in timings],

@@ -1,4 +1,4 @@
-"""Table II, the norms of FFDN; and the lines that Table III's mIoU is shown in as well."""
+"""Table II, the norms of FFDN, and the tables of mIoU that Table III shares."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ TITLES = {variant.name: variant.title for variant in (*FUSIONS, *MODULES)}
 
 
 def text(rows: Sequence[Row]) -> str:
-    """The table as Markdown: the paper's mIoU on Cityscapes val, and ours of all trainings."""
+    """The table as Markdown: the paper's mIoU on Cityscapes val, and that of our trainings."""
     printed = {name: f"{value:.1f}" for name, value in TABLE_2.items()}
     return "\n".join(
         ["# Table II: norms in FFDN", "", *score_lines(FUSIONS, rows, printed), ""]
@@ -40,7 +40,7 @@ def score_lines(
 
 
 def claim_lines(claims: Sequence[Claim], rows: Sequence[Row]) -> list[str]:
-    """Lines of a table with the paper's orderings and what comes of them."""
+    """Lines of a table with the paper's claims and our verdicts."""
 
     def line(claim: Claim) -> list[str]:
         finding = judge(claim, rows)

@@ -1,4 +1,4 @@
-"""Table III: what the modules cost, and what they are worth."""
+"""Table III: operations of the modules, and their mIoU."""
 
 from __future__ import annotations
 
@@ -7,25 +7,25 @@ from typing import TYPE_CHECKING
 
 from asap_tf.benchmark.markdown import table
 from asap_tf.reproduce.ablations import MODULES, Row
-from asap_tf.reproduce.paper import CLAIMS_3, TABLE_3, Module
+from asap_tf.reproduce.paper import CLAIMS_3, TABLE_3, ModuleRow
 from asap_tf.reproduce.table2 import claim_lines, score_lines
 
 if TYPE_CHECKING:
     import keras
 
 MAP = (128, 128, 256)
-"""`(H, W, C)` of the map that both modules work on, for a frame of 1024 x 1024."""
+"""`(H, W, C)` of the feature map that the modules work on, for a frame of 1024 x 1024."""
 
 MISPRINT = """\
 0.22 is ten times what the paper's own Eq. 3 and 4 take. One row of means is 128 positions: three
 1 x 1 convolutions on them, two products of 128 x 128 and the broadcast back are 0.022 G, and no
-natural structure gives 0.22. We take it for a misprint of 0.022: strip attention saves about 4000
-times of the conventional one's operations, not 400. No layer was added to hit 0.22.
+natural structure gives 0.22. We take it for a misprint of 0.022: strip attention needs about 4000
+times fewer operations than the conventional one, not 400. No layer was added to reach 0.22.
 """
 
 
-def module_model(module: Module, shape: tuple[int, int, int] = MAP) -> keras.Model:
-    """One module of Table III alone, on a map of `shape`."""
+def module_model(module: ModuleRow, shape: tuple[int, int, int] = MAP) -> keras.Model:
+    """One module of Table III alone, on a feature map of `shape`."""
     import keras
 
     from asap_tf.models.asap import attend, fuse
@@ -46,8 +46,8 @@ def text(counted: dict[str, float], rows: Sequence[Row]) -> str:
     """The table as Markdown.
 
     Args:
-        counted: From `counts`.
-        rows: All trainings there are; their claims are left out if there are none.
+        counted: Operations in G by title, from `counts`.
+        rows: All trainings so far.
     """
     lines = ["# Table III: operations at 1024 x 1024", ""]
     lines += table(
@@ -69,7 +69,7 @@ def three_digits(gflops: float) -> str:
     return f"{gflops:.2f}" if gflops >= 0.1 else f"{gflops:.3f}"
 
 
-def verdict(module: Module, counted: dict[str, float]) -> str:
-    """Whether the count is the printed one."""
+def verdict(module: ModuleRow, counted: dict[str, float]) -> str:
+    """Whether the count equals the printed one."""
     same = f"{counted[module.title]:.2f}" == f"{module.gflops:.2f}"
     return "reproduced" if same else "not reproduced: see below"

@@ -1,4 +1,4 @@
-"""Whether trainings with several seeds support what the paper claims."""
+"""Verdicts: whether trainings with several seeds support the paper's claims."""
 
 from __future__ import annotations
 
@@ -12,27 +12,28 @@ from asap_tf.reproduce.paper import Claim
 
 CONFIDENCE = 0.95
 NORMAL = 1.959964
-"""Quantile of the normal distribution that leaves 5 % outside on both sides together."""
+"""Two-sided 95 % quantile of the normal distribution."""
 
 UPRIGHTS = frozenset(
     ("pole", "traffic light", "traffic sign", "person", "rider", "sign", "pedestrian", "bicyclist")
 )
-"""Thin and upright, by the names that Cityscapes and CamVid give them."""
+"""Thin upright classes, by their names in Cityscapes and CamVid."""
 
 WIDE = frozenset(("road", "sidewalk", "building", "vegetation", "terrain", "sky", "tree"))
+"""Wide flat classes, by the same names."""
 
 Score = Callable[[Row], float]
 
 
 @dataclass(frozen=True)
 class Finding:
-    """What the seeds that both variants have in common say of a claim.
+    """Evidence for a claim, from the seeds that both variants have in common.
 
     Attributes:
         claim: The claim.
-        seeds: Pairs of trainings.
-        points: Mean difference, points of mIoU; nan without a pair.
-        interval: Of that mean, at `CONFIDENCE`; None for fewer than two pairs.
+        seeds: Number of pairs of trainings.
+        points: Mean difference in points of mIoU; nan without a pair.
+        interval: Interval of that mean at `CONFIDENCE`; None for fewer than two pairs.
     """
 
     claim: Claim
@@ -42,7 +43,7 @@ class Finding:
 
     @property
     def verdict(self) -> str:
-        """In words."""
+        """The verdict in words."""
         if self.interval is None:
             return f"not testable here: {self.seeds or 'no'} seed{'s' * (self.seeds != 1)}"
         low, high = self.interval
@@ -75,12 +76,12 @@ def mean_and_spread(values: Sequence[float]) -> tuple[float, float]:
 
 
 def judge(claim: Claim, rows: Sequence[Row], score: Score = miou) -> Finding:
-    """Compares two variants seed by seed, so that what a seed does to both drops out.
+    """Compares two variants seed by seed, so that the effect of a seed on both cancels out.
 
     Args:
-        claim: Which should be above which.
-        rows: All trainings there are.
-        score: Of a training, percent.
+        claim: The claim to test.
+        rows: All trainings so far.
+        score: Score of a training, percent.
     """
     scores = {(row.variant, row.seed): score(row) for row in rows}
     pairs = [
@@ -98,7 +99,7 @@ def judge(claim: Claim, rows: Sequence[Row], score: Score = miou) -> Finding:
 
 
 def student(freedom: int) -> float:
-    """Student's quantile that leaves 5 % outside on both sides together, to 1 %.
+    """Two-sided 95 % quantile of Student's t distribution, to 1 %.
 
     Exact for 1 and 2 degrees of freedom, then Cornish and Fisher's expansion.
     """

@@ -3,7 +3,9 @@ from __future__ import annotations
 import cv2
 import numpy as np
 import pytest
+from PIL import Image
 
+from asap_tf.core.charts import BLUES
 from asap_tf.runtime import FixedNetwork, Network, Segmenter
 from asap_tf.runtime.network import Signature
 from asap_tf.saving.metadata import numbered_classes
@@ -59,6 +61,18 @@ def several_frames():
 
 
 @pytest.fixture(scope="session")
+def small_model(tmp_path_factory):
+    """A `.keras` file of ASAP at an eighth of its width, 64 x 128, with random weights."""
+    from asap_tf import ASAPNet
+    from asap_tf.data.cityscapes import CLASSES
+    from asap_tf.saving.keras_file import save_model
+
+    path = tmp_path_factory.mktemp("small") / "model.keras"
+    save_model(ASAPNet(19, (None, None, 3), width=0.125), path, CLASSES, (64, 128))
+    return path
+
+
+@pytest.fixture(scope="session")
 def source_folder(tmp_path_factory):
     """A folder with a source frame of 64 x 128."""
     from asap_tf.benchmark.artifact import write_source
@@ -66,3 +80,20 @@ def source_folder(tmp_path_factory):
     folder = tmp_path_factory.mktemp("source")
     write_source(folder, (64, 128))
     return folder
+
+
+@pytest.fixture
+def bar_lengths():
+    """Lengths in pixels of the bars in a chart, for each color from the top down."""
+
+    def lengths(path):
+        picture = np.asarray(Image.open(path).convert("RGB"))[150:]  # below the legend
+        found = []
+        for color in BLUES:
+            rgb = [int(color[i : i + 2], 16) for i in (1, 3, 5)]
+            rows = (picture == rgb).all(-1).sum(1)
+            edges = np.flatnonzero(np.diff((rows > 0).astype(int), prepend=0, append=0))
+            found.append([int(np.median(rows[a:b])) for a, b in edges.reshape(-1, 2)])
+        return [bars for bars in found if bars]
+
+    return lengths

@@ -7,11 +7,11 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from asap_tf.benchmark import artifact as artifact
+from asap_tf.benchmark import artifact
 from asap_tf.benchmark.artifact import (
     ROWS,
-    Artifact,
-    Job,
+    ArtifactRunner,
+    ArtifactSpec,
     file_bytes,
     peak_memory,
     timed,
@@ -29,20 +29,20 @@ def opened(monkeypatch, tmp_path, source_folder):
 
     def open_it(segmenter, **options):
         monkeypatch.setattr(artifact, "load", lambda path, threads: segmenter)
-        return Artifact(Job(path, source_folder, **options))
+        return ArtifactRunner(ArtifactSpec(path, source_folder, **options))
 
     return open_it
 
 
 def test_facts(opened, segmenter):
-    facts = opened(segmenter).facts
-    assert (facts.format, facts.precision, facts.runtime) == (
+    info = opened(segmenter).info
+    assert (info.format, info.precision, info.runtime) == (
         "litert",
         "int8",
         "Stub 1.0, 1 thread",
     )
-    assert (facts.size, facts.file_bytes, facts.parameters) == ((32, 64), 1000, 1_500_000)
-    assert (facts.multiply_accumulates, facts.agreement) == (None, 0.991)
+    assert (info.size, info.file_bytes, info.parameters) == ((32, 64), 1000, 1_500_000)
+    assert (info.multiply_accumulates, info.agreement) == (None, 0.991)
 
 
 def test_rows_give_the_label_maps_that_they_are_named_for(opened, segmenter, source_folder):
@@ -90,20 +90,20 @@ def test_timed_spans_the_call(monkeypatch):
 
 
 def test_size(opened, segmenter, any_size):
-    assert opened(segmenter, size=(32, 64)).facts.size == (32, 64)
-    assert opened(any_size, size=(64, 96)).facts.size == (64, 96)
+    assert opened(segmenter, size=(32, 64)).info.size == (32, 64)
+    assert opened(any_size, size=(64, 96)).info.size == (64, 96)
     any_size.size = (32, 32)
     runner = opened(any_size)
     runner.rows["resize"]()
-    assert runner.facts.size == (32, 32)
+    assert runner.info.size == (32, 32)
     assert any_size.network.seen == [(1, 32, 32, 3)]
 
 
 def test_sizes_that_do_not_fit(opened, segmenter, any_size, several_frames):
     for given, options, message in [
         (segmenter, {"size": (64, 64)}, "runs at 32x64 only, not at 64x64; export it at that size"),
-        (any_size, {}, "give --size"),
-        (several_frames, {}, "--batch 1"),
+        (any_size, {}, "give `size`"),
+        (several_frames, {}, "batches of several frames"),
     ]:
         with pytest.raises(UsageError, match=f"x.tflite: .*{message}"):
             opened(given, **options)

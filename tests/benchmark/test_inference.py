@@ -5,13 +5,13 @@ from pathlib import Path
 import pytest
 
 from asap_tf.benchmark import inference
-from asap_tf.benchmark.artifact import ROWS, Facts, Job
+from asap_tf.benchmark.artifact import ROWS, ArtifactInfo, ArtifactSpec
 from asap_tf.benchmark.inference import compare, short_names
 from asap_tf.core.errors import UsageError
 
 
 def names(*paths, xla=()):
-    return short_names([Job(Path(p), Path(), xla=i in xla) for i, p in enumerate(paths)])
+    return short_names([ArtifactSpec(Path(p), Path(), xla=i in xla) for i, p in enumerate(paths)])
 
 
 def test_short_names():
@@ -27,18 +27,18 @@ class StubWorker:
 
     open_now: list[StubWorker] = []
 
-    def __init__(self, job):
-        self.job = job
+    def __init__(self, spec):
+        self.spec = spec
         self.peak_memory = 0
-        device = "GPU" if job.path.suffix == ".keras" else "CPU"
-        kind = "keras" if job.path.suffix == ".keras" else "onnx"
-        runtime = f"Stub, {device}, {job.threads} threads"
-        self.facts = Facts(kind, "fp32", runtime, (32, 32), 1, None, None, None)
+        device = "GPU" if spec.path.suffix == ".keras" else "CPU"
+        kind = "keras" if spec.path.suffix == ".keras" else "onnx"
+        runtime = f"Stub, {device}, {spec.threads} threads"
+        self.info = ArtifactInfo(kind, "fp32", runtime, (32, 32), 1, None, None, None)
 
     def turn(self):
         assert self in self.open_now
         self.peak_memory += 1
-        seconds = 0.01 * len(self.job.path.stem) / (1 + self.job.xla)
+        seconds = 0.01 * len(self.spec.path.stem) / (1 + self.spec.xla)
         return dict.fromkeys(ROWS, seconds)
 
     def __enter__(self):
@@ -67,7 +67,7 @@ def test_every_artifact_has_its_own_result(monkeypatch, tmp_path):
     for result in comparison.results:
         assert set(result.seconds) == set(ROWS)
         assert all(len(times) == 100 for times in result.seconds.values())
-        assert result.facts.runtime.endswith("2 threads")
+        assert result.info.runtime.endswith("2 threads")
         assert result.warm_up.steady and result.peak_memory == 100 + result.warm_up.turns
     assert set(comparison.source_bytes) == {"jpeg", "png"}
 
@@ -76,9 +76,9 @@ def test_mistakes_are_found_before_anything_is_opened(tmp_path):
     model = tmp_path / "m.onnx"
     model.touch()
     for arguments, message in [
-        ({"size": (500, 1000)}, "--size 500x1000: want multiples of 32, as in 512x992"),
-        ({"source": (1024, 9000)}, "--source 1024x9000: want sides of 32 to 8000 pixels"),
-        ({"source": (16, 64)}, "--source 16x64"),
+        ({"size": (500, 1000)}, "`size` 500x1000: .* multiples of 32, as in 512x992"),
+        ({"source": (1024, 9000)}, "`source` 1024x9000: sides have to be 32 to 8000 pixels"),
+        ({"source": (16, 64)}, "`source` 16x64"),
     ]:
         with pytest.raises(UsageError, match=message):
             compare([model], **arguments)

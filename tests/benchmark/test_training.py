@@ -9,7 +9,7 @@ import pytest
 from asap_tf.benchmark import training
 from asap_tf.benchmark.machine import this_machine
 from asap_tf.benchmark.training import MIN_BATCHES, WARM_UP, Clock, TrainingSpeed
-from asap_tf.benchmark.training_report import training_dict, training_text
+from asap_tf.benchmark.training_report import text, to_dict
 from asap_tf.training.recipe import load_recipe
 
 
@@ -53,21 +53,21 @@ def speed():
 
 
 def test_report(speed):
-    text = training_text(speed)
+    report = text(speed)
     rows = [
         [cell.strip() for cell in line.strip("|").split("|")]
-        for line in text.splitlines()
+        for line in report.splitlines()
         if line.startswith("|")
     ]
     # Batches of 4: 8 images in 4 s, 24 in 3 s, 8 in 5 s.
     assert [row[1:3] for row in rows[2:]] == [["2.00", "2"], ["8.00", "6"], ["1.60", "2"]]
     assert rows[2][3] == "2000" and rows[3][3] == "500"
-    assert "delivers 4.00 times" in text and "reach 80% of the step" in text
-    assert "crops of 288x384, batches of 4, 367 decoded frames in memory" in text
+    assert "delivers 4.00 times" in report and "reach 80% of the step" in report
+    assert "crops of 288x384, batches of 4, 367 decoded frames in memory" in report
 
 
 def test_json(speed):
-    content = json.loads(json.dumps(training_dict(speed)))
+    content = json.loads(json.dumps(to_dict(speed)))
     assert content["rows"]["both"]["images_per_second"] == pytest.approx(1.6)
     assert content["rows"]["step"]["seconds"] == [1.0, 3.0]
     assert content["recipe"]["train"]["batch_size"] == 4

@@ -5,16 +5,16 @@ import signal
 
 import pytest
 
-from asap_tf.benchmark.artifact import ROWS, Job
+from asap_tf.benchmark.artifact import ROWS, ArtifactSpec
 from asap_tf.benchmark.worker import Worker
 from asap_tf.core.errors import AsapError, UsageError
 
 
-def test_life_and_death_of_a_process(trained_model, source_folder):
-    with Worker(Job(trained_model, source_folder, threads=1)) as worker:
-        assert worker.facts.format == "keras" and worker.facts.size == (64, 128)
-        assert "1 thread" in worker.facts.runtime
-        assert worker.facts.file_bytes == trained_model.stat().st_size
+def test_life_and_death_of_a_process(small_model, source_folder):
+    with Worker(ArtifactSpec(small_model, source_folder, threads=1)) as worker:
+        assert worker.info.format == "keras" and worker.info.size == (64, 128)
+        assert "1 thread" in worker.info.runtime
+        assert worker.info.file_bytes == small_model.stat().st_size
         seconds = worker.turn()
         assert tuple(seconds) == ROWS and all(0 < t < 60 for t in seconds.values())
         # TensorFlow alone takes more than this.
@@ -31,15 +31,15 @@ def test_life_and_death_of_a_process(trained_model, source_folder):
 
 def test_errors_reach_the_parent(tmp_path, source_folder):
     with pytest.raises(UsageError, match="none.onnx: no such model"):
-        Worker(Job(tmp_path / "none.onnx", source_folder))
+        Worker(ArtifactSpec(tmp_path / "none.onnx", source_folder))
     (tmp_path / "bad.onnx").write_bytes(b"no model")
     (tmp_path / "bad.onnx.json").write_text('{"files": {"bad.onnx": "0"}}')
     with pytest.raises(AsapError, match="bad.onnx: damaged"):
-        Worker(Job(tmp_path / "bad.onnx", source_folder))
+        Worker(ArtifactSpec(tmp_path / "bad.onnx", source_folder))
 
 
 def test_ctrl_c_works_as_before_afterwards(tmp_path, source_folder):
     handler = signal.getsignal(signal.SIGINT)
     with pytest.raises(UsageError):
-        Worker(Job(tmp_path / "none.onnx", source_folder))
+        Worker(ArtifactSpec(tmp_path / "none.onnx", source_folder))
     assert signal.getsignal(signal.SIGINT) is handler

@@ -5,11 +5,11 @@ import numpy as np
 import asap_tf
 
 
-def test_xla_gives_the_same_labels(trained_model, source_folder):
+def test_xla_gives_the_same_labels(small_model, source_folder):
     from asap_tf.benchmark.xla import XLANetwork
     from asap_tf.data.images import read_image
 
-    segmenter = asap_tf.load(trained_model)
+    segmenter = asap_tf.load(small_model)
     source = read_image(source_folder / "source.png")[np.newaxis]
     plain = [segmenter.network.labels(source, size) for size in ((64, 128), (96, 192))]
     compiled = XLANetwork(segmenter.network)

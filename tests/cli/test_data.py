@@ -31,7 +31,7 @@ def test_check_lists_every_defect_and_fails(asap, camvid):
 @pytest.mark.parametrize("size", ["512", "0x64", "axb", "64x²"])
 def test_streets_refuses_a_size(asap, tmp_path, size):
     result = asap("data", "streets", tmp_path / "s", "--size", size)
-    assert result.code == 2 and "want HEIGHTxWIDTH" in result.err
+    assert result.code == 2 and "HEIGHTxWIDTH" in result.err
 
 
 def test_show_refuses(asap, camvid, tmp_path):

@@ -21,18 +21,18 @@ NONE = FUSIONS[0]
 
 @pytest.fixture(scope="module")
 def trained(streets_root, tmp_path_factory):
-    """One variant, trained for two steps: its recipe, folder, and the rows told."""
+    """One variant, trained for two steps: its recipe, folder, and rows."""
     folder = tmp_path_factory.mktemp("ablations")
     recipe, _ = budget(streets_root, SMALL, folder)
-    told = []
-    train_rows([NONE], 1, recipe, folder, told.append)
-    return recipe, folder, told
+    rows = []
+    train_rows([NONE], 1, recipe, folder, rows.append)
+    return recipe, folder, rows
 
 
 def test_a_row_is_what_its_run_scored(trained):
-    _, folder, told = trained
+    _, folder, rows = trained
     (row,) = finished_rows(FUSIONS, folder)
-    assert told == [row]
+    assert rows == [row]
     assert (row.variant, row.seed, row.steps) == ("norms_none", 0, 2)
     metrics = json.loads((folder / "norms_none-0" / "metrics.json").read_text())
     assert (row.miou, row.iou) == (metrics["miou"], metrics["iou"])
@@ -40,20 +40,20 @@ def test_a_row_is_what_its_run_scored(trained):
 
 
 def test_what_is_trained_is_not_trained_again(trained, monkeypatch):
-    recipe, folder, told = trained
+    recipe, folder, rows = trained
     monkeypatch.setattr(ablations, "train", None)
     again = []
     train_rows([NONE], 1, recipe, folder, again.append)
-    assert again == told
+    assert again == rows
 
 
-def test_what_is_unfinished_is_gone_on_with(trained):
-    recipe, folder, told = trained
+def test_what_is_unfinished_is_resumed(trained):
+    recipe, folder, rows = trained
     (folder / "norms_none-0" / "metrics.json").unlink()
     assert finished_rows(FUSIONS, folder) == []
     again = []
     train_rows([NONE], 1, recipe, folder, again.append)
-    assert again[0].miou == told[0].miou and again[0].steps == 2
+    assert again[0].miou == rows[0].miou and again[0].steps == 2
 
 
 def test_another_budget_is_refused(trained, streets_root):
@@ -74,11 +74,11 @@ def test_another_budget_is_refused(trained, streets_root):
     ids=["truncated", "list", "text", "short"],
 )
 def test_a_damaged_row_is_named_and_a_copy_of_one_is_none(trained, tmp_path, damage):
-    _, folder, told = trained
+    _, folder, rows = trained
     for name in ("norms_none-0", "norms_none-copy", "norms_none-0-1"):
         (tmp_path / name).mkdir()
         shutil.copy(folder / "norms_none-0" / "metrics.json", tmp_path / name)
-    assert finished_rows(FUSIONS, tmp_path) == told
+    assert finished_rows(FUSIONS, tmp_path) == rows
     file = tmp_path / "norms_none-0" / "metrics.json"
     file.write_text(damage(json.loads(file.read_text())))
     with pytest.raises(AsapError, match=r"norms_none-0.metrics.json: damaged; remove it"):
@@ -91,14 +91,14 @@ def test_an_empty_folder_is_trained_into_and_a_file_is_not(streets_root, tmp_pat
     recipe, _ = budget(streets_root, SMALL, tmp_path)
     row = tmp_path / "norms_none-0"
     row.mkdir()
-    told = []
-    train_rows([NONE], 1, recipe, tmp_path, told.append)
-    assert told == ["scored"]
+    rows = []
+    train_rows([NONE], 1, recipe, tmp_path, rows.append)
+    assert rows == ["scored"]
     row.rmdir()
     row.write_text("")
     with pytest.raises(UsageError, match="norms_none-0: not a run folder"):
-        train_rows([NONE], 1, recipe, tmp_path, told.append)
-    with pytest.raises(UsageError, match="norms_none-0: a file; --out is the folder"):
+        train_rows([NONE], 1, recipe, tmp_path, rows.append)
+    with pytest.raises(UsageError, match="norms_none-0: is a file; `out` is the folder"):
         budget(streets_root, SMALL, row)
 
 

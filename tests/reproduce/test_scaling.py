@@ -4,9 +4,10 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from asap_tf.reproduce import scaling as growth
+from asap_tf.core.charts import COLORS
+from asap_tf.reproduce import scaling
 from asap_tf.reproduce.paper import TABLE_3
-from asap_tf.reproduce.scaling import SIZES, Timing, draw, exponent, grow, text
+from asap_tf.reproduce.scaling import SIZES, Timing, draw, exponent, measure_scaling, text
 
 
 @pytest.fixture
@@ -32,21 +33,28 @@ def test_exponents(timings):
 
 
 def test_picture(timings, tmp_path):
-    draw(timings, tmp_path / "growth.png")
-    picture = np.asarray(Image.open(tmp_path / "growth.png"))
-    assert picture.shape == (760, 2000, 3)
-    assert len(np.unique(picture.reshape(-1, 3), axis=0)) > 10
+    draw(timings, tmp_path / "scaling.png")
+    picture = np.asarray(Image.open(tmp_path / "scaling.png").convert("RGB"))
+    assert picture.shape == (800, 2000, 3)
+    left, right, legend = picture[:, :800], picture[:, 800:1550], picture[:, 1550:]
+
+    def shows(part, color):
+        return (part == [int(color[i : i + 2], 16) for i in (1, 3, 5)]).all(-1).any()
+
+    assert all(shows(legend, color) for color in COLORS)
+    # Lines that are alike cover each other; the last one is on top.
+    assert shows(left, COLORS[2]) and shows(left, COLORS[4]) and shows(right, COLORS[4])
 
 
-def test_modules_are_timed_and_what_does_not_fit_is_left_out(monkeypatch):
+def test_modules_are_timed_unless_they_do_not_fit(monkeypatch):
     # Every module that is run is a process of its own, and takes seconds to start.
     titles = {"fusion: FFDN", "attention: conventional", "attention: vertical"}
     modules = [m for m in TABLE_3 if m.title in titles]
-    monkeypatch.setattr(growth, "TABLE_3", modules)
-    monkeypatch.setattr(growth, "SIZES", ((32, 64),))
-    monkeypatch.setattr(growth, "ROUNDS", 1)
-    monkeypatch.setattr(growth, "available_memory", lambda: 0)
-    found = {t.title: t for t in grow()}
+    monkeypatch.setattr(scaling, "TABLE_3", modules)
+    monkeypatch.setattr(scaling, "SIZES", ((32, 64),))
+    monkeypatch.setattr(scaling, "ROUNDS", 1)
+    monkeypatch.setattr(scaling, "available_memory", lambda: 0)
+    found = {t.title: t for t in measure_scaling()}
     assert set(found) == titles
     full = found.pop("attention: conventional")
     assert full.seconds is None and full.why == "needs 0 GB"
