@@ -12,14 +12,14 @@ KINDS = ("cityscapes", "camvid", "bdd100k", "folder")
 
 
 def open_dataset(root: str | Path, kind: str | None = None, annotations: str = "fine") -> Dataset:
-    """Open a dataset; no file is read but the `dataset.yaml` of a folder of one's own.
+    """Open a dataset; no file is read except the `dataset.yaml` of a dataset of your own.
 
-    Frames without a mask, and masks without a frame, are no errors here: they are in
-    `Dataset.unpaired`, and `asap_tf.data.check.check_dataset` lists them.
+    Frames without a mask, and masks without a frame, are in `Dataset.unpaired`;
+    `asap_tf.data.check.check_dataset` reports them as defects.
 
     Args:
-        root: The dataset's folder.
-        kind: One of `KINDS`; None tells it by the layout of the folder.
+        root: Folder of the dataset.
+        kind: One of `KINDS`; None detects it from the layout of the folder.
         annotations: `"fine"`, or `"coarse"` for Cityscapes' coarse masks.
 
     Raises:

@@ -96,7 +96,7 @@ class Augmentation:
 
 @dataclass(frozen=True)
 class _Window:
-    """One axis of a crop: where it lies on the scaled frame and what it shows of it.
+    """One axis of a crop: its position on the scaled frame, and its padding.
 
     Attributes:
         ratio: Source pixels for a pixel of the scaled frame.
@@ -176,7 +176,7 @@ def adjust_saturation(image: np.ndarray, factor: float) -> np.ndarray:
 
 def shift_hue(image: np.ndarray, turn: float) -> np.ndarray:
     """Turn the color wheel by `turn` full turns, uint8 `(H, W, 3)` RGB."""
-    # In float32: at 8 bits the way to HSV and back alone shifts colors by up to 8 levels.
+    # In float32: at 8 bits, converting to HSV and back alone shifts colors by up to 8 levels.
     hsv = cv2.cvtColor(image.astype(np.float32), cv2.COLOR_RGB2HSV)
     hue = hsv[..., 0]
     np.add(hue, turn % 1 * 360, out=hue)

@@ -10,7 +10,7 @@ from typing import Literal, Protocol
 import numpy as np
 
 from asap_tf.core.errors import UsageError, nearest
-from asap_tf.core.labels import LabelClass
+from asap_tf.core.labels import LabelClass, palette
 
 
 @dataclass(frozen=True)
@@ -61,7 +61,7 @@ class Dataset:
     @property
     def palette(self) -> np.ndarray:
         """Colors by train id, uint8 `(num_classes, 3)`, RGB."""
-        return np.array([c.color for c in self.classes], np.uint8)
+        return palette(self.classes)
 
     def pairs(self, split: str) -> tuple[Pair, ...]:
         """The pairs of one split.

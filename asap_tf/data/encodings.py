@@ -1,4 +1,4 @@
-"""The two ways in which mask files spell classes: index values and colors."""
+"""Encodings of masks: one index value or one color for each class."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ _MOST_NAMED = 8
 
 
 class IndexEncoding:
-    """Masks of one value a pixel: 8-bit gray, or the indices of a palette image.
+    """Masks with one value per pixel: 8-bit gray, or the indices of a palette image.
 
     Args:
         train_ids: Train id, or 255 for ignored, by the value that stands for it in the file.
@@ -46,7 +46,7 @@ class IndexEncoding:
 
 
 class ColorEncoding:
-    """Masks of one RGB color a class.
+    """Masks with one RGB color per class.
 
     Args:
         train_ids: Train id, or 255 for ignored, by RGB color (0..255 each). Other colors are

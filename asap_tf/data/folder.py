@@ -82,7 +82,7 @@ class _Description(BaseModel):
 
     @property
     def values(self) -> list[Any]:
-        """What stands for each class in a mask file: ids or colors, by train id."""
+        """Ids or colors of the classes in a mask file, by train id."""
         return _values(self.masks, self.classes)
 
     @field_validator("classes")
@@ -90,7 +90,7 @@ class _Description(BaseModel):
     def _classes_differ(cls, classes: list[_Class], info: ValidationInfo) -> list[_Class]:
         masks = info.data.get("masks")
         if masks == "color" and any(c.id is not None for c in classes):
-            raise ValueError("color masks know no ids; leave them out")
+            raise ValueError("color masks have no ids; omit them")
         shared = _repeated([c.name for c in classes]) + _repeated(_values(masks, classes))
         if shared:
             raise ValueError(f"given to two classes: {', '.join(map(str, shared))}")

@@ -2,7 +2,7 @@
 
 Nothing is converted silently: a frame is 8-bit RGB or an error, since a gray or 16-bit frame among
 color frames is far more often an accident than an intention. An EXIF orientation is not applied:
-a mask carries none, and turning the frame alone would part the two.
+a mask has none, and rotating the frame alone would misalign the two.
 """
 
 from __future__ import annotations
@@ -20,12 +20,12 @@ from asap_tf.core.errors import AsapError, UsageError, first_line, shown
 from asap_tf.core.files import written_whole
 from asap_tf.data.dataset import MaskEncoding, Pair
 
-# Of a damaged TIFF, Pillow prints its own opinion beside the error that is raised here.
+# For a damaged TIFF, Pillow warns in addition to the error that is raised here.
 warnings.filterwarnings("ignore", module=r"PIL\.TiffImagePlugin")
 
 FORMATS = ("PNG", "JPEG", "WEBP", "BMP", "TIFF")
 MOST_PIXELS = 64_000_000
-"""More than any camera frame; beyond, a small file could claim all the memory."""
+"""More than any camera frame; without a limit, a small file could take all the memory."""
 
 _MODES = {
     "1": "a 1-bit image",
@@ -58,8 +58,8 @@ def read_image(path: Path, content: bytes | None = None) -> np.ndarray:
     """Read a frame.
 
     Args:
-        path: PNG, JPEG, WebP, BMP or TIFF.
-        content: What it holds, where that does not come from the disk.
+        path: PNG, JPEG, WebP, BMP or TIFF file.
+        content: Bytes of the file, if they do not come from the disk.
 
     Returns:
         uint8 `(H, W, 3)`, RGB, 0..255, as stored: an EXIF orientation is not applied.
@@ -81,8 +81,8 @@ def read_mask(path: Path, encoding: MaskEncoding) -> np.ndarray:
     """Read a mask.
 
     Args:
-        path: 8-bit gray or palette for masks of ids, RGB, RGBA or palette for masks of colors.
-        encoding: The dataset's, see `Dataset.encoding`.
+        path: 8-bit gray or palette file for masks of ids; RGB, RGBA or palette for colors.
+        encoding: Encoding of the dataset's masks, `Dataset.encoding`.
 
     Returns:
         Train ids, uint8 `(H, W)`, 255 where ignored.
@@ -148,10 +148,10 @@ def check_size(path: Path, mask: np.ndarray, image: np.ndarray) -> None:
 
 
 def write_png(path: Path, array: np.ndarray) -> None:
-    """Write a PNG file: under a temporary name first, so that `path` is whole or absent.
+    """Write a PNG file, whole or not at all.
 
     Args:
-        path: The file; its folder must exist.
+        path: File to write, in a folder that exists.
         array: uint8 `(H, W)` or `(H, W, 3)` RGB, or uint16 `(H, W)`.
 
     Raises:
@@ -163,7 +163,7 @@ def write_png(path: Path, array: np.ndarray) -> None:
 
 @contextmanager
 def _opened(path: Path, content: bytes | None = None) -> Iterator[ImageFile.ImageFile]:
-    """The image at `path`, or in `content`; what goes wrong in decoding it is said in one line."""
+    """The image at `path`, or in `content`; any error of decoding becomes a `BadFile`."""
     try:
         if (path.stat().st_size if content is None else len(content)) == 0:
             raise BadFile(path, "an empty file (0 bytes); copy or download it again")
@@ -182,7 +182,7 @@ def _opened(path: Path, content: bytes | None = None) -> Iterator[ImageFile.Imag
     except BadFile:
         raise
     except Exception as error:
-        # Decoders meet damaged files with nearly any kind of error.
+        # On damaged files decoders raise errors of nearly any kind.
         if isinstance(error, OSError) and error.errno is not None:
             raise BadFile(path, f"cannot be read ({error.strerror})") from None
         raise BadFile(path, f"broken ({first_line(error)}); copy or download it again") from None
@@ -192,7 +192,7 @@ _TOO_LARGE = f"at most {MOST_PIXELS // 10**6} million are read: give a smaller i
 
 
 def _describe(image: ImageFile.ImageFile) -> str:
-    # Pillow quietly cuts 16-bit RGB to 8 bits; only the raw mode that it decodes from still tells.
+    # Pillow silently reduces 16-bit RGB to 8 bits; only the raw mode shows it.
     arguments = image.tile[0][3] if image.tile else None
     raw_mode = arguments[0] if isinstance(arguments, tuple) else arguments
     if raw_mode and ";16" in raw_mode:

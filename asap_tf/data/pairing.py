@@ -12,16 +12,16 @@ from asap_tf.data.dataset import Pair
 
 FRAME_ENDINGS = (".png", ".jpg", ".jpeg", ".webp", ".bmp", ".tif", ".tiff")
 MASK_ENDINGS = (".png", ".bmp", ".tif", ".tiff")
-"""JPEG and WebP are left out: lossy compression invents classes at every edge."""
+"""Without JPEG and WebP: lossy compression invents classes at every edge."""
 
 
 def find_files(folder: Path, endings: Sequence[str]) -> dict[str, list[Path]]:
-    """Files below a folder by what pairs them: the path from the folder without the ending.
+    """Files below a folder, by the key that pairs them: their relative path without the ending.
 
     Args:
-        folder: Searched with its subfolders; without it there are no files. Names that start
-            with a dot are passed over, and so are links to a folder that they lie in.
-        endings: Such as `("_leftImg8bit.png",)`; upper and lower case alike.
+        folder: Folder to search with its subfolders; may be missing. Names that start with a dot
+            and links to a parent folder are skipped.
+        endings: Endings such as `("_leftImg8bit.png",)`, in upper or lower case.
     """
     found: dict[str, list[Path]] = {}
     if not folder.is_dir():
@@ -44,11 +44,11 @@ def match(
 
     Args:
         images: Frames by key.
-        masks: Masks by key; None where a split has no masks, so that every frame stands alone.
+        masks: Masks by key; None for a split without masks.
 
     Returns:
-        The pairs sorted by key, and the files that have no partner. Where several files share a
-        key, none of them is paired: which one is meant cannot be told.
+        The pairs sorted by key, and the files without a partner. Files that share a key are not
+        paired, since it is unclear which one is meant.
     """
     if masks is None:
         paths = sorted(path for group in images.values() for path in group)
@@ -64,7 +64,7 @@ def match(
 
 
 def _leads_back(link: Path, top: Path) -> bool:
-    """Whether a subfolder of `top` is a link to one of the folders on the way to it."""
+    """Whether a subfolder of `top` is a link to one of its own parents."""
     if not link.is_symlink():
         return False
     way = (folder for folder in link.parents if folder == top or top in folder.parents)

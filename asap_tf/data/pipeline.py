@@ -1,4 +1,4 @@
-"""From pairs of files to batches, in parallel, and in an order that any step determines."""
+"""Batches from pairs of files, read in parallel, in an order that depends on the step alone."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ Reader = Callable[[Pair], tuple[np.ndarray, np.ndarray]]
 
 
 def steps_per_epoch(num_pairs: int, batch_size: int) -> int:
-    """Whole batches in one pass over a split; the few frames left over wait for another epoch.
+    """Whole batches in one pass over a split; the remaining frames wait for another epoch.
 
     Raises:
         UsageError: if the split has fewer frames than one batch.
@@ -44,13 +44,13 @@ def pair_reader(
 ) -> Reader:
     """A function from a pair to its frame, uint8 `(H, W, 3)`, and train ids, uint8 `(H, W)`.
 
-    A frame without a mask is ignored everywhere.
+    All pixels of a frame without a mask are ignored.
 
     Args:
-        encoding: The dataset's.
-        cache: Whether it keeps what it has read in memory, 4 bytes a pixel.
-        skip: Told of a file that went bad, of which a single ignored pixel is read instead; without
-            it, the error is raised.
+        encoding: Encoding of the dataset's masks.
+        cache: Whether to keep decoded pairs in memory, 4 bytes a pixel.
+        skip: Function called with the error of a damaged file, instead of which a single ignored
+            pixel is returned; None to raise the error.
     """
 
     def read(pair: Pair) -> tuple[np.ndarray, np.ndarray]:
@@ -80,18 +80,18 @@ def training_batches(
 ) -> tf.data.Dataset:
     """Augmented batches of the steps `start_step` up to, not including, `stop_step`.
 
-    What a step holds follows from `seed` and the step's number alone: a run that is resumed sees
-    the batches that it would have seen, whatever the number of threads and of hosts. Every epoch
-    is a new permutation of the pairs.
+    The content of a step depends on `seed` and the step's number alone: a resumed run sees the
+    batches that it would have seen, whatever the number of threads and of hosts. Every epoch is a
+    new permutation of the pairs.
 
     Args:
-        pairs: Of the training split.
-        read: From `pair_reader`.
-        augmentation: Applied to each pair, with randomness of its own.
-        batch_size: Pairs in a batch, over all hosts together.
-        seed: At least 0.
-        start_step: The first step, counted from the beginning of the training.
-        stop_step: The step to end before.
+        pairs: Pairs of the training split.
+        read: Reader from `pair_reader`.
+        augmentation: Augmentation, applied to each pair with its own random numbers.
+        batch_size: Number of pairs in a batch, over all hosts together.
+        seed: Seed, at least 0.
+        start_step: First step, counted from the beginning of the training.
+        stop_step: Step to stop before.
         hosts: Each reads its part of every batch, which is the same for all; None for this alone.
 
     Returns:
@@ -106,7 +106,7 @@ def training_batches(
     hosts = hosts or Hosts()
     steps = steps_per_epoch(len(pairs), batch_size)
     part = batch_size // hosts.count
-    # tf.data brings the threads; OpenCV's own would only fight with them.
+    # tf.data has threads of its own, with which OpenCV's would compete.
     cv2.setNumThreads(1)
 
     @functools.lru_cache(maxsize=2)
@@ -126,8 +126,8 @@ def training_batches(
             mask, augmentation.crop
         )
 
-    # At the end of an epoch tf.data's tuner keeps everything waiting until its next turn is due,
-    # for as long again as the epoch took at worst.
+    # At the end of an epoch tf.data's autotuner blocks until its next turn, at worst for as long as
+    # the epoch took.
     options = tf.data.Options()
     options.autotune.enabled = False
     return (
@@ -140,10 +140,10 @@ def training_batches(
 
 
 def reader_error(error: BaseException) -> str | None:
-    """What a bad file's reader said, out of the TensorFlow error that it became.
+    """The message of a `BadFile` inside the TensorFlow error that it became.
 
     Returns:
-        The message in one line, beginning with the path; None if the error is another one.
+        The message in one line, beginning with the path; None for any other error.
     """
     found = re.search(rf"\b{BadFile.__name__}: (.+)", str(error))
     return found[1].strip() if found else None

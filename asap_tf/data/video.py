@@ -1,4 +1,4 @@
-"""Videos as files: opening them, and writing them whole or not at all."""
+"""Videos: opening them, and writing them whole or not at all."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from asap_tf.core.files import written_whole
 from asap_tf.data.images import BadFile, write_png
 
 DEFAULT_RATE = 25.0
-"""Frames a second of a video that does not tell."""
+"""Frames a second of a video that does not state them."""
 
 Write = Callable[[np.ndarray], None]
 
@@ -29,7 +29,7 @@ def open_video(source: Path | str) -> Iterator[cv2.VideoCapture]:
     """A video, open for reading as long as the context lasts.
 
     Args:
-        source: A file; or a stream's address or a camera's device, as text.
+        source: File as a `Path`; or address of a stream or device of a camera, as text.
 
     Raises:
         BadFile: if it cannot be opened.
@@ -37,7 +37,7 @@ def open_video(source: Path | str) -> Iterator[cv2.VideoCapture]:
     # OpenCV and FFmpeg print pages about a damaged video; the errors raised here say what matters.
     os.environ.setdefault("OPENCV_FFMPEG_LOGLEVEL", "-8")
     log_level = _set_log_level(_LOG_ERRORS)
-    # Other backends would take a name such as frames_%03d.mp4 for a pattern.
+    # Other backends would read a name such as frames_%03d.mp4 as a pattern.
     camera = not isinstance(source, Path) and "://" not in source
     capture = cv2.VideoCapture(str(source), cv2.CAP_V4L2 if camera else cv2.CAP_FFMPEG)
     _set_log_level(log_level)
@@ -45,7 +45,7 @@ def open_video(source: Path | str) -> Iterator[cv2.VideoCapture]:
         if not capture.isOpened():
             if isinstance(source, Path):
                 raise BadFile(source, "not a readable video; it is damaged or of an unknown codec")
-            raise AsapError(f"{source}: no stream there that can be read")
+            raise AsapError(f"{source}: no readable stream there")
         yield capture
     finally:
         capture.release()
@@ -61,15 +61,18 @@ def _frame_count(path: Path) -> int:
 
 @contextmanager
 def png_folder(target: Path) -> Iterator[Write]:
-    """Gives a function that writes pictures as `000000.png` and so on into a folder.
+    """Writes images as `000000.png` and so on into a folder, which appears at the end.
 
-    The folder appears at the end of the context; after an error nothing is left of it.
+    After an error nothing is left of it.
 
     Args:
-        target: The folder; must not exist, but its parent must.
+        target: Folder that does not exist yet; its parent must.
+
+    Yields:
+        A function that writes an image, uint8 `(H, W)` or `(H, W, 3)` RGB.
 
     Raises:
-        AsapError: if a picture cannot be written.
+        AsapError: if an image cannot be written.
     """
     count = 0
     with written_whole(target) as aside:
@@ -85,17 +88,17 @@ def png_folder(target: Path) -> Iterator[Write]:
 
 @contextmanager
 def video_file(target: Path, rate: float) -> Iterator[Write]:
-    """Gives a function that writes pictures into an MPEG-4 video.
+    """Writes images into an MPEG-4 video, which appears at the end.
 
-    The video appears at the end of the context; after an error nothing is left of it.
+    After an error nothing is left of it.
 
     Args:
-        target: The file, with the suffix `.mp4`; its folder must exist.
+        target: File with the suffix `.mp4`, in a folder that exists.
         rate: Frames a second; `DEFAULT_RATE` if it is not above 0.
 
     Yields:
-        The function. It takes uint8 `(H, W, 3)`, RGB, of one size; of odd sizes the encoder drops
-        the last row or column.
+        A function that writes an image, uint8 `(H, W, 3)` RGB; all must have one size, of which
+        the encoder drops an odd last row or column.
 
     Raises:
         AsapError: if the video cannot be written.
@@ -117,6 +120,6 @@ def video_file(target: Path, rate: float) -> Iterator[Write]:
             yield write
         finally:
             video.release()
-        # A full disk does not make the writer fail: it leaves a file that lacks frames.
+        # On a full disk the writer does not fail, but leaves a file without the last frames.
         if _frame_count(aside) != count:
             raise AsapError(f"{target}: cannot be written whole; is the disk full?")

@@ -1,1 +1,1 @@
-"""A model at work: scores, and labels of images, videos and streams."""
+"""Inference: scores of a model, and its labels of images, videos and streams."""

@@ -1,4 +1,4 @@
-"""Scores of a model over a split, at the resolution of the labels; and the baseline to beat."""
+"""Scores of a model over a split, at the resolution of the labels, and of the baseline."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class FrameScore:
-    """The scores of one frame alone, 0..1; nan for a frame without a labeled pixel."""
+    """Scores of one frame alone, 0..1; nan for a frame without a labeled pixel."""
 
     pair: Pair
     miou: float
@@ -38,12 +38,12 @@ class FrameScore:
 
 @dataclass(frozen=True, eq=False)
 class Evaluation:
-    """What `evaluate` found.
+    """Result of `evaluate`.
 
     Attributes:
         matrix: Confusion matrix of the split, int64 `(C, C)`, rows truth, columns prediction.
-        scores: The scores of `matrix`.
-        frames: One entry per frame, in the order of the split.
+        scores: Scores of `matrix`.
+        frames: Scores of each frame, in the order of the split.
         seconds: Wall time of the whole pass, reading and scoring included.
     """
 
@@ -54,11 +54,11 @@ class Evaluation:
 
     @property
     def num_frames(self) -> int:
-        """Number of frames that were scored."""
+        """Number of scored frames."""
         return len(self.frames)
 
     def ranked(self) -> list[FrameScore]:
-        """Frames by mIoU, best first, without those that have no labeled pixel."""
+        """Frames by mIoU, best first; frames without a labeled pixel are omitted."""
         scored = (frame for frame in self.frames if not math.isnan(frame.miou))
         return sorted(scored, key=lambda frame: frame.miou, reverse=True)
 
@@ -71,18 +71,18 @@ def evaluate(
     flip: bool = False,
     hosts: Hosts | None = None,
 ) -> Evaluation:
-    """Scores a model on every frame of a split, one frame in memory at a time.
+    """Scores a model on every frame of a split, frame by frame.
 
     With scales other than `(1.0,)`, or with `flip`, the softmax probabilities of all passes are
     averaged at the size of the frame before the class is chosen.
 
     Args:
         segmenter: Any artifact that `asap_tf.runtime.load` opens.
-        dataset: Its classes must be those of the segmenter.
-        split: The split to score; it needs masks.
+        dataset: Dataset with the same classes as the segmenter.
+        split: Name of the split to score; it needs masks.
         scales: Factors of the network size (`segmenter.size`, or the frame's own where the
             network takes any); the result is rounded to multiples of 32.
-        flip: Adds a mirrored pass for each scale.
+        flip: Whether to add a mirrored pass for each scale.
         hosts: Each scores its share of the frames; all get the result for the whole split. None
             for this alone.
 
@@ -95,7 +95,7 @@ def evaluate(
         >>> print(evaluation.scores.table())
     """
     if not scales or not all(math.isfinite(s) and s > 0 for s in scales):
-        raise UsageError(f"scales={list(scales)}: one or more numbers above 0 are needed")
+        raise UsageError(f"`scales` {list(scales)}: one or more numbers above 0 are needed")
     require_same_classes(segmenter.classes, dataset)
     require_masks(dataset, split)
     hosts = hosts or Hosts()
@@ -124,19 +124,19 @@ def evaluate(
 
 
 def location_prior(dataset: Dataset, split_train: str = "train", split_val: str = "val") -> Scores:
-    """Scores the baseline that looks at no frame: each position's commonest class in training.
+    """Scores the baseline that ignores the frame: the most frequent class of each position.
 
     A camera behind a windshield sees road below and sky above, so this is what a model of street
-    scenes has to beat. Masks are brought to the size of the first one (nearest neighbor) for
-    counting, the prior to the size of each mask for scoring. A position never labeled in
-    training takes the commonest class of all; of equally common classes the first wins.
+    scenes has to beat. Masks are resized to the first one (nearest neighbor) for counting, and the
+    prior to each mask for scoring. A position that is never labeled in training takes the most
+    frequent class of all; of equally frequent classes the first wins.
 
     Memory: 4 bytes per position and class, 160 MB for 19 classes at 1024 x 2048.
 
     Args:
-        dataset: The dataset; only its masks are read.
-        split_train: The split to count.
-        split_val: The split to score.
+        dataset: Dataset of which the masks are read.
+        split_train: Name of the split to count.
+        split_val: Name of the split to score.
 
     Raises:
         UsageError: if a split has no masks.
@@ -162,7 +162,7 @@ def location_prior(dataset: Dataset, split_train: str = "train", split_val: str 
 
 
 def require_same_classes(classes: Sequence[LabelClass], dataset: Dataset) -> None:
-    """Refuses a model whose classes are not the dataset's, in the same order.
+    """Checks that a model's classes are the dataset's, in the same order.
 
     Raises:
         UsageError: naming both numbers of classes and the names that differ.

@@ -100,7 +100,7 @@ def predict_inputs(
         >>> predict_inputs(load("run"), [Path("drive.mp4"), Path("stills")], Path("predictions"))
     """
     if mode not in MODES:
-        raise UsageError(f"mode '{mode}': {nearest(mode, MODES)}")
+        raise UsageError(f"`mode` '{mode}': {nearest(mode, MODES)}")
     try:
         sources = _find_sources(inputs, out, mode)
         bad = _BadFiles(skip_bad)

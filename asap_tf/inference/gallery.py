@@ -1,4 +1,4 @@
-"""What several models see in the same frames, beside the truth."""
+"""Predictions of several models on the same frames, beside the truth."""
 
 from __future__ import annotations
 
@@ -20,28 +20,28 @@ def gallery(
     """A sheet of the frames that the models label best, and of those they label worst.
 
     Args:
-        models: By the name to show.
-        dataset: Of the same classes as all models.
-        split: With masks.
-        count: Frames of either kind; both ends meet where the split has fewer than twice as many.
+        models: Models by the name to show.
+        dataset: Dataset with the same classes as all models.
+        split: Name of a split with masks.
+        count: Number of best and of worst frames; a split with fewer frames is shown whole.
 
     Returns:
-        uint8 `(height, width, 3)`, RGB. A row for a frame: itself, the truth, and what each model
-        sees, under each model's mIoU on it. Frames are ranked by the mean of these.
+        uint8 `(height, width, 3)`, RGB. A row for each frame: the frame, the truth, and each
+        model's prediction, under each model's mIoU on it. Frames are ranked by the mean of these.
 
     Raises:
         UsageError: if the classes differ, the split has no masks, or `count` is under 1.
         AsapError: if a file cannot be read.
     """
     if count < 1:
-        raise UsageError(f"a gallery needs at least one frame. Received: count={count}")
+        raise UsageError(f"`count` {count}: a gallery needs at least one frame")
     scores: dict[str, list[float]] = {}
     for name, segmenter in models.items():
         frames = evaluate(segmenter, dataset, split).frames
         scores[name] = [frame.miou for frame in frames]
     pairs = dataset.pairs(split)
     means = np.mean(list(scores.values()), axis=0)
-    # nan, a frame without a label, ends up last.
+    # nan, a frame without labels, is sorted last.
     ranked = [i for i in np.argsort(-means) if not np.isnan(means[i])]
     rows, captions = [], []
     for rank, i in enumerate(ranked):

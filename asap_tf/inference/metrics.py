@@ -1,4 +1,4 @@
-"""Segmentation scores by way of the confusion matrix, equal to the official Cityscapes script's.
+"""Segmentation scores from a confusion matrix, equal to the official Cityscapes script's.
 
 Counting and scoring are separate: matrices are integers that add up over batches and frames,
 and `Scores` are computed once from the sum.
@@ -17,7 +17,7 @@ from asap_tf.core.labels import IGNORE_LABEL, LabelClass
 def confusion_matrix(truth: np.ndarray, prediction: np.ndarray, num_classes: int) -> np.ndarray:
     """Counts pixels by true and predicted class.
 
-    Pixels whose truth is 255 (`IGNORE_LABEL`) are left out, whatever was predicted there.
+    Pixels whose truth is 255 (`IGNORE_LABEL`) are not counted, whatever was predicted there.
 
     Args:
         truth: Train ids, uint8, any shape: 0..num_classes - 1, or 255 where ignored.
@@ -58,12 +58,12 @@ def confusion_matrix(truth: np.ndarray, prediction: np.ndarray, num_classes: int
 
 @dataclass(frozen=True, eq=False)
 class Scores:
-    """The scores of one confusion matrix, all as shares 0..1; nan where undefined.
+    """Scores of a confusion matrix, all as shares 0..1; nan where undefined.
 
     Equal to `cityscapesscripts.evaluation.evalPixelLevelSemanticLabeling` on the same predictions:
 
     * IoU = TP / (TP + FP + FN). A class that is predicted somewhere but absent from the truth
-      scores 0; one that is in neither scores nan and is left out of the mean.
+      scores 0; one that is in neither scores nan and does not count in the mean.
     * A category is scored as if its classes were one: confusions among them count as right.
       The official script works on a matrix over all label ids, void ones included, but uses
       only the rows of labels that are evaluated, which are the train ids; a column of another
@@ -74,7 +74,7 @@ class Scores:
       counts neither for that category nor against it.
 
     Attributes:
-        classes: The classes, in the order of their train ids.
+        classes: Classes in the order of their train ids.
         iou: Intersection over union per class, float64 `(num_classes,)`.
         accuracy: Share of each class's true pixels that were found (recall), float64
             `(num_classes,)`; nan for classes absent from the truth.
@@ -97,7 +97,7 @@ class Scores:
         """Scores a confusion matrix.
 
         Args:
-            matrix: Integers `(C, C)`, rows truth, columns prediction.
+            matrix: Confusion matrix, integers `(C, C)`, rows truth, columns prediction.
             classes: The C classes in the order of their train ids.
 
         Raises:
@@ -133,7 +133,7 @@ class Scores:
         }
 
     def table(self) -> str:
-        """The scores for the terminal, in percent; `-` where undefined."""
+        """The scores as text, in percent; `-` where undefined."""
         rows = [("class", "IoU %", "accuracy %")]
         rows += [
             (c.name, _percent(iou), _percent(accuracy))
@@ -169,7 +169,7 @@ def _mean(values: np.ndarray) -> float:
 
 
 def _plain(value: float) -> float | None:
-    """`value` as JSON can hold it: there is no nan in JSON."""
+    """`value` for JSON, which has no nan."""
     return None if np.isnan(value) else float(value)
 
 

@@ -1,4 +1,4 @@
-"""Prediction on a live stream, which does not wait for the network."""
+"""Prediction on a live stream, whose frames do not wait for the network."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 
 POLICIES = ("newest", "every")
 _PATIENCE = 2.0
-"""Seconds that a reader gets to end once it has been asked to; a silent camera never does."""
+"""Seconds to wait for the reader at the end; that of a silent camera never returns."""
 
 
 def is_stream(source: str) -> bool:
@@ -37,18 +37,22 @@ def is_stream(source: str) -> bool:
 
 @dataclass
 class Count:
-    """Frames of a stream: those that were labeled, and those that nobody had time for."""
+    """Numbers of labeled and of dropped frames of a stream."""
 
     labeled: int = 0
     dropped: int = 0
 
 
 class Latest:
-    """One frame between a camera and a network: memory is the same whatever the rates.
+    """Buffer of one frame between a camera and a network; memory does not depend on their rates.
 
     Args:
-        keep_all: Whether the camera has to wait until its last frame is taken. Otherwise a new
-            frame takes the place of one that was not taken, and the loss is counted.
+        keep_all: Whether the camera waits until its last frame is taken. Otherwise a new frame
+            replaces one that was not taken, which is counted as dropped.
+
+    Attributes:
+        dropped: Number of frames that were replaced.
+        error: Error that ended the camera's side, if any.
     """
 
     def __init__(self, keep_all: bool):
@@ -60,7 +64,7 @@ class Latest:
         self._changed = threading.Condition()
 
     def put(self, frame: np.ndarray) -> bool:
-        """Offers a frame; returns whether any more are wanted."""
+        """Stores a frame; returns whether more are wanted."""
         with self._changed:
             while self.keep_all and self._frame is not None and not self._ended:
                 self._changed.wait()
@@ -70,17 +74,20 @@ class Latest:
             return not self._ended
 
     def end(self, error: Exception | None = None) -> None:
-        """Says that no frame is to come, or none is wanted any more."""
+        """Ends both sides: no frame will come, or none is wanted any more."""
         with self._changed:
             self._ended = True
             self.error = self.error or error
             self._changed.notify_all()
 
     def take(self, seconds: float) -> np.ndarray | None:
-        """The frame, once there is one; None if none came in time.
+        """Waits for a frame and removes it; None if none came in time.
+
+        Args:
+            seconds: Time to wait.
 
         Raises:
-            EOFError: if none will.
+            EOFError: at the end of the stream.
         """
         with self._changed:
             self._changed.wait_for(lambda: self._frame is not None or self._ended, seconds)
@@ -94,28 +101,28 @@ class Latest:
 def predict_stream(
     segmenter: Segmenter, source: str, out: Path, mode: str = "overlay", policy: str = "newest"
 ) -> tuple[Path, Count]:
-    """Labels a live stream until it ends, or SIGINT or SIGTERM asks for an end.
+    """Labels a live stream until it ends, or until SIGINT or SIGTERM.
 
     Args:
         segmenter: Any artifact that `asap_tf.runtime.load` opens.
-        source: What `is_stream` takes for one.
+        source: Address or camera device, as `is_stream` recognizes it.
         out: Folder for the result, made if missing.
-        mode: As of `predict_inputs`.
-        policy: `"newest"`: after each frame the one that the camera has just given, those in
-            between are dropped and counted; `"every"`: the source has to wait for the network.
+        mode: Kind of result, as of `predict_inputs`.
+        policy: `"newest"` labels the latest frame of the camera, and drops and counts those that
+            came meanwhile; `"every"` lets the source wait for the network.
 
     Returns:
         The result, `live-TIME.mp4` (at the stream's own rate) or a folder of ids, and the count.
 
     Raises:
         UsageError: for an unknown policy, or an `out` that cannot be written to.
-        AsapError: if the stream cannot be read, or the result not be written.
+        AsapError: if the stream cannot be read, or the result cannot be written.
 
     Example:
         >>> predict_stream(load("export/asap_int8.tflite"), "rtsp://camera", Path("predictions"))
     """
     if policy not in POLICIES:
-        raise UsageError(f"policy '{policy}': {nearest(policy, POLICIES)}")
+        raise UsageError(f"`policy` '{policy}': {nearest(policy, POLICIES)}")
     prepare(out)
     latest, count = Latest(policy == "every"), Count()
     name = f"live-{time.strftime('%Y%m%d-%H%M%S')}"
@@ -153,7 +160,7 @@ def predict_stream(
 
 
 def _read(held: contextlib.ExitStack, capture: cv2.VideoCapture, latest: Latest) -> None:
-    # Who reads also releases: elsewhere, it would be under the read of a camera that is silent.
+    # Released by the reading thread: another one would do it during the read of a silent camera.
     with held:
         try:
             while True:

@@ -1,4 +1,4 @@
-"""The file that the Cityscapes test server takes: a zip of label-id maps, one per frame."""
+"""Submissions to the Cityscapes test server: a zip of label-id maps, one per frame."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ _OFFICIAL_IDS = [label.label_id for label in LABELS if label.label_id >= 0]
 
 
 def write_submission(segmenter: Segmenter, dataset: Dataset, split: str, out_zip: Path) -> None:
-    """Predicts a split and writes it as the Cityscapes test server wants it.
+    """Predicts a split and writes a submission to the Cityscapes test server.
 
     The zip holds one PNG per frame, `<city>_<sequence>_<frame>_pred_labelIds.png`: official label
     ids (7 for road), 8-bit, at the frame's own size. It is checked with `check_submission` before
@@ -35,9 +35,9 @@ def write_submission(segmenter: Segmenter, dataset: Dataset, split: str, out_zip
 
     Args:
         segmenter: Any artifact that `asap_tf.runtime.load` opens, with the Cityscapes classes.
-        dataset: A dataset of kind `"cityscapes"`.
+        dataset: Dataset of kind `"cityscapes"`.
         split: `"test"` for the server; any other, to score the file with the official script.
-        out_zip: The file to write; its folder must exist.
+        out_zip: File to write, in a folder that exists.
 
     Raises:
         UsageError: if the dataset is not Cityscapes, the classes differ, or `out_zip` is a folder
@@ -63,20 +63,20 @@ def write_submission(segmenter: Segmenter, dataset: Dataset, split: str, out_zip
 
 
 def check_submission(zip_path: Path, dataset: Dataset, split: str) -> None:
-    """Checks what the official script and the test server ask of a submission.
+    """Checks a submission against the rules of the official script and the test server.
 
     Every frame of the split has exactly one PNG that the official script would pick for it
     (`<city>_<sequence>_<frame>*.png`, in any folder of the zip), and nothing else is there; each
     is 8-bit gray, of its frame's size, and holds official label ids only.
 
     Args:
-        zip_path: The file.
-        dataset: A dataset of kind `"cityscapes"`.
-        split: The split that the file is for.
+        zip_path: File to check.
+        dataset: Dataset of kind `"cityscapes"`.
+        split: Name of the split that the file is for.
 
     Raises:
         UsageError: if the dataset is not Cityscapes.
-        AsapError: if the file is no zip, or has defects: each in a line of the message.
+        AsapError: if the file is not a zip, or has defects, each on a line of the message.
     """
     _require_cityscapes(dataset)
     pairs = dataset.pairs(split)
@@ -105,7 +105,7 @@ def _require_cityscapes(dataset: Dataset) -> None:
     if dataset.kind != "cityscapes":
         raise UsageError(
             f"{dataset.root} is {dataset.kind} data: only the Cityscapes server takes submissions; "
-            "leave --submission out"
+            "omit `submission`"
         )
 
 
@@ -115,7 +115,7 @@ def _core(pair: Pair) -> str:
 
 
 def _is_for(name: str, core: str) -> bool:
-    """Whether the official script would take this file of the zip for that frame."""
+    """Whether the official script would use this file of the zip for that frame."""
     base = name.rpartition("/")[2]
     return base.startswith(core) and base.endswith(".png")
 
@@ -130,7 +130,7 @@ def _size(pair: Pair) -> tuple[int, int]:
 
 
 def _map_defects(archive: zipfile.ZipFile, name: str, size: tuple[int, int]) -> list[str]:
-    """What is wrong with one label-id map, a line each; `size` is (width, height)."""
+    """Defects of one label-id map, a line each; `size` is (width, height)."""
     try:
         with Image.open(io.BytesIO(archive.read(name))) as image:
             labels, mode, form = np.asarray(image), image.mode, image.format
@@ -146,5 +146,5 @@ def _map_defects(archive: zipfile.ZipFile, name: str, size: tuple[int, int]) -> 
     present = np.flatnonzero(np.bincount(labels.ravel()))
     unknown = np.setdiff1d(present, _OFFICIAL_IDS)
     if unknown.size:
-        defects.append(f"{name}: {unknown.tolist()} are no official label ids")
+        defects.append(f"{name}: {unknown.tolist()} are not official label ids")
     return defects

@@ -1,4 +1,4 @@
-"""Label maps as pictures: color maps, overlays, error maps and contact sheets."""
+"""Images of label maps: color maps, overlays, error maps and contact sheets."""
 
 from __future__ import annotations
 
@@ -26,8 +26,7 @@ def colorize(labels: np.ndarray, palette: np.ndarray) -> np.ndarray:
         palette: Colors by train id, uint8 `(num_classes, 3)`, RGB.
 
     Returns:
-        uint8 `(..., H, W, 3)`, RGB; black for every id that the palette does not have, 255 among
-        them.
+        uint8 `(..., H, W, 3)`, RGB; black for ids outside the palette, such as 255.
 
     Example:
         >>> colorize(np.array([[0, 255]], np.uint8), np.array([[128, 64, 128]], np.uint8)).tolist()
@@ -59,7 +58,7 @@ def overlay(
 
 
 def error_map(frame: np.ndarray, truth: np.ndarray, prediction: np.ndarray) -> np.ndarray:
-    """Where a prediction is wrong: red on a pale gray version of the frame.
+    """The errors of a prediction, red on a pale gray version of the frame.
 
     Args:
         frame: uint8 `(H, W, 3)`, RGB.
@@ -83,20 +82,20 @@ def contact_sheet(
     legend: Sequence[LabelClass] | None = None,
     width: int = 1600,
 ) -> np.ndarray:
-    """Pictures in a grid, each row under its caption, the colors of the classes below.
+    """Images in a grid, each row under its caption, with a legend of the classes below.
 
     Args:
-        rows: Pictures, uint8 `(H, W, 3)`, RGB, of any size; a row may be shorter than the longest.
-        captions: One line of text for each row.
-        legend: Classes to show with name and color.
-        width: Width of the sheet in pixels; every picture is scaled to its column, keeping its
-            shape.
+        rows: Images, uint8 `(H, W, 3)`, RGB, of any size; rows may differ in length.
+        captions: Line of text for each row.
+        legend: Classes to show by name and color.
+        width: Width of the sheet in pixels; each image is scaled to its column, keeping its
+            aspect ratio.
 
     Returns:
         uint8 `(height, width, 3)`, RGB.
 
     Raises:
-        ValueError: if there is no picture, or not one caption for each row.
+        ValueError: if there is no image, or not one caption for each row.
 
     Example:
         >>> frame = np.zeros((90, 160, 3), np.uint8)
@@ -105,7 +104,7 @@ def contact_sheet(
     """
     columns = max(map(len, rows), default=0)
     if columns == 0:
-        raise ValueError("a contact sheet needs at least one picture")
+        raise ValueError("a contact sheet needs at least one image")
     if captions is not None and len(captions) != len(rows):
         raise ValueError(f"{len(captions)} captions for {len(rows)} rows")
     gap = 12
@@ -165,12 +164,12 @@ def _legend_band(classes: Sequence[LabelClass], width: int, gap: int) -> Image.I
 
 
 def dataset_sheet(dataset: Dataset, split: str, count: int = 12) -> np.ndarray:
-    """Contact sheet of frames, each beside itself under its labels, evenly spread over a split.
+    """Contact sheet of a split: evenly spread frames, each beside an overlay of its labels.
 
     Args:
-        dataset: The dataset.
-        split: The split to look at; without masks, the frames alone are shown.
-        count: How many frames at most.
+        dataset: Dataset to show.
+        split: Name of the split; without masks, the frames alone are shown.
+        count: Largest number of frames.
 
     Returns:
         uint8 `(height, width, 3)`, RGB.
@@ -180,7 +179,7 @@ def dataset_sheet(dataset: Dataset, split: str, count: int = 12) -> np.ndarray:
         AsapError: if a file cannot be read.
     """
     if count < 1:
-        raise UsageError(f"a sheet needs at least one frame. Received: {count}")
+        raise UsageError(f"`count` {count}: a contact sheet needs at least one frame")
     pairs = dataset.pairs(split)
     chosen = pairs[:: -(-len(pairs) // count)]
     cells: list[list[np.ndarray]] = []

@@ -9,11 +9,12 @@ from typing import Any
 from asap_tf.core.errors import AsapError, UsageError, first_line
 from asap_tf.core.formats import FORMATS, SUFFIXES
 from asap_tf.core.keras_backend import import_keras
+from asap_tf.core.labels import numbered_classes
 from asap_tf.runtime.network import Network
 from asap_tf.runtime.probe import probe
 from asap_tf.runtime.segmenter import Segmenter
 from asap_tf.saving.keras_file import model_file
-from asap_tf.saving.metadata import classes_of, numbered_classes, read_sidecar
+from asap_tf.saving.metadata import classes_of, read_sidecar
 from asap_tf.saving.presets import preset_file, presets
 
 

@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 
 from asap_tf.core.errors import AsapError, UsageError
-from asap_tf.core.labels import LabelClass
+from asap_tf.core.labels import LabelClass, palette
 from asap_tf.core.resize import resize_frames
 from asap_tf.core.sizes import network_side
 from asap_tf.runtime.network import Network
@@ -44,7 +44,7 @@ class Segmenter:
     @property
     def palette(self) -> np.ndarray:
         """Colors by train id, uint8 `(num_classes, 3)`, RGB."""
-        return np.array([c.color for c in self.classes], np.uint8)
+        return palette(self.classes)
 
     @property
     def format(self) -> str:

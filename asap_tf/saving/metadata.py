@@ -11,9 +11,6 @@ from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
-import cv2
-import numpy as np
-
 from asap_tf.core.errors import AsapError
 from asap_tf.core.formats import FORMATS
 from asap_tf.core.labels import LabelClass
@@ -151,17 +148,6 @@ def classes_of(metadata: dict[str, Any]) -> list[LabelClass]:
     return [
         LabelClass(c["name"], (*c["color"],), c["category"], c["label_id"])
         for c in metadata.get("classes", [])
-    ]
-
-
-def numbered_classes(count: int) -> list[LabelClass]:
-    """Stand-ins for a model that does not say what its classes are."""
-    hues = np.arange(count) * 0.618034 % 1 * 179
-    hsv = np.stack([hues, np.full(count, 200), np.full(count, 230)], -1).astype(np.uint8)
-    colors = cv2.cvtColor(hsv[None], cv2.COLOR_HSV2RGB)[0]
-    return [
-        LabelClass(f"class {i}", (int(red), int(green), int(blue)), "unknown", i)
-        for i, (red, green, blue) in enumerate(colors)
     ]
 
 

@@ -6,9 +6,9 @@ import pytest
 from PIL import Image
 
 from asap_tf.core.charts import BLUES
+from asap_tf.core.labels import numbered_classes
 from asap_tf.runtime import FixedNetwork, Network, Segmenter
 from asap_tf.runtime.network import Signature
-from asap_tf.saving.metadata import numbered_classes
 
 
 class StubNetwork(FixedNetwork):

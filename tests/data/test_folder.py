@@ -126,7 +126,7 @@ splits:
             {"masks": "index", "classes": [INDEX_CLASSES[0], INDEX_CLASSES[1] | {"id": 0}]},
             "given to two classes: 0",
         ),
-        ({"classes": INDEX_CLASSES}, "color masks know no ids; leave them out"),
+        ({"classes": INDEX_CLASSES}, "color masks have no ids"),
     ],
 )
 def test_values_that_contradict(

@@ -163,7 +163,7 @@ def test_a_frame_without_labels_adds_nothing(tmp_path):
 @pytest.mark.parametrize("scales", [(), (0.0,), (1.0, -0.5), (math.nan,), (math.inf,)])
 def test_bad_scales(tmp_path, scales):
     dataset = make_dataset(tmp_path, {"val": random_masks(7, 1)})
-    with pytest.raises(UsageError, match="scales="):
+    with pytest.raises(UsageError, match="`scales`"):
         evaluate(FakeSegmenter(), dataset, scales=scales)
 
 

@@ -128,11 +128,11 @@ def test_no_more_than_one_frame_is_kept():
 
 def test_mistakes(tmp_path):
     (tmp_path / "file").write_text("")
-    with pytest.raises(UsageError, match="policy 'newst': did you mean 'newest'"):
+    with pytest.raises(UsageError, match="`policy` 'newst': did you mean 'newest'"):
         predict_stream(Slow(0), "http://127.0.0.1:1/", tmp_path, policy="newst")
     with pytest.raises(UsageError, match="cannot be written to"):
         predict_stream(Slow(0), "http://127.0.0.1:1/", tmp_path / "file" / "out")
-    with pytest.raises(AsapError, match="http://127.0.0.1:1/: no stream there"):
+    with pytest.raises(AsapError, match="http://127.0.0.1:1/: no readable stream"):
         predict_stream(Slow(0), "http://127.0.0.1:1/", tmp_path / "out")
     assert list((tmp_path / "out").iterdir()) == []
 

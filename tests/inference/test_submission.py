@@ -144,8 +144,8 @@ def test_check_takes_every_name_that_the_official_script_takes(dataset, tmp_path
         ({"readme.txt": b"hello"}, "readme.txt: belongs to no frame of split 'test'"),
         ({"ulm_000002_000019.txt": b""}, "ulm_000002_000019.txt: belongs to no frame"),
         ({ULM: png(ROAD)}, f"{ULM}: 128 x 64, the frame is 96 x 48"),
-        ({ULM: png(ROAD[:48, :96] + 40)}, f"{ULM}: [47] are no official label ids"),
-        ({ULM: png(ROAD[:48, :96] * 0 + 255)}, f"{ULM}: [255] are no official label ids"),
+        ({ULM: png(ROAD[:48, :96] + 40)}, f"{ULM}: [47] are not official label ids"),
+        ({ULM: png(ROAD[:48, :96] * 0 + 255)}, f"{ULM}: [255] are not official label ids"),
         (
             {ULM: png(np.zeros((48, 96, 3), np.uint8))},
             f"{ULM}: PNG of mode RGB, an 8-bit gray PNG is needed",

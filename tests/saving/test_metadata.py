@@ -6,11 +6,11 @@ import json
 import pytest
 
 from asap_tf.core.errors import AsapError
+from asap_tf.core.labels import numbered_classes
 from asap_tf.saving.metadata import (
     artifact_files,
     checksums,
     classes_of,
-    numbered_classes,
     parse_metadata,
     read_sidecar,
     sidecar,
