@@ -1,4 +1,4 @@
-"""The networks' own layers, in `keras.ops`: they run on every Keras backend.
+"""The networks' own layers and their model class, in `keras.ops`: they run on every Keras backend.
 
 Importing this registers all of them with Keras, which opens saved models by it.
 """
@@ -8,6 +8,7 @@ from asap_tf.layers.blocks import BatchNormalization, PixelDot
 from asap_tf.layers.ffdn import FFDN
 from asap_tf.layers.pyramid import SimplePyramid
 from asap_tf.layers.resize import ResizeLike, Upsample
+from asap_tf.layers.segmentation_model import SegmentationModel
 from asap_tf.layers.strip_attention import StripAttention
 
 __all__ = [
@@ -16,6 +17,7 @@ __all__ = [
     "BatchNormalization",
     "PixelDot",
     "ResizeLike",
+    "SegmentationModel",
     "SimplePyramid",
     "StripAttention",
     "Upsample",

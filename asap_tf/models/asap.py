@@ -17,6 +17,7 @@ from asap_tf.models.interface import head, input_frames, normalize, segmentation
 FUSIONS = ("ffdn", "general", "ln", "in", "none")
 ATTENTIONS = ("vertical", "horizontal", "full", "none")
 FUSE_STRIDES = (8, 4)
+STRIDES = (4, 8, 16, 32)
 
 
 def ASAPNet(
@@ -76,13 +77,22 @@ def ASAPNet(
     levels = SimplePyramid(64, name="pyramid")([p1, p2, p3, p4])
     gathered = [
         resample(level, stride, fuse_stride, f"gather{i}")
-        for i, (level, stride) in enumerate(zip(levels, (4, 8, 16, 32), strict=True), 1)
+        for i, (level, stride) in enumerate(zip(levels, STRIDES, strict=True), 1)
     ]
     x = layers.Concatenate(name="gather")(gathered)
     x = fuse(x, fusion)
     x = attend(x, attention)
     logits = head(x, num_classes, fuse_stride, "logits")
-    return segmentation_model("asap", frames, logits, (p3, p4), aux_heads, weights, chosen.imagenet)
+    return segmentation_model(
+        "asap",
+        frames,
+        logits,
+        {4: p1, 8: p2, 16: p3, 32: p4},
+        aux_heads,
+        weights,
+        chosen.imagenet,
+        dict(zip(STRIDES, levels, strict=True)),
+    )
 
 
 def fuse(x: Tensor, fusion: str) -> Tensor:

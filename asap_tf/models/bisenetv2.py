@@ -55,7 +55,7 @@ def BiSeNetV2(
     semantic = context_embedding(stage5)
     fused = guided_aggregation(detail, semantic)
     logits = head(fused, num_classes, 8, "logits", filters=1024)
-    return segmentation_model("bisenetv2", frames, logits, (stage4, stage5), aux_heads, weights)
+    return segmentation_model("bisenetv2", frames, logits, {16: stage4, 32: stage5}, aux_heads, weights)
 
 
 def detail_branch(x: Tensor) -> Tensor:

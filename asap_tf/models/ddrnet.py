@@ -64,7 +64,7 @@ def DDRNet23Slim(
     context = pyramid_pooling(low, 128, 128, cascaded=True)
     x = layers.Add(name="fusion_add")([high, ResizeLike(name="fusion_up")([context, high])])
     logits = head(bn_relu(x, "logits"), num_classes, 8, "logits", filters=64)
-    return segmentation_model("ddrnet23_slim", frames, logits, (p3, p4), aux_heads, weights)
+    return segmentation_model("ddrnet23_slim", frames, logits, {16: p3, 32: p4}, aux_heads, weights)
 
 
 def bilateral_fusion(

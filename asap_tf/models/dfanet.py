@@ -63,7 +63,7 @@ def DFANetA(
     x = layers.Conv2D(num_classes, 1, dtype="float32", name="logits_classes")(x)
     logits = Upsample(4, dtype="float32", name="logits")(x)
     return segmentation_model(
-        "dfanet_a", frames, logits, (attended1, attended2), aux_heads, weights
+        "dfanet_a", frames, logits, {16: attended1, 32: attended2}, aux_heads, weights
     )
 
 

@@ -59,7 +59,7 @@ def ICNet(
     # Classes follow directly: the published head has no Conv Block.
     x = layers.Conv2D(num_classes, 1, dtype="float32", name="logits_classes")(x)
     logits = Upsample(4, dtype="float32", name="logits")(x)
-    return segmentation_model("icnet", frames, logits, (fused16, deep), aux_heads, weights)
+    return segmentation_model("icnet", frames, logits, {16: fused16, 32: deep}, aux_heads, weights)
 
 
 def full_branch(x: Tensor) -> Tensor:

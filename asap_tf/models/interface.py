@@ -12,6 +12,7 @@ from keras import layers
 
 from asap_tf.core.errors import UsageError
 from asap_tf.layers.blocks import conv_block
+from asap_tf.layers import SegmentationModel
 from asap_tf.layers.resize import Upsample
 from asap_tf.layers.tensor import Tensor
 from asap_tf.saving.transfer import load_weights
@@ -66,31 +67,40 @@ def segmentation_model(
     name: str,
     frames: Tensor,
     logits: Tensor,
-    auxiliary: tuple[Tensor, Tensor],
+    backbone_outputs: dict[int, Tensor],
     aux_heads: bool,
     weights: str | Path | None,
     imagenet: Callable[[], dict[str, np.ndarray]] | None = None,
-) -> keras.Model:
+    pyramid_outputs: dict[int, Tensor] | None = None,
+) -> SegmentationModel:
     """The model from frames to logits, or to those and two auxiliary heads' for training.
 
     Args:
         name: Of the network.
         frames: From `input_frames`.
         logits: From `head`, named `"logits"`.
-        auxiliary: Maps at strides 16 and 32 for the heads `"aux3"` and `"aux4"`.
-        aux_heads: Whether to add these; the output is then a dict of three.
+        backbone_outputs: Maps of the backbone by their strides, at least at 16 and 32.
+        aux_heads: Whether to add heads on the maps at strides 16 and 32, `"aux3"` and `"aux4"`;
+            the output is then a dict of three.
         weights: What `load_weights` takes, or None.
         imagenet: As of `load_weights`.
+        pyramid_outputs: Maps of the feature pyramid by their strides.
     """
     outputs = logits
     if aux_heads:
         num_classes = logits.shape[-1]
         outputs = {
             "logits": logits,
-            "aux3": head(auxiliary[0], num_classes, 16, "aux3"),
-            "aux4": head(auxiliary[1], num_classes, 32, "aux4"),
+            "aux3": head(backbone_outputs[16], num_classes, 16, "aux3"),
+            "aux4": head(backbone_outputs[32], num_classes, 32, "aux4"),
         }
-    model = keras.Model(frames, outputs, name=name)
+    model = SegmentationModel(
+        frames,
+        outputs,
+        name=name,
+        backbone_outputs=backbone_outputs,
+        pyramid_outputs=pyramid_outputs,
+    )
     if weights is not None:
         LOGGER.info("%s: %s", weights, load_weights(model, weights, imagenet))
     return model

@@ -84,11 +84,11 @@ def count_operations(model: keras.Model, size: tuple[int, int] | None = None) ->
 
     Source: paper, Table III.
     """
-    import keras
     import tensorflow as tf
 
-    if any(layer.name == "logits" for layer in model.layers):
-        model = keras.Model(model.inputs[0], model.get_layer("logits").output)
+    from asap_tf.layers.segmentation_model import as_segmentation_model
+
+    model = as_segmentation_model(model).inference_model()
     height, width, channels = model.inputs[0].shape[1:]
     shape = (1, *(size or (height, width)), channels)
     if None in shape:

@@ -81,7 +81,7 @@ def PIDNetS(
 
     x = boundary_attention(p, i, d)
     logits = head(bn_relu(x, "logits"), num_classes, 8, "logits", filters=128)
-    return segmentation_model("pidnet_s", frames, logits, (i3, i4), aux_heads, weights)
+    return segmentation_model("pidnet_s", frames, logits, {16: i3, 32: i4}, aux_heads, weights)
 
 
 def pixel_attention(p: Tensor, i: Tensor, factor: int, name: str) -> Tensor:

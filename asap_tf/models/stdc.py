@@ -91,7 +91,8 @@ def _stdc_seg(
     context = context_path(stage4, stage5)
     fused = feature_fusion(stage3, context)
     logits = head(fused, num_classes, 8, "logits", filters=256)
-    return segmentation_model(name, frames, logits, (stage4, stage5), aux_heads, weights)
+    maps = {8: stage3, 16: stage4, 32: stage5}
+    return segmentation_model(name, frames, logits, maps, aux_heads, weights)
 
 
 def backbone(x: Tensor, depths: Sequence[int]) -> list[Tensor]:

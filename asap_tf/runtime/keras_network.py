@@ -58,8 +58,8 @@ class KerasNetwork(Network):
         """
         runtime = f"Keras {keras.__version__}, {set_backend_threads(threads)}"
         model = load_keras_model(path)
-        if isinstance(model.output, dict):
-            model = keras.Model(model.inputs, model.output["logits"], name=model.name)
+        if model.aux_outputs:
+            model = model.inference_model()
         if len(model.output_shape) != 4 or model.input_shape[-1] != 3:
             raise AsapError(
                 f"{path}: not a segmentation network: it maps {model.input_shape} to "

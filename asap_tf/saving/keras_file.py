@@ -19,6 +19,8 @@ from asap_tf.saving.presets import preset_file, presets
 if TYPE_CHECKING:
     import keras
 
+    from asap_tf.layers import SegmentationModel
+
 
 WANTED = f"give a run folder, a .keras file or a preset ({', '.join(presets())})"
 
@@ -44,8 +46,10 @@ def model_file(path: str | Path) -> Path:
     return path
 
 
-def load_keras_model(path: str | Path) -> keras.Model:
-    """Opens the Keras model of a run folder or `.keras` file; nothing in the file is ever run.
+def load_keras_model(path: str | Path) -> SegmentationModel:
+    """The Keras model of a run folder or `.keras` file; nothing in the file is ever run.
+
+    Its tensors are found by role, whatever version of this package, or of Keras alone, saved it.
 
     Raises:
         UsageError: if there is no such file.
@@ -55,7 +59,9 @@ def load_keras_model(path: str | Path) -> keras.Model:
     import_keras()
     import keras
 
-    import asap_tf.layers  # noqa: F401  (registers what the file refers to)
+    from asap_tf.layers import SegmentationModel
+
+    from asap_tf.layers.segmentation_model import as_segmentation_model
     from asap_tf.saving.archive import check_archive
 
     check_archive(file)
@@ -63,7 +69,7 @@ def load_keras_model(path: str | Path) -> keras.Model:
         model = keras.models.load_model(file, compile=False, safe_mode=True)
         if not isinstance(model, keras.Model):
             raise TypeError(f"holds a {type(model).__name__}")
-        return model
+        return as_segmentation_model(model)
     except Exception as error:
         raise AsapError(
             f"{file}: cannot be opened as a Keras model: {first_line(error)}"

@@ -1,0 +1,130 @@
+"""The class of every network: a functional Keras model whose tensors are found by their role."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from types import MappingProxyType
+from typing import Any
+
+import keras
+
+from asap_tf.layers.pyramid import SimplePyramid
+from asap_tf.layers.tensor import Tensor
+
+
+@keras.saving.register_keras_serializable("asap_tf")
+class SegmentationModel(keras.Model):
+    """A functional model from frames to logits that names its inner tensors by their role.
+
+    Saving and loading keep all roles. `keras.models.clone_model` keeps those of the outputs.
+
+    Args:
+        inputs: Keras tensor of the frames, `(N, H, W, 3)`.
+        outputs: Keras tensor of the logits, `(N, H, W, num_classes)`, or a dict of `"logits"` and
+            the outputs that only training needs.
+        name: Name of the network.
+        backbone_outputs: Maps of the backbone by their strides.
+        pyramid_outputs: Maps of the feature pyramid by their strides.
+
+    Attributes:
+        logits: Keras tensor of the logits.
+        aux_outputs: Keras tensors of the outputs that only training needs, by their names.
+        backbone_outputs: Read-only; `{4: ..., 8: ..., 16: ..., 32: ...}` of ASAP.
+        pyramid_outputs: Read-only; empty for a network without a pyramid.
+
+    Example:
+        >>> model = asap_tf.create_model("asap")
+        >>> model.backbone_outputs[16].shape
+        (None, 32, 64, 256)
+    """
+
+    def __init__(
+        self,
+        inputs: Any,
+        outputs: Any,
+        name: str | None = None,
+        *,
+        backbone_outputs: Mapping[int, Tensor] | None = None,
+        pyramid_outputs: Mapping[int, Tensor] | None = None,
+        **kwargs: Any,
+    ):
+        super().__init__(inputs, outputs, name=name, **kwargs)
+        # Not plain dicts: Keras would track them, and TensorFlow refuse their keys.
+        self.backbone_outputs = MappingProxyType(dict(backbone_outputs or {}))
+        self.pyramid_outputs = MappingProxyType(dict(pyramid_outputs or {}))
+
+    @property
+    def logits(self) -> Tensor:
+        return self.output["logits"] if isinstance(self.output, dict) else self.output
+
+    @property
+    def aux_outputs(self) -> dict[str, Tensor]:
+        outputs = self.output if isinstance(self.output, dict) else {}
+        return {name: tensor for name, tensor in outputs.items() if name != "logits"}
+
+    def inference_model(self) -> SegmentationModel:
+        """This model without its auxiliary outputs; the layers are shared, not copied."""
+        return SegmentationModel(
+            self.inputs[0],
+            self.logits,
+            name=self.name,
+            backbone_outputs=self.backbone_outputs,
+            pyramid_outputs=self.pyramid_outputs,
+        )
+
+    def get_config(self) -> dict[str, Any]:
+        roles = {
+            "backbone_outputs": dict(self.backbone_outputs),
+            "pyramid_outputs": dict(self.pyramid_outputs),
+        }
+        # Keras writes down where each output of a model comes from: by layer, node and index.
+        config = keras.Model(self.input, {"outputs": self.output, "roles": roles}).get_config()
+        tensors = config["output_layers"]
+        return {
+            **config,
+            "name": self.name,
+            "trainable": self.trainable,
+            "output_layers": tensors["outputs"],
+            "roles": tensors["roles"],
+        }
+
+    @classmethod
+    def from_config(
+        cls, config: dict[str, Any], custom_objects: dict[str, Any] | None = None
+    ) -> SegmentationModel:
+        config = dict(config)
+        tensors = {"outputs": config.pop("output_layers"), "roles": config.pop("roles")}
+        whole = keras.Model.from_config({**config, "output_layers": tensors}, custom_objects)
+        roles = {
+            # JSON has made texts of the strides.
+            role: {int(stride): tensor for stride, tensor in by_stride.items()}
+            for role, by_stride in whole.output["roles"].items()
+        }
+        return cls(
+            whole.input,
+            whole.output["outputs"],
+            name=config["name"],
+            trainable=config["trainable"],
+            **roles,
+        )
+
+
+def as_segmentation_model(model: keras.Model) -> SegmentationModel:
+    """The model itself, or, of a plain functional model, one of the same layers with roles.
+
+    The logits are its output, and its pyramid is found where it has one, so that ASAP as earlier
+    versions saved it has all roles.
+    """
+    if isinstance(model, SegmentationModel):
+        return model
+    roles = {}
+    for layer in model.layers:
+        if isinstance(layer, SimplePyramid):
+            strides = [4 * 2**i for i in range(len(layer.output))]
+            roles["backbone_outputs"] = dict(zip(strides, layer.input, strict=True))
+            roles["pyramid_outputs"] = dict(zip(strides, layer.output, strict=True))
+    if isinstance(model, keras.Sequential):
+        inputs, outputs = model.inputs[0], model.outputs[0]
+    else:
+        inputs, outputs = model.input, model.output
+    return SegmentationModel(inputs, outputs, name=model.name, **roles)
