@@ -30,12 +30,12 @@ def small_network(
     from asap_tf.models.interface import head, input_frames, normalize, segmentation_model
 
     frames = input_frames(num_classes, shape)
-    x, maps = normalize(frames), []
+    x, maps = normalize(frames), {}
     for i in range(5):
         x = conv_block(x, 8, 3, f"backbone{i + 1}", stride=2)
-        maps.append(x)
-    logits = head(maps[2], num_classes, 8, "logits")
-    return segmentation_model("small", frames, logits, maps[3:], aux_heads, weights)
+        maps[2 ** (i + 1)] = x
+    logits = head(maps[8], num_classes, 8, "logits")
+    return segmentation_model("small", frames, logits, maps, aux_heads, weights)
 
 
 def prepare() -> None:

@@ -13,6 +13,7 @@ from keras import layers, ops
 from asap_tf.core.system import stderr_silenced
 from asap_tf.export.rewrites.blocks import decided_at, fold_batch_norms, two_pass_norms
 from asap_tf.export.rewrites.graph_utils import Replacements, Rewrite
+from asap_tf.layers.segmentation_model import as_segmentation_model
 from asap_tf.layers.tensor import Tensor
 
 if TYPE_CHECKING:
@@ -128,7 +129,7 @@ def deployed_network(
 ) -> keras.Model:
     """The Keras model that is frozen: float32 frames `(batch, *size, 3)` to logits."""
     frames = keras.Input((*size, 3), batch_size=batch, name="frames")
-    inference = keras.Model(model.inputs[0], model.get_layer("logits").output)
+    inference = as_segmentation_model(model).inference_model()
     replacements: Replacements = {}
     for rewrite in rewrites:
         replacements |= rewrite(inference, replacements)

@@ -51,11 +51,11 @@ def BiSeNetV2(
     frames = input_frames(num_classes, input_shape)
     x = normalize(frames)
     detail = detail_branch(x)
-    stage4, stage5 = semantic_branch(x)
-    semantic = context_embedding(stage5)
+    stages = semantic_branch(x)
+    semantic = context_embedding(stages[32])
     fused = guided_aggregation(detail, semantic)
     logits = head(fused, num_classes, 8, "logits", filters=1024)
-    return segmentation_model("bisenetv2", frames, logits, {16: stage4, 32: stage5}, aux_heads, weights)
+    return segmentation_model("bisenetv2", frames, logits, stages, aux_heads, weights)
 
 
 def detail_branch(x: Tensor) -> Tensor:
@@ -66,16 +66,16 @@ def detail_branch(x: Tensor) -> Tensor:
     return x
 
 
-def semantic_branch(x: Tensor) -> tuple[Tensor, Tensor]:
-    """Narrow and deep: 64 channels at stride 16, 128 at stride 32."""
+def semantic_branch(x: Tensor) -> dict[int, Tensor]:
+    """Narrow and deep: 32, 64 and 128 channels at strides 8, 16 and 32."""
     x = stem(x)
-    stages = []
+    stages = {}
     for stage, (filters, count) in enumerate(((32, 2), (64, 2), (128, 4)), 3):
         x = gather_expand_down(x, filters, f"semantic_stage{stage}_1")
         for i in range(2, count + 1):
             x = gather_expand(x, f"semantic_stage{stage}_{i}")
-        stages.append(x)
-    return stages[1], stages[2]
+        stages[2**stage] = x
+    return stages
 
 
 def stem(x: Tensor) -> Tensor:

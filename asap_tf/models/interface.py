@@ -11,8 +11,8 @@ import numpy as np
 from keras import layers
 
 from asap_tf.core.errors import UsageError
-from asap_tf.layers.blocks import conv_block
 from asap_tf.layers import SegmentationModel
+from asap_tf.layers.blocks import conv_block
 from asap_tf.layers.resize import Upsample
 from asap_tf.layers.tensor import Tensor
 from asap_tf.saving.transfer import load_weights

@@ -59,8 +59,6 @@ def load_keras_model(path: str | Path) -> SegmentationModel:
     import_keras()
     import keras
 
-    from asap_tf.layers import SegmentationModel
-
     from asap_tf.layers.segmentation_model import as_segmentation_model
     from asap_tf.saving.archive import check_archive
 

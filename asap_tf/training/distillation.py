@@ -8,6 +8,7 @@ from keras import layers, ops
 from asap_tf.core.errors import UsageError
 from asap_tf.data.dataset import Dataset
 from asap_tf.inference.evaluate import require_same_classes
+from asap_tf.layers import SegmentationModel
 from asap_tf.layers.replicas import joint_moments, replica_context
 from asap_tf.layers.tensor import Tensor
 from asap_tf.runtime import load
@@ -79,7 +80,9 @@ def mean_output(_labels: Tensor, output: Tensor) -> Tensor:
     return ops.mean(output) / (context.num_replicas_in_sync if context else 1)
 
 
-def with_teacher(student: keras.Model, teacher: keras.Model, features: bool) -> keras.Model:
+def with_teacher(
+    student: SegmentationModel, teacher: SegmentationModel, features: bool
+) -> keras.Model:
     """A student for training, with one or two more outputs, which tell how far it is off.
 
     Args:
@@ -89,27 +92,27 @@ def with_teacher(student: keras.Model, teacher: keras.Model, features: bool) -> 
             1/16 and 1/32, beside `"distilled"`, of the logits.
 
     Raises:
-        UsageError: if there are to be features, and one of the two has no pyramid.
+        UsageError: if there are to be features, and the backbones have no such maps in common.
     """
     teacher.trainable = False
     outputs = dict(student.output)
-    taught = [teacher.output, *(levels(teacher) if features else ())]
+    strides = [s for s in (8, 16, 32) if features and s in student.backbone_outputs]
+    if features and not (strides and teacher.backbone_outputs.keys() >= {*strides}):
+        raise UsageError(
+            f"distill.features: {teacher.name} has no maps of its backbone at the strides of "
+            f"{student.name}'s"
+        )
+    taught = [teacher.logits, *(teacher.backbone_outputs[s] for s in strides)]
     logits, *maps = keras.Model(teacher.input, taught)(student.input, training=False)
     divergence = KLDivergence(dtype="float32", name="distilled")
-    outputs["distilled"] = divergence([outputs["logits"], logits])
+    outputs["distilled"] = divergence([student.logits, logits])
     if features:
-        outputs["features"] = FeatureMimicking(name="features")([*levels(student), *maps])
+        own = [student.backbone_outputs[s] for s in strides]
+        outputs["features"] = FeatureMimicking(name="features")([*own, *maps])
     return keras.Model(student.input, outputs, name=student.name)
 
 
-def levels(network: keras.Model) -> list[Tensor]:
-    """The maps of an ASAP network's backbone at 1/8, 1/16 and 1/32."""
-    if "pyramid" not in (layer.name for layer in network.layers):
-        raise UsageError(f"distill.features is between ASAP networks, and {network.name} is none")
-    return network.get_layer("pyramid").input[1:]
-
-
-def load_teacher(path: str, dataset: Dataset) -> keras.Model:
+def load_teacher(path: str, dataset: Dataset) -> SegmentationModel:
     """The Keras model at a path, to teach the classes of a dataset.
 
     Args:

@@ -45,11 +45,11 @@ def put_network() -> None:
         **options: Any,
     ) -> Any:
         frames = input_frames(num_classes, input_shape)
-        x, maps = normalize(frames), []
+        x, maps = normalize(frames), {}
         for i in range(5):
             x = conv_block(x, 8, 3, f"backbone{i + 1}", stride=2)
-            maps.append(x)
-        logits = head(maps[2], num_classes, 8, "logits")
-        return segmentation_model("small", frames, logits, maps[3:], aux_heads, weights)
+            maps[2 ** (i + 1)] = x
+        logits = head(maps[8], num_classes, 8, "logits")
+        return segmentation_model("small", frames, logits, maps, aux_heads, weights)
 
     NETWORKS["asap"] = build

@@ -21,6 +21,7 @@ from asap_tf.export.rewrites.graph_utils import (
     Rewrite,
     consumers,
     is_linear_conv,
+    logits_layer,
     producer,
 )
 from asap_tf.layers import FFDN, SimplePyramid, StripAttention
@@ -49,14 +50,14 @@ def decided_at(stride: int) -> Rewrite:
     """Logits at a stride of the frame instead of at its size: the one rewrite that is not exact."""
 
     def rewrite(model: keras.Model, replaced: Replacements) -> Replacements:
-        logits = model.get_layer("logits")
+        logits = logits_layer(model)
         if not isinstance(logits, Upsample) or stride < 1 or logits.factor % stride:
             strides = [n for n in (1, 2, 4, 8, 16, 32) if getattr(logits, "factor", 1) % n == 0]
             raise UsageError(
                 f"label stride {stride}: this network has {', '.join(map(str, strides))}"
             )
         factor = logits.factor // stride
-        return {"logits": Upsample(factor, name="logits") if factor > 1 else layers.Identity()}
+        return {logits.name: Upsample(factor) if factor > 1 else layers.Identity()}
 
     return rewrite
 

@@ -36,6 +36,11 @@ def consumers(layer: Any, model: keras.Model) -> list[Any]:
     return [taker for taker in takers if taker in model.operations]
 
 
+def logits_layer(model: keras.Model) -> Any:
+    """The layer that gives the logits of a model without auxiliary outputs."""
+    return model.output._keras_history.operation
+
+
 def producer(layer: layers.Layer) -> Any:
     """The layer that gives what `layer` takes."""
     return layer.input._keras_history.operation

@@ -8,7 +8,7 @@ import keras
 import numpy as np
 from keras import layers, ops
 
-from asap_tf.export.rewrites.graph_utils import Replacements
+from asap_tf.export.rewrites.graph_utils import Replacements, logits_layer
 from asap_tf.layers import SimplePyramid
 from asap_tf.layers.resize import Upsample
 from asap_tf.layers.tensor import Tensor
@@ -37,8 +37,9 @@ def planar_logits(model: keras.Model, replaced: Replacements) -> Replacements:
 
     OpenVINO resizes with channels innermost, and changing that afterwards takes it nearly as long.
     """
-    last = replaced.get("logits", model.get_layer("logits"))
-    return {"logits": PlanarUpsample(last.factor)} if isinstance(last, Upsample) else {}
+    name = logits_layer(model).name
+    last = replaced.get(name, logits_layer(model))
+    return {name: PlanarUpsample(last.factor)} if isinstance(last, Upsample) else {}
 
 
 class MatmulUpsample(layers.Layer):
