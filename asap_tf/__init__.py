@@ -17,9 +17,9 @@ if TYPE_CHECKING:
     from asap_tf.data import open_dataset
     from asap_tf.layers import FFDN, SimplePyramid, StripAttention
     from asap_tf.layers.losses import OhemCrossEntropy
-    from asap_tf.models import ASAPNet
+    from asap_tf.models import ASAPNet, create_model, list_models
     from asap_tf.runtime import Segmenter, load
-    from asap_tf.saving.presets import from_preset
+    from asap_tf.saving import from_preset
 
 try:
     __version__ = version("asap-tf")
@@ -34,7 +34,9 @@ _HOMES = {
     "OhemCrossEntropy": "asap_tf.layers.losses",
     "Segmenter": "asap_tf.runtime",
     "load": "asap_tf.runtime",
-    "from_preset": "asap_tf.saving.presets",
+    "create_model": "asap_tf.models",
+    "from_preset": "asap_tf.saving",
+    "list_models": "asap_tf.models",
     "open_dataset": "asap_tf.data",
 }
 
@@ -45,7 +47,9 @@ __all__ = [
     "Segmenter",
     "SimplePyramid",
     "StripAttention",
+    "create_model",
     "from_preset",
+    "list_models",
     "load",
     "open_dataset",
 ]

@@ -3,53 +3,61 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Annotated, Literal, get_args
 
-import keras
 from keras import layers
+from pydantic import Field
 
 from asap_tf.core.errors import UsageError, nearest
-from asap_tf.layers import FFDN, SimplePyramid, StripAttention
+from asap_tf.layers import FFDN, SegmentationModel, SimplePyramid, StripAttention
 from asap_tf.layers.blocks import conv_block, resample
 from asap_tf.layers.tensor import Tensor
-from asap_tf.models.backbones import BACKBONES
+from asap_tf.models.backbones import BACKBONES, BackboneName
 from asap_tf.models.interface import head, input_frames, normalize, segmentation_model
+from asap_tf.models.registry import register
 
-FUSIONS = ("ffdn", "general", "ln", "in", "none")
-ATTENTIONS = ("vertical", "horizontal", "full", "none")
-FUSE_STRIDES = (8, 4)
+Fusion = Literal["ffdn", "general", "ln", "in", "none"]
+Attention = Literal["vertical", "horizontal", "full", "none"]
+FuseStride = Literal[8, 4]
+Width = Annotated[float, Field(gt=0, multiple_of=0.125)]
+
 STRIDES = (4, 8, 16, 32)
+"""Of the four levels P1 to P4."""
 
 
+@register("asap")
 def ASAPNet(
     num_classes: int = 19,
     input_shape: tuple[int | None, int | None, int] = (512, 1024, 3),
-    backbone: str = "resnet18",
-    width: float = 1.0,
+    backbone: BackboneName = "resnet18",
+    width: Width = 1.0,
     weights: str | Path | None = None,
-    fusion: str = "ffdn",
-    attention: str = "vertical",
-    fuse_stride: int = 8,
+    fusion: Fusion = "ffdn",
+    attention: Attention = "vertical",
+    fuse_stride: FuseStride = 8,
     aux_heads: bool = False,
-) -> keras.Model:
+) -> SegmentationModel:
     """Builds ASAP, a real-time semantic segmentation network, as a functional Keras model.
 
     Args:
-        num_classes: Classes to tell apart.
+        num_classes: Number of classes.
         input_shape: `(H, W, 3)`, H and W multiples of 32 or None for any.
-        backbone: `"resnet18"`, `"resnet18_vd"` with three 3 x 3 convolutions for its 7 x 7, or
-            `"efficientnet_lite0"`, the light one, for phones.
+        backbone: Name of the backbone: `"resnet18"`, `"resnet18_vd"` with three 3 x 3 convolutions
+            for its 7 x 7, or `"efficientnet_lite0"`, the light one, for phones.
         width: Channels of the backbone over its published ones, in steps of 1/8: ResNet18 at 0.5
             is the fast one of the family. What follows the backbone keeps the paper's widths.
-        weights: None, `"imagenet"` (backbone only: ResNet18's from torchvision, -vd's through
-            keras-hub, EfficientNet-Lite0's from the extra `lite0`), a file of the backbone in
-            PyTorch's layout (`.pth`, `.safetensors`; torchvision's or timm's ResNet18), or a run
-            folder or `.keras` file, from which every layer that fits is taken.
-        fusion: `"ffdn"` (the paper's), or the rows it is compared with: `"general"` (Table III),
-            `"ln"`, `"in"`, `"none"` (Table II).
-        attention: `"vertical"` (the paper's), or `"horizontal"`, `"full"`, `"none"` (Table III).
+        weights: Initial weights: None for random ones; `"imagenet"`, for the backbone alone
+            (ResNet18's from torchvision, -vd's by the extra `imagenet`, EfficientNet-Lite0's by
+            the extra `lite0`); a file of the backbone in PyTorch's layout (`.pth`,
+            `.safetensors`; torchvision's or timm's ResNet18); or a run folder, a `.keras` file or
+            a preset, from which every layer that fits is taken.
+        fusion: Module that fuses the levels: `"ffdn"` (the paper's), or the rows it is compared
+            with: `"general"` (Table III), `"ln"`, `"in"`, `"none"` (Table II).
+        attention: Axis that attention pools: `"vertical"` (the paper's), or `"horizontal"`,
+            `"full"`, `"none"` (Table III).
         fuse_stride: Stride at which levels are fused: 8, or 4 for finer maps at about three
             times the decoder's cost.
-        aux_heads: Whether to add the two training heads.
+        aux_heads: Whether to add the two heads that only training needs.
 
     Returns:
         A model from RGB frames 0..255 `(N, H, W, 3)`, uint8 or float, to float32 logits
@@ -58,7 +66,7 @@ def ASAPNet(
 
     Raises:
         UsageError: (a ValueError) for an unknown option or a size that is no multiple of 32.
-        AsapError: if the weights cannot be had.
+        AsapError: if the weights cannot be read or downloaded.
 
     Example:
         >>> model = ASAPNet(num_classes=19, input_shape=(512, 1024, 3))
@@ -72,9 +80,9 @@ def ASAPNet(
         raise UsageError(f"there are no ImageNet weights of width={width}, only of width=1")
     chosen = BACKBONES[backbone]
     frames = input_frames(num_classes, input_shape)
-    p1, p2, p3, p4 = chosen.pyramid(normalize(frames, chosen.mean, chosen.deviation), width)
+    maps = chosen.pyramid(normalize(frames, chosen.mean, chosen.deviation), width)
 
-    levels = SimplePyramid(64, name="pyramid")([p1, p2, p3, p4])
+    levels = SimplePyramid(64, name="pyramid")(maps)
     gathered = [
         resample(level, stride, fuse_stride, f"gather{i}")
         for i, (level, stride) in enumerate(zip(levels, STRIDES, strict=True), 1)
@@ -87,10 +95,10 @@ def ASAPNet(
         "asap",
         frames,
         logits,
-        {4: p1, 8: p2, 16: p3, 32: p4},
+        dict(zip(STRIDES, maps, strict=True)),
         aux_heads,
         weights,
-        chosen.imagenet,
+        backbone,
         dict(zip(STRIDES, levels, strict=True)),
     )
 
@@ -117,12 +125,12 @@ def check_options(
     """Refuses what the network cannot be built with; see `ASAPNet`."""
     for option, value, valid in (
         ("backbone", backbone, BACKBONES),
-        ("fusion", fusion, FUSIONS),
-        ("attention", attention, ATTENTIONS),
+        ("fusion", fusion, get_args(Fusion)),
+        ("attention", attention, get_args(Attention)),
     ):
         if value not in valid:
             raise UsageError(f"unknown {option}={value!r}; {nearest(value, valid)}")
-    if fuse_stride not in FUSE_STRIDES:
+    if fuse_stride not in get_args(FuseStride):
         raise UsageError(f"fuse_stride must be 8 or 4. Received: fuse_stride={fuse_stride}")
     if width <= 0 or width * 8 % 1:
         raise UsageError(f"width must be a multiple of 1/8. Received: width={width}")

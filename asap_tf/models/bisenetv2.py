@@ -4,36 +4,41 @@ from __future__ import annotations
 
 from pathlib import Path
 
-import keras
 from keras import layers
 
+from asap_tf.layers import SegmentationModel
 from asap_tf.layers.blocks import batch_norm, conv, conv_block, conv_bn
 from asap_tf.layers.resize import Upsample
 from asap_tf.layers.tensor import Tensor
+from asap_tf.models.blocks import depthwise_bn, gated
 from asap_tf.models.interface import head, input_frames, normalize, segmentation_model
+from asap_tf.models.registry import register
 
 EXPANSION = 6
 
 
+@register("bisenetv2")
 def BiSeNetV2(
     num_classes: int = 19,
     input_shape: tuple[int | None, int | None, int] = (512, 1024, 3),
     weights: str | Path | None = None,
     aux_heads: bool = False,
-) -> keras.Model:
+) -> SegmentationModel:
     """Builds BiSeNet V2 as a functional Keras model.
 
     Trained here like ASAP, so with two auxiliary heads (stages 4 and 5 of the semantic branch)
     instead of the booster's four.
 
     Args:
-        num_classes: See `ASAPNet`.
-        input_shape: See `ASAPNet`.
-        weights: See `ASAPNet`.
-        aux_heads: See `ASAPNet`.
+        num_classes: Number of classes.
+        input_shape: `(H, W, 3)`, H and W multiples of 32 or None for any.
+        weights: Initial weights: a run folder, a `.keras` file or a preset, from which every layer
+            that fits is taken; None for random ones.
+        aux_heads: Whether to add the two heads that only training needs.
 
     Returns:
-        A model with the inputs and outputs of `ASAPNet`.
+        A model from RGB frames 0..255 `(N, H, W, 3)` to float32 logits `(N, H, W, num_classes)`;
+        with `aux_heads` to a dict of three such tensors. See `ASAPNet`.
 
     Example:
         >>> BiSeNetV2(19, (512, 1024, 3)).output_shape
@@ -142,18 +147,3 @@ def guided_aggregation(detail: Tensor, semantic: Tensor) -> Tensor:
 
     x = layers.Add(name="aggregation_add")([fine, coarse])
     return conv_block(x, filters, 3, "aggregation_out")
-
-
-def gated(x: Tensor, gate: Tensor, name: str) -> Tensor:
-    """`x` times the sigmoid of `gate`."""
-    gate = layers.Activation("sigmoid", name=f"{name}_sigmoid")(gate)
-    return layers.Multiply(name=f"{name}_gated")([x, gate])
-
-
-def depthwise_bn(x: Tensor, stride: int, name: str, multiplier: int = 1) -> Tensor:
-    """3 x 3 of each channel on its own, `multiplier` times over, and BatchNorm."""
-    x = layers.ZeroPadding2D(1, name=f"{name}_pad")(x)
-    depthwise = layers.DepthwiseConv2D(
-        3, stride, depth_multiplier=multiplier, use_bias=False, name=name
-    )
-    return batch_norm(f"{name}_bn")(depthwise(x))

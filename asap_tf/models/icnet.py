@@ -4,22 +4,24 @@ from __future__ import annotations
 
 from pathlib import Path
 
-import keras
 from keras import layers
 
+from asap_tf.layers import SegmentationModel
 from asap_tf.layers.adaptive_mean import AdaptiveMean
 from asap_tf.layers.blocks import batch_norm, conv, conv_block
 from asap_tf.layers.resize import ResizeLike, Upsample
 from asap_tf.layers.tensor import Tensor
 from asap_tf.models.interface import input_frames, normalize, segmentation_model
+from asap_tf.models.registry import register
 
 
+@register("icnet")
 def ICNet(
     num_classes: int = 19,
     input_shape: tuple[int | None, int | None, int] = (512, 1024, 3),
     weights: str | Path | None = None,
     aux_heads: bool = False,
-) -> keras.Model:
+) -> SegmentationModel:
     """Builds ICNet, in the halved widths that its authors publish, as a functional Keras model.
 
     Trained here like ASAP: its cascade label guidance becomes the two auxiliary heads, on the
@@ -28,13 +30,15 @@ def ICNet(
     these adapt to the map.
 
     Args:
-        num_classes: See `ASAPNet`.
-        input_shape: See `ASAPNet`.
-        weights: See `ASAPNet`.
-        aux_heads: See `ASAPNet`.
+        num_classes: Number of classes.
+        input_shape: `(H, W, 3)`, H and W multiples of 32 or None for any.
+        weights: Initial weights: a run folder, a `.keras` file or a preset, from which every layer
+            that fits is taken; None for random ones.
+        aux_heads: Whether to add the two heads that only training needs.
 
     Returns:
-        A model with the inputs and outputs of `ASAPNet`.
+        A model from RGB frames 0..255 `(N, H, W, 3)` to float32 logits `(N, H, W, num_classes)`;
+        with `aux_heads` to a dict of three such tensors. See `ASAPNet`.
 
     Example:
         >>> ICNet(19, (1024, 2048, 3)).output_shape

@@ -3,11 +3,9 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable
 from pathlib import Path
 
 import keras
-import numpy as np
 from keras import layers
 
 from asap_tf.core.errors import UsageError
@@ -70,20 +68,20 @@ def segmentation_model(
     backbone_outputs: dict[int, Tensor],
     aux_heads: bool,
     weights: str | Path | None,
-    imagenet: Callable[[], dict[str, np.ndarray]] | None = None,
+    backbone: str | None = None,
     pyramid_outputs: dict[int, Tensor] | None = None,
 ) -> SegmentationModel:
     """The model from frames to logits, or to those and two auxiliary heads' for training.
 
     Args:
-        name: Of the network.
-        frames: From `input_frames`.
-        logits: From `head`, named `"logits"`.
+        name: Name of the network.
+        frames: Keras tensor of `input_frames`.
+        logits: Keras tensor of the logits.
         backbone_outputs: Maps of the backbone by their strides, at least at 16 and 32.
         aux_heads: Whether to add heads on the maps at strides 16 and 32, `"aux3"` and `"aux4"`;
             the output is then a dict of three.
-        weights: What `load_weights` takes, or None.
-        imagenet: As of `load_weights`.
+        weights: Initial weights, as of `load_weights`; None for random ones.
+        backbone: Name of the backbone, for its ImageNet weights; None for one without any.
         pyramid_outputs: Maps of the feature pyramid by their strides.
     """
     outputs = logits
@@ -102,5 +100,5 @@ def segmentation_model(
         pyramid_outputs=pyramid_outputs,
     )
     if weights is not None:
-        LOGGER.info("%s: %s", weights, load_weights(model, weights, imagenet))
+        LOGGER.info("%s: %s", weights, load_weights(model, weights, backbone))
     return model

@@ -1,91 +1,29 @@
-"""STDC: one branch whose blocks gather several scales at once, and a context path (its Fig. 4)."""
+"""STDC: one branch whose blocks gather several scales at once, and a context path."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
 from pathlib import Path
 
-import keras
 from keras import layers
 
+from asap_tf.layers import SegmentationModel
 from asap_tf.layers.blocks import batch_norm, conv, conv_block
 from asap_tf.layers.resize import Upsample
 from asap_tf.layers.tensor import Tensor
-from asap_tf.models.bisenetv2 import depthwise_bn, gated
+from asap_tf.models.blocks import depthwise_bn, gated
 from asap_tf.models.interface import head, input_frames, normalize, segmentation_model
 
 
-def STDC1Seg(
-    num_classes: int = 19,
-    input_shape: tuple[int | None, int | None, int] = (512, 1024, 3),
-    weights: str | Path | None = None,
-    aux_heads: bool = False,
-) -> keras.Model:
-    """Builds STDC1-Seg as a functional Keras model.
-
-    Trained here like ASAP, with two auxiliary heads on the backbone, without the detail head. Maps
-    of the context path are enlarged bilinearly, where its authors repeat positions.
-
-    Args:
-        num_classes: See `ASAPNet`.
-        input_shape: See `ASAPNet`.
-        weights: See `ASAPNet`.
-        aux_heads: See `ASAPNet`.
-
-    Returns:
-        A model with the inputs and outputs of `ASAPNet`.
-
-    Example:
-        >>> STDC1Seg(19, (512, 1024, 3)).output_shape
-        (None, 512, 1024, 19)
-
-    Source: Fan, Lai, Huang, Wei, Chai, Luo, Wei, "Rethinking BiSeNet For Real-time Semantic
-    Segmentation", CVPR 2021, Fig. 3 and 4, Table 2; decoder widths from its authors' network.
-
-    Size: 8.26 M parameters and, at 512 x 1024, 16.9 G multiply-accumulates, both of
-    convolutions. Counts of 15.35 G leave out the 1.51 G of the two 3 x 3 convolutions that follow
-    the enlargements of the context path, though not their parameters.
-    """
-    return _stdc_seg("stdc1_seg", (2, 2, 2), num_classes, input_shape, weights, aux_heads)
-
-
-def STDC2Seg(
-    num_classes: int = 19,
-    input_shape: tuple[int | None, int | None, int] = (512, 1024, 3),
-    weights: str | Path | None = None,
-    aux_heads: bool = False,
-) -> keras.Model:
-    """Builds STDC2-Seg, `STDC1Seg` with a deeper backbone, as a functional Keras model.
-
-    Args:
-        num_classes: See `ASAPNet`.
-        input_shape: See `ASAPNet`.
-        weights: See `ASAPNet`.
-        aux_heads: See `ASAPNet`.
-
-    Returns:
-        A model with the inputs and outputs of `ASAPNet`.
-
-    Example:
-        >>> STDC2Seg(19, (512, 1024, 3)).output_shape
-        (None, 512, 1024, 19)
-
-    Source: as of `STDC1Seg`.
-
-    Size: 12.29 M parameters and, at 512 x 1024, 23.5 G multiply-accumulates, both of
-    convolutions; see `STDC1Seg`.
-    """
-    return _stdc_seg("stdc2_seg", (4, 5, 3), num_classes, input_shape, weights, aux_heads)
-
-
-def _stdc_seg(
+def stdc_seg(
     name: str,
     depths: Sequence[int],
     num_classes: int,
     input_shape: tuple[int | None, int | None, int],
     weights: str | Path | None,
     aux_heads: bool,
-) -> keras.Model:
+) -> SegmentationModel:
+    """STDC-Seg with so many modules in the stages at strides 8, 16 and 32 (Fig. 4)."""
     frames = input_frames(num_classes, input_shape)
     stage3, stage4, stage5 = backbone(normalize(frames), depths)
     context = context_path(stage4, stage5)

@@ -1,1 +1,44 @@
-"""What a model is on disk: `.keras` files, metadata, weights from elsewhere, presets."""
+"""What a model is on disk: `.keras` files, metadata, weights from elsewhere, presets.
+
+Importing this loads no Keras.
+"""
+
+from asap_tf.saving.keras_file import from_preset, load_keras_model, model_file, save_model
+from asap_tf.saving.metadata import (
+    METADATA_NAME,
+    artifact_bytes,
+    artifact_files,
+    checksums,
+    classes_of,
+    fingerprint,
+    numbered_classes,
+    parse_metadata,
+    read_metadata,
+    read_sidecar,
+    sidecar,
+)
+from asap_tf.saving.presets import preset_file, presets
+from asap_tf.saving.transfer import Transfer, copy_matching, load_weights
+
+__all__ = [
+    "METADATA_NAME",
+    "Transfer",
+    "artifact_bytes",
+    "artifact_files",
+    "checksums",
+    "classes_of",
+    "copy_matching",
+    "fingerprint",
+    "from_preset",
+    "load_keras_model",
+    "load_weights",
+    "model_file",
+    "numbered_classes",
+    "parse_metadata",
+    "preset_file",
+    "presets",
+    "read_metadata",
+    "read_sidecar",
+    "save_model",
+    "sidecar",
+]

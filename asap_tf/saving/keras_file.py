@@ -9,7 +9,7 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from asap_tf.core.errors import AsapError, UsageError, first_line
+from asap_tf.core.errors import AsapError, UsageError, first_line, nearest
 from asap_tf.core.files import written_whole
 from asap_tf.core.keras_backend import import_keras
 from asap_tf.core.labels import LabelClass
@@ -72,6 +72,30 @@ def load_keras_model(path: str | Path) -> SegmentationModel:
         raise AsapError(
             f"{file}: cannot be opened as a Keras model: {first_line(error)}"
         ) from error
+
+
+def from_preset(name: str) -> SegmentationModel:
+    """A trained network that ships with asap-tf, as a Keras model.
+
+    Args:
+        name: Of the preset. `asap_tf.load(name)` gives it with its classes, from frames to
+            label maps, and `ASAPNet(weights=name)` its weights for other classes.
+
+    Returns:
+        A model from RGB frames 0..255 `(N, H, W, 3)`, H and W multiples of 32, to float32 logits
+        `(N, H, W, num_classes)`.
+
+    Raises:
+        UsageError: if there is no such preset.
+
+    Example:
+        >>> asap_tf.from_preset("asap_lite0_camvid").output_shape
+        (None, None, None, 11)
+    """
+    files = presets()
+    if name not in files:
+        raise UsageError(f"no preset {name!r}; {nearest(name, files)}")
+    return load_keras_model(files[name])
 
 
 def save_model(

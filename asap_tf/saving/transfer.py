@@ -2,17 +2,20 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
+from typing import TYPE_CHECKING
 
-import keras
 import numpy as np
-from keras import layers
 
 from asap_tf.core.errors import AsapError, UsageError
+from asap_tf.saving.imagenet import imagenet_tensors
+from asap_tf.saving.keras_file import load_keras_model
 from asap_tf.saving.presets import preset_file, presets
 from asap_tf.saving.torch_file import CONV_VARIABLES, NORM_VARIABLES, read_torch_file
+
+if TYPE_CHECKING:
+    import keras
 
 PREFIX = "backbone_"
 
@@ -30,9 +33,7 @@ class Transfer:
 
 
 def load_weights(
-    model: keras.Model,
-    source: str | Path,
-    imagenet: Callable[[], dict[str, np.ndarray]] | None = None,
+    model: keras.Model, source: str | Path, backbone: str | None = None
 ) -> Transfer:
     """Loads what fits of `source` into a freshly built model.
 
@@ -40,7 +41,7 @@ def load_weights(
         model: A network of this package.
         source: `"imagenet"`; a file of the backbone in PyTorch's layout (`.pth`, `.safetensors`);
             a preset's name, a run folder or a `.keras` file.
-        imagenet: Where the backbone has its ImageNet weights, see `Backbone`; None if nowhere.
+        backbone: Name of the backbone, for `"imagenet"`; None for one without ImageNet weights.
 
     Returns:
         The layers that were loaded and those that were not.
@@ -50,21 +51,18 @@ def load_weights(
         AsapError: if it cannot be read or does not fit.
     """
     if str(source) == "imagenet":
-        if imagenet is None:
-            raise UsageError(f"weights='imagenet': there are none of {model.name}")
-        return load_torch_names(model, imagenet(), "ImageNet weights")
+        if backbone is None:
+            raise UsageError(f"`weights`='imagenet': there are none for {model.name}")
+        return load_torch_names(model, imagenet_tensors(backbone), "ImageNet weights")
     path = preset_file(source) or Path(source)
     if not path.exists():
         raise UsageError(
-            f"weights={str(source)!r}: no such file or run folder; give 'imagenet', a .pth or "
+            f"`weights`={str(source)!r}: no such file or run folder; give 'imagenet', a .pth or "
             ".safetensors file of the backbone, a .keras file, a run folder or a preset "
             f"({', '.join(presets())})"
         )
     if path.suffix in (".pth", ".safetensors"):
         return load_torch_names(model, read_torch_file(path), str(path))
-
-    from asap_tf.saving.keras_file import load_keras_model
-
     return copy_matching(load_keras_model(path), model)
 
 
@@ -107,6 +105,8 @@ def load_torch_names(model: keras.Model, tensors: dict[str, np.ndarray], origin:
     Raises:
         AsapError: if one is missing or has another shape.
     """
+    from keras import layers
+
     backbone = [layer for layer in model.layers if layer.name.startswith(PREFIX) and layer.weights]
     by_layer_name: dict[str, dict[str, np.ndarray]] = {}
     for key, value in tensors.items():

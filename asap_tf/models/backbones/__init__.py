@@ -4,16 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from functools import partial
-
-import numpy as np
+from typing import Literal
 
 from asap_tf.layers.tensor import Tensor
 from asap_tf.models.backbones import efficientnet_lite0 as lite0
 from asap_tf.models.backbones.resnet18 import resnet18, resnet18_vd
 from asap_tf.models.interface import DEVIATION, MEAN, Color
-from asap_tf.saving import keras_hub_weights as keras_hub
-from asap_tf.saving import torchvision_weights as torchvision
+
+BackboneName = Literal["resnet18", "resnet18_vd", "efficientnet_lite0"]
 
 
 @dataclass(frozen=True)
@@ -21,27 +19,20 @@ class Backbone:
     """A backbone as `ASAPNet` takes it.
 
     Attributes:
-        pyramid: From a normalized frame `(N, H, W, 3)`, H and W multiples of 32, and the factor
-            of all channels, to the maps P1 to P4.
-        imagenet: Its ImageNet weights by PyTorch's names and in its layout. Raises AsapError if
-            they cannot be had.
-        mean: That it subtracts, RGB in 0..1.
-        deviation: That it divides by.
+        pyramid: Function from a normalized frame `(N, H, W, 3)`, H and W multiples of 32, and the
+            factor of all channels, to the maps P1 to P4.
+        mean: Mean that is subtracted from a frame, RGB in 0..1.
+        deviation: Standard deviation that it is divided by, RGB in 0..1.
     """
 
     pyramid: Callable[[Tensor, float], list[Tensor]]
-    imagenet: Callable[[], dict[str, np.ndarray]]
     mean: Color = MEAN
     deviation: Color = DEVIATION
 
 
-BACKBONES = {
-    "resnet18": Backbone(resnet18, torchvision.imagenet_tensors),
-    "resnet18_vd": Backbone(
-        resnet18_vd, partial(keras_hub.imagenet_tensors, "resnet_vd_18_imagenet")
-    ),
-    "efficientnet_lite0": Backbone(
-        lite0.efficientnet_lite0, lite0.imagenet_tensors, lite0.MEAN, lite0.DEVIATION
-    ),
+BACKBONES: dict[BackboneName, Backbone] = {
+    "resnet18": Backbone(resnet18),
+    "resnet18_vd": Backbone(resnet18_vd),
+    "efficientnet_lite0": Backbone(lite0.efficientnet_lite0, lite0.MEAN, lite0.DEVIATION),
 }
-"""By the name that a recipe gives."""
+"""All backbones; `asap_tf.saving.imagenet` has the ImageNet weights of each."""

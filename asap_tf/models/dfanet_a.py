@@ -4,24 +4,26 @@ from __future__ import annotations
 
 from pathlib import Path
 
-import keras
 from keras import layers
 
+from asap_tf.layers import SegmentationModel
 from asap_tf.layers.blocks import batch_norm, conv, conv_block
 from asap_tf.layers.resize import ResizeLike, Upsample
 from asap_tf.layers.tensor import Tensor
 from asap_tf.models.interface import input_frames, normalize, segmentation_model
+from asap_tf.models.registry import register
 
 # Modified Xception A: channels and blocks of the stages enc2, enc3 and enc4.
 STAGES = ((48, 4), (96, 6), (192, 4))
 
 
+@register("dfanet_a")
 def DFANetA(
     num_classes: int = 19,
     input_shape: tuple[int | None, int | None, int] = (512, 1024, 3),
     weights: str | Path | None = None,
     aux_heads: bool = False,
-) -> keras.Model:
+) -> SegmentationModel:
     """Builds DFANet A as a functional Keras model.
 
     Read as follows where the paper is silent. Blocks are Xception's (ReLU before every separable
@@ -31,13 +33,15 @@ def DFANetA(
     that agrees with its 3.4 GFLOPs. Trained here like ASAP, its fully-connected layers included.
 
     Args:
-        num_classes: See `ASAPNet`.
-        input_shape: See `ASAPNet`.
-        weights: See `ASAPNet`.
-        aux_heads: See `ASAPNet`.
+        num_classes: Number of classes.
+        input_shape: `(H, W, 3)`, H and W multiples of 32 or None for any.
+        weights: Initial weights: a run folder, a `.keras` file or a preset, from which every layer
+            that fits is taken; None for random ones.
+        aux_heads: Whether to add the two heads that only training needs.
 
     Returns:
-        A model with the inputs and outputs of `ASAPNet`.
+        A model from RGB frames 0..255 `(N, H, W, 3)` to float32 logits `(N, H, W, num_classes)`;
+        with `aux_heads` to a dict of three such tensors. See `ASAPNet`.
 
     Example:
         >>> DFANetA(19, (1024, 1024, 3)).output_shape

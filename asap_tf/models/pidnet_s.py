@@ -4,13 +4,13 @@ from __future__ import annotations
 
 from pathlib import Path
 
-import keras
 from keras import layers
 
+from asap_tf.layers import SegmentationModel
 from asap_tf.layers.blocks import PixelDot, conv_bn
 from asap_tf.layers.resize import ResizeLike, Upsample
 from asap_tf.layers.tensor import Tensor
-from asap_tf.models.ddrnet import (
+from asap_tf.models.blocks import (
     basic_block,
     bn_relu,
     bottleneck,
@@ -20,14 +20,16 @@ from asap_tf.models.ddrnet import (
     stem,
 )
 from asap_tf.models.interface import head, input_frames, normalize, segmentation_model
+from asap_tf.models.registry import register
 
 
+@register("pidnet_s")
 def PIDNetS(
     num_classes: int = 19,
     input_shape: tuple[int | None, int | None, int] = (512, 1024, 3),
     weights: str | Path | None = None,
     aux_heads: bool = False,
-) -> keras.Model:
+) -> SegmentationModel:
     """Builds PIDNet-S, a three-branch network, as a functional Keras model.
 
     Layers of the P branch are named `detail_...`, of the I branch `backbone_...` and
@@ -36,13 +38,15 @@ def PIDNetS(
     branches and their boundary losses.
 
     Args:
-        num_classes: Classes to tell apart.
+        num_classes: Number of classes.
         input_shape: `(H, W, 3)`, H and W multiples of 32 or None for any.
-        weights: See `ASAPNet`.
-        aux_heads: Whether to add the two training heads.
+        weights: Initial weights: a run folder, a `.keras` file or a preset, from which every layer
+            that fits is taken; None for random ones.
+        aux_heads: Whether to add the two heads that only training needs.
 
     Returns:
-        A model from RGB frames 0..255 to float32 logits of their size; see `ASAPNet`.
+        A model from RGB frames 0..255 `(N, H, W, 3)` to float32 logits `(N, H, W, num_classes)`;
+        with `aux_heads` to a dict of three such tensors. See `ASAPNet`.
 
     Example:
         >>> model = PIDNetS(num_classes=19, input_shape=(512, 1024, 3))
@@ -79,9 +83,10 @@ def PIDNetS(
     i = pyramid_pooling(i, 96, 128, cascaded=False)
     i = ResizeLike(name="context_up")([i, p])
 
-    x = boundary_attention(p, i, d)
-    logits = head(bn_relu(x, "logits"), num_classes, 8, "logits", filters=128)
-    return segmentation_model("pidnet_s", frames, logits, {16: i3, 32: i4}, aux_heads, weights)
+    fused = boundary_attention(p, i, d)
+    logits = head(bn_relu(fused, "logits"), num_classes, 8, "logits", filters=128)
+    maps = {8: x, 16: i3, 32: i4}
+    return segmentation_model("pidnet_s", frames, logits, maps, aux_heads, weights)
 
 
 def pixel_attention(p: Tensor, i: Tensor, factor: int, name: str) -> Tensor:
