@@ -27,7 +27,7 @@ from asap_tf.benchmark.machine import this_machine
 from asap_tf.benchmark.markdown import figure, machine_lines, table, warning_lines
 from asap_tf.benchmark.rounds import measure
 from asap_tf.benchmark.statistics import speedup, summarize
-from asap_tf.models import NETWORKS
+from asap_tf.models import create_model
 from asap_tf.reproduce.paper import TABLE_1
 from asap_tf.reproduce.table1 import ratio_text
 from asap_tf.runtime.keras_network import KerasNetwork
@@ -43,11 +43,11 @@ KINDS = {
 WARM_UP, ROUNDS = 3, 30
 
 ENTRIES: dict[str, Callable[[], keras.Model]] = {
-    "ASAP": lambda: NETWORKS["asap"](19, ANY_SIZE),
-    "ASAP at half width": lambda: NETWORKS["asap"](19, ANY_SIZE, width=0.5),
-    "ASAP, Lite0": lambda: NETWORKS["asap"](19, ANY_SIZE, backbone="efficientnet_lite0"),
+    "ASAP": lambda: create_model("asap", 19, ANY_SIZE),
+    "ASAP at half width": lambda: create_model("asap", 19, ANY_SIZE, width=0.5),
+    "ASAP, Lite0": lambda: create_model("asap", 19, ANY_SIZE, backbone="efficientnet_lite0"),
 } | {
-    network.title.removesuffix(" (TRT)"): lambda name=network.name: NETWORKS[name](19, ANY_SIZE)
+    network.title.removesuffix(" (TRT)"): lambda name=network.name: create_model(name, 19, ANY_SIZE)
     for network in TABLE_1
     if network.name not in (None, "asap")
 }

@@ -10,6 +10,7 @@ to use.
 
 from __future__ import annotations
 
+import functools
 import os
 import signal
 import sys
@@ -23,13 +24,17 @@ os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
 
 
 def small_network(
-    num_classes: int, shape: tuple, weights: object = None, aux_heads: bool = False, **options: Any
+    num_classes: int,
+    input_shape: tuple,
+    weights: object = None,
+    aux_heads: bool = False,
+    **options: Any,
 ):
     """ASAP takes too long to its first step; what is shown here is about what is around it."""
     from asap_tf.layers.blocks import conv_block
     from asap_tf.models.interface import head, input_frames, normalize, segmentation_model
 
-    frames = input_frames(num_classes, shape)
+    frames = input_frames(num_classes, input_shape)
     x, maps = normalize(frames), {}
     for i in range(5):
         x = conv_block(x, 8, 3, f"backbone{i + 1}", stride=2)
@@ -51,10 +56,10 @@ def prepare() -> None:
         tf.config.set_logical_device_configuration(cpu, devices)
 
     from asap_tf.data import pipeline
-    from asap_tf.models import NETWORKS
+    from asap_tf.models.registry import BUILDERS
     from asap_tf.training import callbacks as monitor
 
-    NETWORKS["asap"] = small_network
+    BUILDERS["asap"] = functools.wraps(BUILDERS["asap"])(small_network)
     read, ended = pipeline.read_pair, monitor.Monitor.on_train_batch_end
 
     def counted(pair, encoding):

@@ -84,9 +84,9 @@ def network(name: str, **options: Any) -> Callable[[], keras.Model]:
     """The builder of a network with 19 classes at `SIZE`."""
 
     def build() -> keras.Model:
-        from asap_tf.models import NETWORKS
+        from asap_tf.models import create_model
 
-        return NETWORKS[name](19, (*SIZE, 3), **options)
+        return create_model(name, 19, (*SIZE, 3), **options)
 
     return build
 

@@ -14,6 +14,7 @@ from asap_tf.models.blocks import bn_relu, bottleneck, pyramid_pooling, relu, st
 from asap_tf.models.interface import head, input_frames, normalize, segmentation_model
 from asap_tf.models.registry import register
 
+
 @register("ddrnet_23_slim")
 def DDRNet23Slim(
     num_classes: int = 19,

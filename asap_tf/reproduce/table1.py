@@ -24,7 +24,7 @@ from asap_tf.data.dataset import Dataset
 from asap_tf.export import plan
 from asap_tf.export.graph import deployed_graph
 from asap_tf.inference.evaluate import evaluate
-from asap_tf.models import NETWORKS
+from asap_tf.models import create_model
 from asap_tf.models.operations import count_operations
 from asap_tf.reproduce.paper import TABLE_1, NetworkRow
 from asap_tf.runtime import load
@@ -86,7 +86,7 @@ def time_networks(size: tuple[int, int], threads: int | None, seconds: float) ->
         for network in tqdm(BUILT, "exporting", unit="network", disable=None):
             name = str(network.name)
             keras.utils.set_random_seed(0)
-            model = NETWORKS[name](19, (*size, 3))
+            model = create_model(name, 19, (*size, 3))
             products = count_operations(model).to_dict()["multiply_accumulates"]
             graph = deployed_graph(model, size)
             for runtime, job in runtimes.items():

@@ -15,7 +15,7 @@ from asap_tf.runtime.probe import probe
 from asap_tf.runtime.segmenter import Segmenter
 from asap_tf.saving.keras_file import model_file
 from asap_tf.saving.metadata import classes_of, read_sidecar
-from asap_tf.saving.presets import preset_file, presets
+from asap_tf.saving.presets import preset_file, preset_files
 
 
 def load(path: str | Path, threads: int | None = None) -> Segmenter:
@@ -78,7 +78,7 @@ def format_of(path: str | Path) -> str:
         return "saved_model" if (path / "saved_model.pb").exists() else "keras"
     wanted = (
         f"a run folder, a SavedModel's folder, a {', '.join(SUFFIXES)} file, or a preset "
-        f"({', '.join(presets())})"
+        f"({', '.join(preset_files())})"
     )
     if not path.exists():
         raise UsageError(f"{path}: no such model; give {wanted}")

@@ -17,7 +17,7 @@ from asap_tf.saving.metadata import (
     read_sidecar,
     sidecar,
 )
-from asap_tf.saving.presets import preset_file, presets
+from asap_tf.saving.presets import preset_file, preset_files
 from asap_tf.saving.transfer import Transfer, copy_matching, load_weights
 
 __all__ = [
@@ -36,7 +36,7 @@ __all__ = [
     "numbered_classes",
     "parse_metadata",
     "preset_file",
-    "presets",
+    "preset_files",
     "read_metadata",
     "read_sidecar",
     "save_model",

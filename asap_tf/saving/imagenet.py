@@ -41,7 +41,7 @@ def imagenet_tensors(backbone: str) -> dict[str, np.ndarray]:
 
 
 def torchvision_resnet18() -> dict[str, np.ndarray]:
-    """torchvision's ResNet18, downloaded once into Keras's cache and held against its hash."""
+    """Torchvision's ResNet18, downloaded once into Keras's cache and held against its hash."""
     import keras
 
     try:

@@ -14,7 +14,7 @@ from asap_tf.core.files import written_whole
 from asap_tf.core.keras_backend import import_keras
 from asap_tf.core.labels import LabelClass
 from asap_tf.saving.metadata import METADATA_NAME, versions
-from asap_tf.saving.presets import preset_file, presets
+from asap_tf.saving.presets import preset_file, preset_files
 
 if TYPE_CHECKING:
     import keras
@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from asap_tf.layers import SegmentationModel
 
 
-WANTED = f"give a run folder, a .keras file or a preset ({', '.join(presets())})"
+WANTED = f"give a run folder, a .keras file or a preset ({', '.join(preset_files())})"
 
 
 def model_file(path: str | Path) -> Path:
@@ -92,7 +92,7 @@ def from_preset(name: str) -> SegmentationModel:
         >>> asap_tf.from_preset("asap_lite0_camvid").output_shape
         (None, None, None, 11)
     """
-    files = presets()
+    files = preset_files()
     if name not in files:
         raise UsageError(f"no preset {name!r}; {nearest(name, files)}")
     return load_keras_model(files[name])

@@ -11,7 +11,7 @@ import numpy as np
 from asap_tf.core.errors import AsapError, UsageError
 from asap_tf.saving.imagenet import imagenet_tensors
 from asap_tf.saving.keras_file import load_keras_model
-from asap_tf.saving.presets import preset_file, presets
+from asap_tf.saving.presets import preset_file, preset_files
 from asap_tf.saving.torch_file import CONV_VARIABLES, NORM_VARIABLES, read_torch_file
 
 if TYPE_CHECKING:
@@ -32,9 +32,7 @@ class Transfer:
         return f"{len(self.loaded)} layers loaded{fresh}"
 
 
-def load_weights(
-    model: keras.Model, source: str | Path, backbone: str | None = None
-) -> Transfer:
+def load_weights(model: keras.Model, source: str | Path, backbone: str | None = None) -> Transfer:
     """Loads what fits of `source` into a freshly built model.
 
     Args:
@@ -59,7 +57,7 @@ def load_weights(
         raise UsageError(
             f"`weights`={str(source)!r}: no such file or run folder; give 'imagenet', a .pth or "
             ".safetensors file of the backbone, a .keras file, a run folder or a preset "
-            f"({', '.join(presets())})"
+            f"({', '.join(preset_files())})"
         )
     if path.suffix in (".pth", ".safetensors"):
         return load_torch_names(model, read_torch_file(path), str(path))

@@ -2,15 +2,18 @@
 
 from __future__ import annotations
 
+import functools
+from collections.abc import Callable
 from importlib import resources
 from pathlib import Path
 from typing import Annotated, Any, Literal, get_args
 
 import pydantic
 import yaml
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import BaseModel, ConfigDict, Field, SerializeAsAny
 
 from asap_tf.core.errors import UsageError, nearest
+from asap_tf.core.keras_backend import import_keras
 
 Positive = Annotated[float, Field(gt=0)]
 NotNegative = Annotated[float, Field(ge=0)]
@@ -51,54 +54,56 @@ class Data(Section):
     cache: bool = False
 
 
-ASAP_OPTIONS = ("backbone", "width", "fusion", "attention", "fuse_stride")
-
-
 class Model(Section):
-    """The network; see `asap_tf.ASAPNet`.
+    """The network: its name, its initial weights, and the options that its builder takes.
+
+    What is valid follows from the signature of the builder; see `model_section`.
 
     Attributes:
-        name: `asap`, or one of its rivals; these have no options. A rival of which no ImageNet
-            weights can be had starts from random ones where the recipe says `imagenet`.
+        name: One of `asap_tf.list_models()`.
+        weights: See `asap_tf.ASAPNet`. `imagenet` means random ones for a network without a
+            choice of backbones, of which none are published.
     """
 
-    name: Literal[
-        "asap",
-        "bisenetv2",
-        "stdc1",
-        "stdc2",
-        "dfanet_a",
-        "icnet",
-        "ddrnet_23_slim",
-        "pidnet_s",
-    ] = "asap"
-    backbone: Literal["resnet18", "resnet18_vd", "efficientnet_lite0"] = "resnet18"
-    width: Annotated[float, Field(gt=0, multiple_of=0.125)] = 1.0
+    name: str = "asap"
     weights: str | None = None
-    fusion: Literal["ffdn", "general", "ln", "in", "none"] = "ffdn"
-    attention: Literal["vertical", "horizontal", "full", "none"] = "vertical"
-    fuse_stride: Literal[4, 8] = 8
 
-    @pydantic.model_validator(mode="before")
+    @pydantic.model_validator(mode="wrap")
     @classmethod
-    def _rivals_start_at_random(cls, values: Any) -> Any:
-        if isinstance(values, dict) and values.get("name", "asap") != "asap":
-            if values.get("weights") == "imagenet":
-                return {**values, "weights": None}
-        return values
-
-    @pydantic.model_validator(mode="after")
-    def _rivals_have_no_options(self) -> Model:
-        options = [
-            f for f in ASAP_OPTIONS if getattr(self, f) != type(self).model_fields[f].default
-        ]
-        if self.name != "asap" and options:
-            raise ValueError(f"{self.name} has no {options[0]}: that is an option of asap")
-        return self
+    def _with_its_options(cls, values: Any, validate: Callable[[Any], Model]) -> Model:
+        if cls is not Model or not isinstance(values, dict):
+            return validate(values)
+        name = values.get("name", "asap")
+        section = model_section(name)
+        if name != "asap":
+            # Recipes of earlier versions spell out ASAP's options for every network.
+            old = {k: f.default for k, f in model_section("asap").model_fields.items()}
+            fields = section.model_fields
+            values = {k: v for k, v in values.items() if k in fields or k not in old or v != old[k]}
+        if values.get("weights") == "imagenet" and "backbone" not in section.model_fields:
+            values = {**values, "weights": None}
+        return section.model_validate(values)
 
     def options(self) -> dict[str, Any]:
         """What the builder of the network takes beside classes, size, weights and heads."""
-        return {f: getattr(self, f) for f in ASAP_OPTIONS} if self.name == "asap" else {}
+        return self.model_dump(exclude={"name", "weights"})
+
+
+def model_section(name: object) -> type[Model]:
+    """The section of a network: a field for each option of its builder; of `asap` if unknown."""
+    import_keras()
+    from asap_tf.models import registry
+
+    names = registry.list_models()
+    name = name if name in names else "asap"
+    return section_of(tuple(names), tuple(registry.options_of(name).items()))
+
+
+@functools.cache
+def section_of(names: tuple[str, ...], options: tuple[tuple[str, Any], ...]) -> type[Model]:
+    """A section with the names of all networks, and fields by name, type and default."""
+    fields: dict[str, Any] = {"name": (Literal[names], "asap"), **dict(options)}
+    return pydantic.create_model("Model", __base__=Model, **fields)
 
 
 class Augment(Section):
@@ -212,7 +217,7 @@ class Recipe(Section):
 
     name: str = Field(min_length=1)
     data: Data = Data()
-    model: Model = Model()
+    model: SerializeAsAny[Model] = Field(default_factory=lambda: Model.model_validate({}))
     augment: Augment
     loss: Loss = Loss()
     optimizer: Optimizer = Optimizer()
@@ -263,18 +268,18 @@ def validate(values: dict[str, Any], origin: str) -> Recipe:
     try:
         return Recipe.model_validate(values)
     except pydantic.ValidationError as error:
-        problems = [explain(e) for e in error.errors(include_url=False)]
+        problems = [explain(e, values) for e in error.errors(include_url=False)]
         raise UsageError(f"{origin}: " + "; ".join(dict.fromkeys(problems))) from error
 
 
-def explain(error: Any) -> str:
-    """One problem that pydantic found: field, value received, and what would be valid."""
+def explain(error: Any, values: dict[str, Any]) -> str:
+    """One problem that pydantic found in `values`: field, value received, what would be valid."""
     # Where a field takes several types, pydantic adds the one it tried, such as "tuple[...]".
     *outer, name = error["loc"]
     location = [str(part) for part in outer if "[" not in str(part)]
     if error["type"] == "extra_forbidden":
         field = ".".join([*location, one_line(name)])
-        return f"{field}: no such field; {nearest(name, fields_of(location))}"
+        return f"{field}: no such field; {nearest(name, fields_of(location, values))}"
     if "[" not in str(name):
         location.append(str(name))
     field = ".".join(location)
@@ -286,8 +291,10 @@ def explain(error: Any) -> str:
     return f"{field}={error['input']!r}: {error['msg'][0].lower()}{error['msg'][1:]}"
 
 
-def fields_of(location: list[str]) -> list[str]:
-    """Names of the fields of the section at `location`."""
+def fields_of(location: list[str], values: dict[str, Any]) -> list[str]:
+    """Names of the fields of the section at `location` of a recipe's values."""
+    if location == ["model"]:
+        return list(model_section(values["model"].get("name")).model_fields)
     section: Any = Recipe
     for name in location:
         annotation = section.model_fields[name].annotation

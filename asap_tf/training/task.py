@@ -10,14 +10,15 @@ import numpy as np
 from asap_tf.core.errors import UsageError
 from asap_tf.data.dataset import Dataset
 from asap_tf.layers.losses import OhemCrossEntropy
-from asap_tf.models import NETWORKS
+from asap_tf.models import create_model
 from asap_tf.training.distillation import load_teacher, mean_output, with_teacher
 from asap_tf.training.recipe import Recipe
 
 
 def build_network(recipe: Recipe, dataset: Dataset, weights: str | None) -> keras.Model:
     """The network with its auxiliary heads, for crops of the recipe's size."""
-    return NETWORKS[recipe.model.name](
+    return create_model(
+        recipe.model.name,
         len(dataset.classes),
         (*recipe.augment.crop, 3),
         weights=weights,

@@ -20,7 +20,7 @@ from asap_tf.data.check import CheckReport
 from asap_tf.data.images import BadFile
 from asap_tf.data.pipeline import pair_reader, reader_error, steps_per_epoch, training_batches
 from asap_tf.inference.evaluate import Evaluation, evaluate
-from asap_tf.models import NETWORKS
+from asap_tf.models import create_model
 from asap_tf.runtime import Segmenter
 from asap_tf.runtime.keras_network import KerasNetwork
 from asap_tf.saving.keras_file import save_model
@@ -94,8 +94,9 @@ class Trainer:
             self.optimizer = build_optimizer(recipe.optimizer, self.total_steps)
             self.network = build_network(recipe, dataset, weights)
             self.model = compile_model(self.network, recipe, dataset, self.optimizer, class_weights)
-        build = NETWORKS[recipe.model.name]
-        self.deployed = build(len(dataset.classes), (None, None, 3), **recipe.model.options())
+        self.deployed = create_model(
+            recipe.model.name, len(dataset.classes), (None, None, 3), **recipe.model.options()
+        )
         self.segmenter = Segmenter(KerasNetwork(self.deployed), dataset.classes, recipe.eval.size)
 
         self.step = 0

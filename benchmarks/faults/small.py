@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 from pathlib import Path
 from typing import Any
 
@@ -34,9 +35,11 @@ def write_dataset(root: Path) -> None:
 def put_network() -> None:
     """Puts five strided Conv Blocks in ASAP's place: what is tried is all that is around it."""
     from asap_tf.layers.blocks import conv_block
-    from asap_tf.models import NETWORKS
+    from asap_tf.models import ASAPNet
     from asap_tf.models.interface import head, input_frames, normalize, segmentation_model
+    from asap_tf.models.registry import BUILDERS
 
+    @functools.wraps(ASAPNet)
     def build(
         num_classes: int,
         input_shape: tuple,
@@ -52,4 +55,4 @@ def put_network() -> None:
         logits = head(maps[8], num_classes, 8, "logits")
         return segmentation_model("small", frames, logits, maps, aux_heads, weights)
 
-    NETWORKS["asap"] = build
+    BUILDERS["asap"] = build

@@ -8,8 +8,10 @@ import pytest
 
 from asap_tf import ASAPNet
 from asap_tf.core.errors import AsapError, UsageError
+from asap_tf.models import create_model
 from asap_tf.models.backbones import efficientnet_lite0 as lite0
 from asap_tf.models.backbones import resnet18
+from asap_tf.saving.imagenet import imagenet_tensors
 from asap_tf.saving.transfer import load_torch_names
 
 
@@ -52,7 +54,7 @@ def test_parameters_and_strides_of_lite0():
 
 def test_lite0_with_its_classifier_answers_as_the_original():
     """Against the PyTorch network that the weights come from, on a pattern of waves."""
-    tensors = lite0.imagenet_tensors()
+    tensors = imagenet_tensors("efficientnet_lite0")
     frames = keras.Input((224, 224, 3))
     x = lite0.efficientnet_lite0(lite0_normalized(frames))[-1]
     x = keras.layers.Conv2D(1280, 1, use_bias=False, name="backbone_conv_head")(x)
@@ -84,7 +86,5 @@ def test_lite0_without_its_extra(monkeypatch):
 
 
 def test_what_has_no_imagenet_weights():
-    from asap_tf.models import NETWORKS
-
-    with pytest.raises(UsageError, match="weights='imagenet': there are none of stdc1"):
-        NETWORKS["stdc1"](2, (64, 64, 3), weights="imagenet")
+    with pytest.raises(UsageError, match="there are none for stdc1"):
+        create_model("stdc1", 2, (64, 64, 3), weights="imagenet")

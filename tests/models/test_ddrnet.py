@@ -5,7 +5,8 @@ import numpy as np
 import pytest
 from keras import layers
 
-from asap_tf.models.ddrnet import DDRNet23Slim, pyramid_pooling
+from asap_tf.models.blocks import pyramid_pooling
+from asap_tf.models.ddrnet_23_slim import DDRNet23Slim
 
 
 @pytest.fixture(scope="module")

@@ -4,7 +4,7 @@ import keras
 import pytest
 from keras import layers
 
-from asap_tf.models.dfanet import DFANetA
+from asap_tf.models.dfanet_a import DFANetA
 
 
 @pytest.fixture(scope="module")

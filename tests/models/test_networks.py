@@ -12,19 +12,17 @@ import tensorflow as tf
 from keras import layers
 
 from asap_tf import OhemCrossEntropy, open_dataset
-from asap_tf.core.errors import UsageError
 from asap_tf.data.images import read_pair
 from asap_tf.export.graph import EVERYWHERE, deployed_graph
 from asap_tf.export.writers.litert import REWRITES
-from asap_tf.models import NETWORKS
-from asap_tf.training.recipe import Model, load_recipe, shipped_recipes
+from asap_tf.models import create_model, list_models
 
 SIZE = (64, 128)
 STEPS = 40
 RATE = 0.0025
 
 
-@pytest.fixture(scope="module", params=NETWORKS)
+@pytest.fixture(scope="module", params=list_models())
 def fitted(request, streets_root):
     """A network with both auxiliary heads that has learned two frames by heart.
 
@@ -35,7 +33,7 @@ def fitted(request, streets_root):
     frames, labels = (np.stack(arrays) for arrays in zip(*pairs, strict=True))
     frames = frames.astype("float32")
     keras.utils.set_random_seed(0)
-    model = NETWORKS[request.param](19, (*SIZE, 3), aux_heads=True)
+    model = create_model(request.param, 19, (*SIZE, 3), aux_heads=True)
     # All batches are the same, so its statistics are the right ones: none from before are kept.
     for layer in model.layers:
         if isinstance(layer, layers.BatchNormalization):
@@ -69,7 +67,7 @@ def test_over_fits(fitted):
 
 
 def test_any_size_from_the_same_weights(fitted):
-    dynamic = NETWORKS[fitted.name](19, (None, None, 3), aux_heads=True)
+    dynamic = create_model(fitted.name, 19, (None, None, 3), aux_heads=True)
     dynamic.set_weights(fitted.model.get_weights())
     # One graph for all sizes: none is known when it is made.
     traced = tf.function(dynamic, [tf.TensorSpec((None, None, None, 3))], autograph=False)
@@ -114,21 +112,3 @@ def follows_no_convolution(layer):
         return False
     before = layer.input._keras_history.operation
     return not isinstance(before, layers.Conv2D | layers.DepthwiseConv2D)
-
-
-@pytest.mark.parametrize("file", shipped_recipes(), ids=lambda f: f.name)
-def test_every_recipe_takes_every_network_unless_it_is_for_an_option_of_asap(file):
-    if load_recipe(file).model.options() != Model().options():
-        with pytest.raises(UsageError, match="pidnet_s has no .*: that is an option of asap"):
-            load_recipe(file, ["model.name=pidnet_s"])
-        return
-    for name in NETWORKS:
-        recipe = load_recipe(file, [f"model.name={name}"])
-        assert recipe.model.name == name
-        assert (recipe.model.weights == "imagenet") <= (name == "asap")
-
-
-def test_a_rival_has_none_of_asaps_options():
-    with pytest.raises(UsageError, match="pidnet_s has no fuse_stride: that is an option of asap"):
-        load_recipe("camvid_resnet18", ["model.name=pidnet_s", "model.fuse_stride=4"])
-    assert load_recipe("camvid_resnet18", ["model.name=pidnet_s"]).model.options() == {}

@@ -5,7 +5,7 @@ import numpy as np
 import pytest
 from keras import layers
 
-from asap_tf.models.pidnet import PIDNetS, boundary_attention, pixel_attention
+from asap_tf.models.pidnet_s import PIDNetS, boundary_attention, pixel_attention
 
 
 @pytest.fixture(scope="module")

@@ -3,7 +3,9 @@ from __future__ import annotations
 import keras
 import pytest
 
-from asap_tf.models.stdc import STDC1Seg, STDC2Seg, backbone
+from asap_tf.models.stdc import backbone
+from asap_tf.models.stdc1 import STDC1Seg
+from asap_tf.models.stdc2 import STDC2Seg
 
 
 @pytest.fixture(scope="module")

@@ -14,7 +14,7 @@ import numpy as np
 import pytest
 
 from asap_tf.core.errors import AsapError
-from asap_tf.models import NETWORKS
+from asap_tf.models import create_model, list_models
 from asap_tf.saving.archive import check_archive
 from asap_tf.saving.keras_file import load_keras_model
 
@@ -47,9 +47,9 @@ def rewrite(file, change):
             archive.writestr(name, data)
 
 
-@pytest.mark.parametrize("name", NETWORKS)
+@pytest.mark.parametrize("name", list_models())
 def test_every_network_of_the_package_is_known(name, tmp_path):
-    NETWORKS[name](3, (64, 64, 3)).save(tmp_path / "model.keras")
+    create_model(name, 3, (64, 64, 3)).save(tmp_path / "model.keras")
     check_archive(tmp_path / "model.keras")
 
 

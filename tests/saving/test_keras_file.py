@@ -10,8 +10,14 @@ import asap_tf
 from asap_tf.core.errors import AsapError, UsageError
 from asap_tf.core.labels import LabelClass
 from asap_tf.saving.keras_file import save_model
+from support.tiny import Tiny
 
 CLASSES = tuple(LabelClass(f"c{i}", (10 * i, 0, 255), "things", i) for i in range(5))
+
+
+@pytest.fixture(scope="module")
+def tiny():
+    return Tiny(5, (None, None, 3))
 
 
 def test_file_carries_classes_size_and_metadata(tiny, tmp_path):

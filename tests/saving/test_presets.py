@@ -12,11 +12,8 @@ import asap_tf
 from asap_tf.core.errors import UsageError
 from asap_tf.data.camvid import CLASSES
 from asap_tf.runtime import load
-from asap_tf.saving import presets
-from asap_tf.saving.keras_file import save_model
-from asap_tf.saving.metadata import METADATA_NAME
+from asap_tf.saving import METADATA_NAME, load_weights, presets, save_model
 from asap_tf.saving.presets.writing import WEIGHTS_NAME, write_preset
-from asap_tf.saving.transfer import load_weights
 
 
 @pytest.fixture(scope="module")
@@ -39,7 +36,7 @@ def source(tmp_path_factory):
 def shipped(source, tmp_path, monkeypatch):
     """A preset named `small`."""
     write_preset(source, tmp_path / "small.keras")
-    monkeypatch.setattr(presets, "presets", lambda: {"small": tmp_path / "small.keras"})
+    monkeypatch.setattr(presets, "FOLDER", tmp_path)
     return tmp_path / "small.keras"
 
 

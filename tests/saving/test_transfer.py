@@ -11,11 +11,9 @@ from asap_tf import ASAPNet
 from asap_tf.core.errors import AsapError
 from asap_tf.core.labels import LabelClass
 from asap_tf.models.backbones import resnet18, resnet18_vd
-from asap_tf.saving import torchvision_weights as torchvision
+from asap_tf.saving import imagenet, save_model
 from asap_tf.saving import transfer as weights
-from asap_tf.saving.keras_file import save_model
-from asap_tf.saving.keras_hub_weights import keras_hub_tensors
-from asap_tf.saving.torchvision_weights import RESNET18, SHA256
+from asap_tf.saving.imagenet import RESNET18, SHA256, keras_hub_tensors
 
 
 def keras_hubs(**options):
@@ -77,7 +75,7 @@ def test_vds_imagenet_goes_through_keras_hub(hub_vd, monkeypatch):
         hub_vd.get_layer("conv1_conv").get_weights()[0],
     )
     presets.clear()
-    with pytest.raises(AsapError, match=r"Either let this machine reach.*or take model.backbone="):
+    with pytest.raises(AsapError, match=r"Either let this machine reach.*or take `backbone`="):
         ASAPNet(3, (64, 64, 3), "resnet18_vd", weights="imagenet")
 
 
@@ -88,10 +86,10 @@ def test_imagenet_is_downloaded_once_and_held_against_its_hash(hub, tmp_path, mo
     (tmp_path / "cache").mkdir()
     home = "keras.src.utils.file_utils.config.keras_home"
     monkeypatch.setattr(home, lambda: str(tmp_path / "cache"))
-    monkeypatch.setattr(torchvision, "RESNET18", published.as_uri())
+    monkeypatch.setattr(imagenet, "RESNET18", published.as_uri())
     with pytest.raises(AsapError, match=r"hash does not match.*Either let this machine reach"):
         ASAPNet(3, (64, 64, 3), weights="imagenet")
-    monkeypatch.setattr(torchvision, "SHA256", hashlib.sha256(published.read_bytes()).hexdigest())
+    monkeypatch.setattr(imagenet, "SHA256", hashlib.sha256(published.read_bytes()).hexdigest())
     for _ in range(2):
         model = ASAPNet(3, (64, 64, 3), weights="imagenet")
         kernel = model.get_layer("backbone_conv1").get_weights()[0]

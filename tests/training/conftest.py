@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import functools
 from collections.abc import Callable
 from pathlib import Path
 
@@ -7,14 +8,13 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from asap_tf.layers.blocks import conv_block
-from asap_tf.models import NETWORKS
-from asap_tf.models.interface import head, input_frames, normalize, segmentation_model
+from asap_tf.models.registry import BUILDERS, COMMON_ARGUMENTS
 from asap_tf.training import check_data
 from asap_tf.training.callbacks import Monitor
 from asap_tf.training.recipe import Recipe, validate
 from asap_tf.training.run_folder import RunFolder
 from asap_tf.training.trainer import Trainer
+from support.tiny import Tiny
 
 
 @pytest.fixture(scope="session")
@@ -60,22 +60,17 @@ def trainer():
 
 @pytest.fixture
 def small_network(monkeypatch):
-    """Puts five strided Conv Blocks in ASAP's place; returns their builder.
+    """Puts `tiny` in ASAP's place; returns its builder.
 
     Most tests are about what is around a network, and ASAP takes ten seconds to its first step.
     """
 
-    def build(num_classes, input_shape, weights=None, aux_heads=False, **options):
-        frames = input_frames(num_classes, input_shape)
-        x, maps = normalize(frames), {}
-        for i in range(5):
-            x = conv_block(x, 8, 3, f"backbone{i + 1}", stride=2)
-            maps[2 ** (i + 1)] = x
-        logits = head(maps[8], num_classes, 8, "logits")
-        return segmentation_model("small", frames, logits, maps, aux_heads, weights)
+    @functools.wraps(BUILDERS["asap"])
+    def build(**arguments):
+        return Tiny(**{name: arguments[name] for name in COMMON_ARGUMENTS})
 
-    monkeypatch.setitem(NETWORKS, "asap", build)
-    return build
+    monkeypatch.setitem(BUILDERS, "asap", build)
+    return Tiny
 
 
 @pytest.fixture

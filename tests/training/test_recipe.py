@@ -1,8 +1,11 @@
 from __future__ import annotations
 
+from typing import Literal
+
 import pytest
 
 from asap_tf.core.errors import UsageError
+from asap_tf.models.registry import BUILDERS, list_models, options_of
 from asap_tf.training.recipe import load_recipe, shipped_recipes
 
 MINIMAL = "name: x\naugment: {crop: [64, 96]}\n"
@@ -111,3 +114,46 @@ def test_refuses_overrides(recipe, override, message):
 def test_unknown_recipe_names_the_nearest():
     with pytest.raises(UsageError, match="no such recipe; did you mean 'camvid_resnet18'"):
         load_recipe("camvid_resnet81")
+
+
+@pytest.mark.parametrize("file", shipped_recipes(), ids=lambda f: f.name)
+def test_every_recipe_takes_every_network_unless_it_is_for_an_option_of_asap(file):
+    defaults = {name: default for name, (_, default) in options_of("asap").items()}
+    if load_recipe(file).model.options() != defaults:
+        with pytest.raises(UsageError, match=r"model\..*: no such field; valid: name, weights"):
+            load_recipe(file, ["model.name=pidnet_s"])
+        return
+    for name in list_models():
+        recipe = load_recipe(file, [f"model.name={name}"])
+        assert recipe.model.name == name
+        assert (recipe.model.weights == "imagenet") <= (name == "asap")
+
+
+def test_options_are_those_of_the_builders_signature(recipe, monkeypatch):
+    def wide(num_classes, weights, side: Literal["left", "right"] = "left", depth: int = 3):
+        raise NotImplementedError
+
+    monkeypatch.setitem(BUILDERS, "wide", wide)
+    path = recipe(MINIMAL + "model: {name: wide, depth: 4}")
+    assert load_recipe(path).model.options() == {"side": "left", "depth": 4}
+    with pytest.raises(UsageError) as caught:
+        load_recipe(path, ["model.side=rihgt", "model.depth=many", "model.dept=2"])
+    for part in (
+        "model.side='rihgt': did you mean 'right'?",
+        "model.depth='many': input should be a valid integer",
+        "model.dept: no such field; did you mean 'depth'?",
+    ):
+        assert part in str(caught.value)
+
+
+def test_an_unknown_network_names_the_nearest(recipe):
+    with pytest.raises(UsageError, match=r"model.name='stdc3': did you mean 'stdc\d'\?"):
+        load_recipe(recipe(MINIMAL), ["model.name=stdc3"])
+
+
+def test_a_rivals_recipe_that_spells_out_asaps_options(recipe):
+    asaps = "backbone: resnet18, width: 1.0, fusion: ffdn, attention: vertical, fuse_stride: 8"
+    path = recipe(MINIMAL + f"model: {{name: pidnet_s, weights: null, {asaps}}}")
+    assert load_recipe(path).model.options() == {}
+    with pytest.raises(UsageError, match="model.fuse_stride: no such field"):
+        load_recipe(path, ["model.fuse_stride=4"])

@@ -11,7 +11,14 @@ from hypothesis import strategies as st
 from pydantic import BaseModel
 
 from asap_tf.core.errors import UsageError
-from asap_tf.training.recipe import Recipe, apply_override, load_recipe, validate
+from asap_tf.training.recipe import (
+    Model,
+    Recipe,
+    apply_override,
+    load_recipe,
+    model_section,
+    validate,
+)
 
 
 def fields(section: type[BaseModel] = Recipe, path: tuple[str, ...] = ()) -> list[tuple[str, ...]]:
@@ -20,6 +27,7 @@ def fields(section: type[BaseModel] = Recipe, path: tuple[str, ...] = ()) -> lis
     for name, field in section.model_fields.items():
         found.append((*path, name))
         kinds = [field.annotation, *getattr(field.annotation, "__args__", ())]
+        kinds = [model_section("asap") if kind is Model else kind for kind in kinds]
         for kind in kinds:
             if isinstance(kind, type) and issubclass(kind, BaseModel):
                 found += fields(kind, (*path, name))

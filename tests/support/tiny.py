@@ -1,0 +1,27 @@
+"""A network that is built and trained in a moment, registered under the name `tiny`."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from asap_tf.layers import SegmentationModel
+from asap_tf.layers.blocks import conv_block
+from asap_tf.models import register
+from asap_tf.models.interface import head, input_frames, normalize, segmentation_model
+
+
+@register("tiny")
+def Tiny(
+    num_classes: int = 19,
+    input_shape: tuple[int | None, int | None, int] = (512, 1024, 3),
+    weights: str | Path | None = None,
+    aux_heads: bool = False,
+) -> SegmentationModel:
+    """Five strided Conv Blocks of 8 channels."""
+    frames = input_frames(num_classes, input_shape)
+    x, maps = normalize(frames), {}
+    for i in range(1, 6):
+        x = conv_block(x, 8, 3, f"backbone{i}", stride=2)
+        maps[2**i] = x
+    logits = head(maps[8], num_classes, 8, "logits")
+    return segmentation_model("tiny", frames, logits, maps, aux_heads, weights)
