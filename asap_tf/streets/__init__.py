@@ -1,9 +1,9 @@
 """Streets: a procedural street renderer with the labels of Cityscapes.
 
-Each seed gives a street of its own: its course, junctions and cross-section, what it is built and
-planted with, who uses it, and the light, weather and lens it is seen in. A pinhole camera sees it;
-what is near is painted over what is far. The 19 trained classes are told apart by shape, texture
-and place, not by color, which is drawn anew for every object.
+Each seed determines a street: its course, junctions and cross-section, its buildings and plants,
+its traffic and people, and the light, weather and lens. A pinhole camera sees it; near objects are
+painted over far ones. The 19 trained classes differ in shape, texture and place, not in color,
+which is random for every object.
 """
 
 from asap_tf.streets.rendering import Frame, render

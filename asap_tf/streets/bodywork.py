@@ -1,4 +1,4 @@
-"""Parts of vehicles: profiles drawn out to a width, panels on sides and ends, wheels, lamps."""
+"""Parts of vehicles: profiles extruded to a width, panels on sides and ends, wheels, lamps."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ PLATE: Color = (225, 225, 215)
 
 
 def prism(mesh: Mesh, profile: Profile, colors: list[Color]) -> None:
-    """Draws a profile out to its width; `colors[i]` is for the face between corners i and i + 1."""
+    """Extrudes a profile to its width; `colors[i]` is for the face between corners i and i + 1."""
     for i, color in enumerate(colors):
         (z0, y0, w0), (z1, y1, w1) = profile[i], profile[(i + 1) % len(profile)]
         mesh.add([(-w0, y0, z0), (-w1, y1, z1), (w1, y1, z1), (w0, y0, z0)], color)
@@ -50,7 +50,7 @@ def end_panel(
     ahead: bool,
     glow: float = 0.0,
 ) -> None:
-    """Adds an upright rectangle x0, y0, x1, y1 that looks ahead or back."""
+    """Adds an upright rectangle x0, y0, x1, y1 that faces ahead or back."""
     x0, y0, x1, y1 = rect
     points = [(x0, y1, z), (x1, y1, z), (x1, y0, z), (x0, y0, z)]
     mesh.add(points[::-1] if ahead else points, color, glow=glow)

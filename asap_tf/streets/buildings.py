@@ -1,4 +1,4 @@
-"""Buildings, walls, fences and hedges: what a street's edge is built of."""
+"""Buildings, walls, fences and hedges along a street."""
 
 from __future__ import annotations
 

@@ -16,7 +16,7 @@ NEAR = 0.4
 
 @dataclass(frozen=True)
 class Camera:
-    """Where the frame is taken from.
+    """Position, direction and lens of the camera.
 
     Attributes:
         size: Height and width of the frame in pixels.

@@ -47,7 +47,7 @@ def _plain(color: tuple[float, ...], shape: tuple[int, ...]) -> np.ndarray:
 
 
 def paint_ground(canvas: Canvas, look: Look, standing: list[Mesh], variant: int) -> None:
-    """Gives what lies flat its texture, and the shadows of what will stand on it."""
+    """Adds texture to flat surfaces, and the shadows of the objects on them."""
     camera = canvas.camera
     height, width = camera.size
     first = camera.horizon()[0] // 2 * 2
@@ -74,7 +74,7 @@ def paint_ground(canvas: Canvas, look: Look, standing: list[Mesh], variant: int)
 
 
 def _shadows(canvas: Canvas, look: Look, standing: list[Mesh]) -> np.ndarray:
-    """How much darker the ground is, uint8 `(H / 2, W / 2)`: thrown shadows, and under objects."""
+    """Darkness of shadows on the ground and below objects, uint8 `(H / 2, W / 2)`."""
     height, width = canvas.camera.size
     dark = np.zeros(((height + 1) // 2, (width + 1) // 2), np.uint8)
     feet = [mesh.footprint for mesh in standing if mesh.footprint is not None]
@@ -123,7 +123,7 @@ def develop(canvas: Canvas, look: Look, rng: np.random.Generator) -> np.ndarray:
 
 
 def _glow(frame: np.ndarray, lit: np.ndarray, glow: np.ndarray) -> np.ndarray:
-    """Keeps what gives light as bright as it is in a dark frame, with a halo around it."""
+    """Keeps lights bright in a dark frame, with a halo around them."""
     height, width = glow.shape
     share = glow.astype(np.float32) / 255
     lit = cv2.blendLinear(frame, lit, share, 1 - share)
@@ -133,7 +133,7 @@ def _glow(frame: np.ndarray, lit: np.ndarray, glow: np.ndarray) -> np.ndarray:
 
 
 def _reflect(canvas: Canvas, frame: np.ndarray, wet: float) -> np.ndarray:
-    """Mirrors what is above the horizon in the road, as a wet road does."""
+    """Mirrors what is above the horizon in a wet road."""
     height, width = frame.shape[:2]
     first = canvas.camera.horizon()[0]
     rows = np.clip(2 * first - np.arange(first, height), 0, height - 1)

@@ -1,4 +1,4 @@
-"""What a street's sides are built of, and what closes the view far off."""
+"""The buildings and plants along a street, and those that close the view at its end."""
 
 from __future__ import annotations
 
@@ -121,7 +121,7 @@ class Row:
             self.scene.along(self.path, s, self.sign * d, make)
 
     def _put(self, span: Span, line: float, make: Callable[[float], Mesh]) -> None:
-        """Makes something of the length that the span has at this distance, if it may be seen."""
+        """Makes an object of the length of the span at this distance, if it may be visible."""
         (x0, z0), (x1, z1) = (self.path.point(s, self.sign * line) for s in span)
         length = float(np.hypot(x1 - x0, z1 - z0))
         if self.scene.in_view((x0 + x1) / 2, (z0 + z1) / 2, length / 2 + 15):
@@ -164,7 +164,7 @@ def build_median(scene: Scene) -> None:
 
 
 def build_backdrop(scene: Scene) -> None:
-    """Closes the view far off with buildings, trees, both or nothing."""
+    """Closes the view at the end with buildings, trees, both or nothing."""
     rng = scene.rng
     towns = pick(rng, (0.0, 0.5, 1.0, None))
     if towns is None:

@@ -45,7 +45,7 @@ def furnish(scene: Scene) -> None:
 
 
 def _line(scene: Scene, side: Side, d: float, places: np.ndarray, make: Callable[[], Mesh]) -> None:
-    """Puts one of a kind at each place along a side, but none into the crossing street."""
+    """Puts an object at each place along a side, except in the crossing street."""
     for s in places:
         if any(start <= s <= end for start, end in scene.plan.stretches()):
             scene.along(scene.plan.path, s, side.sign * d, make)

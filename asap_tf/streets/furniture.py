@@ -1,4 +1,4 @@
-"""What stands beside a street: lamps, lights, signs, bollards, trees, bushes, bins."""
+"""Objects beside a street: lamps, lights, signs, bollards, trees, bushes, bins."""
 
 from __future__ import annotations
 
@@ -117,7 +117,7 @@ _SHAPES = {
 
 
 def _sign_face(rng: np.random.Generator, mesh: Mesh, x: float, y: float, size: float) -> None:
-    """One sign: round, triangular, eight-cornered, on its point, or a rectangle with a symbol."""
+    """One sign: round, triangular, octagonal, a diamond, or a rectangle with a symbol."""
     kind = pick(rng, ("round", "round", "triangle", "yield", "stop", "diamond", "panel", "panel"))
     rim = signal(rng)
     ground: Color = pick(rng, ((240, 240, 238), (250, 205, 30)))
@@ -242,7 +242,7 @@ def wheeled_bin(rng: np.random.Generator) -> Mesh:
 
 
 def wire(points: np.ndarray) -> Mesh:
-    """A wire over the street through world points `(n, 3)`; it shows, but has no label."""
+    """A wire over the street through world points `(n, 3)`; it is visible but has no label."""
     mesh = Mesh(UNSEEN)
     for start, end in zip(points[:-1], points[1:], strict=True):
         mesh.add([start, end, end - (0, 0.035, 0), start - (0, 0.035, 0)], (25, 25, 28))

@@ -26,7 +26,7 @@ class _Surface:
         self.path = path
 
     def strip(self, id: int, color: Color, s: Span, d: Span, y: float = 0.0) -> None:
-        """Covers what lies between two places along the path and two offsets from it."""
+        """Covers the area between two places along the path and two offsets from it."""
         stations = _stations(*s)
         left, right = self.path.at(stations, min(d)), self.path.at(stations[::-1], max(d))
         x, z = np.concatenate([left, right], axis=1)
@@ -52,7 +52,7 @@ def _stations(start: float, end: float) -> np.ndarray:
 
 
 def ground(rng: np.random.Generator, plan: Plan, look: Look) -> Mesh:
-    """All that lies flat."""
+    """All flat surfaces."""
     mesh = Mesh(_TERRAIN)
     corners = [(-_FAR, -20.0), (-_FAR, _FAR), (_FAR, _FAR), (_FAR, -20.0)]
     mesh.add([(x, CURB, z) for x, z in corners], look.soil)

@@ -10,14 +10,14 @@ ID = {label.name: label.label_id for label in LABELS}
 """Official label id by name."""
 
 COUNTED = ("person", "rider", "car", "truck", "bus", "train", "motorcycle", "bicycle")
-"""Classes whose every object has an id of its own: label id * 1000 + number."""
+"""Classes whose objects have their own ids: label id * 1000 + number."""
 
 UNSEEN = -1
-"""For parts that show in the frame but not in the labels: wires, spokes, puddles."""
+"""For parts that are in the frame but not in the labels: wires, spokes, puddles."""
 
 
 class InstanceIds:
-    """Deals out ids in the official encoding, numbered from 0 per class."""
+    """Assigns ids in the official encoding, numbered from 0 per class."""
 
     def __init__(self) -> None:
         self._count: Counter[str] = Counter()

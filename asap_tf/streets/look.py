@@ -1,4 +1,4 @@
-"""Time of day, weather and season: what all colors of a frame depend on."""
+"""Time of day, weather and season, on which all colors of a frame depend."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from asap_tf.streets.paint import chance, hsv, pick, stone
 
 @dataclass(frozen=True)
 class Look:
-    """How a frame is lit and graded.
+    """Light, weather and color grading of a frame.
 
     Attributes:
         sun: Unit vector towards the sun.
@@ -92,14 +92,14 @@ def _soil(rng: np.random.Generator) -> Color:
 
 
 def _asphalt(rng: np.random.Generator) -> Color:
-    """Gray, now and then brown, red or pale."""
+    """Gray, sometimes brown, red or pale."""
     if chance(rng, 0.2):
         return stone(rng, (0.25, 0.65))
     return hsv(rng.uniform(0.5, 0.75), rng.uniform(0, 0.12), rng.uniform(0.2, 0.46))
 
 
 def _paving(rng: np.random.Generator) -> Color:
-    """Slabs and bricks, mostly paler and warmer than the road, but not always."""
+    """Slabs and bricks, mostly paler and warmer than the road."""
     if chance(rng, 0.2):
         return stone(rng)
     return hsv(rng.uniform(-0.02, 0.13), rng.uniform(0.03, 0.35), rng.uniform(0.42, 0.78))

@@ -20,7 +20,7 @@ UNCHANGED = 128
 
 @dataclass(frozen=True)
 class Texture:
-    """A picture stretched over a rectangle.
+    """An image stretched over a rectangle.
 
     Attributes:
         pixels: uint8 `(h, w, 4)`: RGB, and how much of its own light a pixel gives (0..255); or

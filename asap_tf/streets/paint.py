@@ -14,7 +14,7 @@ T = TypeVar("T")
 
 
 def pick(rng: np.random.Generator, options: Sequence[T]) -> T:
-    """One of the options, all alike."""
+    """One of the options, all equally likely."""
     return options[int(rng.integers(len(options)))]
 
 
@@ -54,13 +54,13 @@ def lacquer(rng: np.random.Generator) -> Color:
 
 
 def metal(rng: np.random.Generator) -> Color:
-    """The color of a post or a railing: bare, galvanised or painted dark, seldom bright."""
+    """The color of a post or a railing: bare, galvanized or painted dark, seldom bright."""
     if chance(rng, 0.15):
         return any_color(rng, (0.2, 0.8), (0.2, 0.8))
     return hsv(rng.uniform(0.3, 0.65), rng.uniform(0, 0.2), rng.uniform(0.12, 0.7))
 
 
 def signal(rng: np.random.Generator) -> Color:
-    """A strong color as signs have it: red, blue, green, yellow, now and then another."""
+    """A strong color as signs have it: red, blue, green, yellow, sometimes another."""
     hue = rng.random() if chance(rng, 0.15) else pick(rng, (0.99, 0.99, 0.6, 0.6, 0.38, 0.13))
     return hsv(hue + rng.normal(0, 0.015), rng.uniform(0.7, 1.0), rng.uniform(0.45, 0.95))

@@ -14,7 +14,7 @@ _GUARD = 6.0  # tangent of the angle to the view axis beyond which faces are cut
 
 
 class Canvas:
-    """A frame in the making.
+    """A frame, its labels and distances while they are drawn.
 
     Every face drawn leaves its number at its pixels. Ids and distances, which are flat or affine
     over a face, are looked up from it once all is drawn.
@@ -133,7 +133,7 @@ class Canvas:
             return None
         region = (slice(y0, y1), slice(x0, x1))
         pixels, alpha = texture.pixels, texture.alpha
-        # A texture much finer than the frame would flicker: shrink it first, each way on its own.
+        # A texture much finer than the frame would alias: shrink it first, each axis on its own.
         seen = np.ptp(outline, axis=0) / (1 << _SHIFT)
         rows, columns = pixels.shape[:2]
         if columns > 2.2 * seen[0] or rows > 2.2 * seen[1]:
@@ -167,7 +167,7 @@ class Canvas:
 
 
 def _fixed(pixels: np.ndarray) -> np.ndarray:
-    """Pixel coordinates as OpenCV takes them, with fractional bits."""
+    """Pixel coordinates for OpenCV, with fractional bits."""
     return np.round(pixels * (1 << _SHIFT)).astype(np.int32)
 
 

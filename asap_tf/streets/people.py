@@ -42,7 +42,7 @@ def _head(
 
 
 def person(rng: np.random.Generator, id: int) -> Mesh:
-    """Somebody standing or walking, seen from any side, with or without a bag or an umbrella."""
+    """A person standing or walking, seen from any side, with or without a bag or an umbrella."""
     mesh = Mesh(id)
     top, bottom = any_color(rng, (0, 0.95), (0.08, 0.95)), any_color(rng, (0, 0.7), (0.06, 0.7))
     half, hip, shoulder = rng.uniform(0.19, 0.25), 0.86, 1.42
@@ -232,4 +232,4 @@ TWO_WHEELERS = {
     ("motorcycle", True): motorcycle_side,
     ("motorcycle", False): motorcycle_end,
 }
-"""What makes each kind, by whether it is seen from its side."""
+"""The function that makes each kind, by whether it is seen from its side."""

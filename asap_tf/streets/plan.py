@@ -22,7 +22,7 @@ CURB = 0.13
 
 @dataclass(frozen=True)
 class Path:
-    """A street's middle line: straight, or bending ever less.
+    """A street's middle line: straight, or with decreasing curvature.
 
     Attributes:
         x: World x of its start.
@@ -186,7 +186,7 @@ def draw_plan(rng: np.random.Generator) -> Plan:
 def _draw_side(
     rng: np.random.Generator, sign: int, edge: float, tracks: bool, style: Style
 ) -> Side:
-    """One side of the street; the style is only the likeliest one."""
+    """One side of the street; `style` is only its most likely style."""
     if chance(rng, 0.4):
         style = pick(rng, _STYLES)
     verge = rng.uniform(0.8, 3.5) if chance(rng, 0.4) else 0.0

@@ -1,4 +1,4 @@
-"""From a seed to a frame and its labels."""
+"""Rendering: a frame and its labels from a seed."""
 
 from __future__ import annotations
 
@@ -60,7 +60,7 @@ def render(seed: int, height: int = 512, width: int = 1024) -> Frame:
         >>> frame.image.shape, int(frame.label_ids.max()) <= 33
         ((128, 256, 3), True)
     """
-    # The street, its light and the sensor draw from streams of their own.
+    # The street, its light and the sensor have random streams of their own.
     places, lights, sensor = (np.random.default_rng([seed, stream]) for stream in range(3))
     look, plan = draw_look(lights), draw_plan(places)
     camera = _camera(places, plan, (height, width))
@@ -94,7 +94,7 @@ def _camera(rng: np.random.Generator, plan: Plan, size: tuple[int, int]) -> Came
 
 
 def _own_car(rng: np.random.Generator, image: np.ndarray, ids: np.ndarray) -> None:
-    """In some frames the bonnet of the car that carries the camera, and its black border."""
+    """Adds, in some frames, the hood of the car with the camera, and a black border."""
     height, width = ids.shape
     if chance(rng, 0.22):
         top, tone = rng.uniform(0.88, 0.97), int(rng.uniform(10, 90))

@@ -1,4 +1,4 @@
-"""A scene: its objects, and which of them hides which."""
+"""A scene: its objects, and their order by occlusion."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from asap_tf.streets.plan import CURB, Path, Plan
 
 
 class Scene:
-    """What stands on the ground, while it is being put together.
+    """The objects on the ground, while they are being placed.
 
     Attributes:
         plan: The street.
@@ -34,7 +34,7 @@ class Scene:
         self.standing: list[Mesh] = []
 
     def in_view(self, x: float, z: float, margin: float, closest: float | None = None) -> bool:
-        """Whether something there may show in the frame.
+        """Whether an object there may be visible.
 
         Args:
             x: World x.
@@ -82,7 +82,7 @@ class Scene:
     def far_to_near(self) -> list[Mesh]:
         """The objects in painting order.
 
-        Two footprints, being convex, are told apart by one of their edges: the one on the camera's
+        Two footprints, being convex, are separated by one of their edges: the one on the camera's
         side of it is nearer. Pairs that overlap in the frame are ordered by this; where it leaves a
         choice, the farther one is painted first.
         """

@@ -1,4 +1,4 @@
-"""Who uses the street: vehicles, riders, people."""
+"""Traffic: vehicles, riders and people."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ _RATE: dict[Kind, float] = {
     "bicycle": 0.55,
     "motorcycle": 0.6,
 }
-"""How likely a frame reserves one of the places next to the camera for this kind."""
+"""Probability by kind that a frame reserves a place next to the camera for it."""
 
 
 def drive(scene: Scene) -> None:
@@ -84,7 +84,7 @@ def _two_wheeler(
     ridden: bool,
     y: float = 0.0,
 ) -> None:
-    """Places a bicycle or motorcycle, drawn from its side or from its end as it is seen."""
+    """Places a bicycle or motorcycle, seen from its side or from its end."""
     if not scene.in_view(x, z, 2.0, closest=4.0):
         return
     eye = scene.camera.position

@@ -39,16 +39,16 @@ class _Body(NamedTuple):
 
 
 _BODIES = (
-    _Body(4.6, 1.43, 0.9, 0.89, 1.15, 0.75, 0.75, 0.7),  # saloon
+    _Body(4.6, 1.43, 0.9, 0.89, 1.15, 0.75, 0.75, 0.7),  # sedan
     _Body(3.9, 1.5, 0.9, 0.93, 0.95, 0.75, 0.12, 0.35),  # hatchback
-    _Body(4.7, 1.48, 0.9, 0.92, 1.1, 0.75, 0.1, 0.35),  # estate
-    _Body(4.6, 1.75, 0.97, 1.08, 1.1, 0.75, 0.08, 0.35),  # off-roader
+    _Body(4.7, 1.48, 0.9, 0.92, 1.1, 0.75, 0.1, 0.35),  # station wagon
+    _Body(4.6, 1.75, 0.97, 1.08, 1.1, 0.75, 0.08, 0.35),  # SUV
     _Body(5.1, 2.15, 0.97, 1.2, 0.75, 0.6, 0.04, 0.08),  # van
 )
 
 
 def car(rng: np.random.Generator, id: int, lit: bool) -> list[Mesh]:
-    """A saloon, hatchback, estate, off-roader or van, its nose at +z."""
+    """A sedan, hatchback, station wagon, SUV or van, its nose at +z."""
     mesh = Mesh(id)
     paint, glass = lacquer(rng), glass_color(rng)
     trim = shade(paint, 0.8)
@@ -162,7 +162,7 @@ def _cab(rng: np.random.Generator, mesh: Mesh, half: float, z: tuple[float, floa
 
 
 class _Coach(NamedTuple):
-    """Measures of a bus or tram: `low` and `high` bound the band of windows."""
+    """Dimensions of a bus or tram: `low` and `high` bound the band of windows."""
 
     length: float
     half: float
@@ -210,7 +210,7 @@ def _coach(
 
 
 def bus(rng: np.random.Generator, id: int, lit: bool) -> list[Mesh]:
-    """A city bus or a double decker, 9 to 13 m long."""
+    """A city bus or a double-decker, 9 to 13 m long."""
     decker = chance(rng, 0.15)
     height = 4.2 if decker else rng.uniform(2.95, 3.3)
     size = _Coach(rng.uniform(9, 13), 1.27, height, 1.35, 2.2 if decker else height - 0.6, 1.45)

@@ -23,11 +23,11 @@ _SPLITS = ("train", "val")
 _CHUNK = 4  # frames that a worker takes at a time
 _SMALLEST = 32
 _FAST_PNG = [cv2.IMWRITE_PNG_COMPRESSION, 1, cv2.IMWRITE_PNG_STRATEGY, cv2.IMWRITE_PNG_STRATEGY_RLE]
-if hasattr(cv2, "IMWRITE_PNG_FILTER"):  # OpenCV 4.12 on: one filter, not the best of five per row
+if hasattr(cv2, "IMWRITE_PNG_FILTER"):  # since 4.12: one filter, not the best of five per row
     _FAST_PNG += [cv2.IMWRITE_PNG_FILTER, cv2.IMWRITE_PNG_FILTER_UP]
 
 
-class _Job(NamedTuple):
+class _FrameTask(NamedTuple):
     root: Path
     split: str
     number: int
@@ -53,11 +53,11 @@ def write_streets(
     is complete.
 
     Args:
-        out: A folder that does not exist yet.
+        out: Folder that does not exist yet.
         train: Number of frames for training.
         val: Number of frames for validation.
-        seed: Another seed gives other streets.
-        size: Height and width in pixels.
+        seed: Seed, at least 0; each gives other streets.
+        size: Height and width of the frames in pixels.
 
     Raises:
         UsageError: if `out` exists, or a number is out of range.
@@ -71,15 +71,15 @@ def write_streets(
     counts = zip(_SPLITS, (train, val), strict=True)
     with written_whole(out) as root:
         root.mkdir(parents=True)
-        jobs = [
-            _Job(root, split, number, _frame_seed(seed, split, number), size)
+        tasks = [
+            _FrameTask(root, split, number, _frame_seed(seed, split, number), size)
             for split, count in counts
             for number in range(count)
         ]
         for kind in ("leftImg8bit", "gtFine"):
             for split in _SPLITS:
                 (root / kind / split / "streets").mkdir(parents=True)
-        for _ in tqdm(_spread(jobs), total=len(jobs), desc="streets", unit="frame", disable=None):
+        for _ in tqdm(_spread(tasks), total=len(tasks), desc="streets", unit="frame", disable=None):
             pass
 
 
@@ -88,16 +88,14 @@ def _check(out: Path, counts: dict[str, int], seed: int, size: tuple[int, int]) 
         raise UsageError(f"{out} already exists; name a new folder or remove it first")
     for name, count in counts.items():
         if count < 0:
-            raise UsageError(
-                f"{name} is the number of frames and cannot be {count}; give 0 or more"
-            )
+            raise UsageError(f"`{name}` {count}: the number of frames cannot be below 0")
     if sum(counts.values()) == 0:
-        raise UsageError("train and val are both 0; nothing would be written")
+        raise UsageError("`train` and `val` are both 0: nothing to write")
     if seed < 0:
-        raise UsageError(f"seed cannot be {seed}; give 0 or more")
+        raise UsageError(f"`seed` {seed}: cannot be below 0")
     if min(size) < _SMALLEST:
         raise UsageError(
-            f"size {size[0]}x{size[1]} is too small; height and width start at {_SMALLEST}"
+            f"`size` {size[0]}x{size[1]}: height and width have to be at least {_SMALLEST}"
         )
 
 
@@ -106,11 +104,11 @@ def _frame_seed(seed: int, split: str, number: int) -> int:
     return int(np.random.SeedSequence([seed, _SPLITS.index(split), number]).generate_state(1)[0])
 
 
-def _spread(jobs: list[_Job]) -> Iterable[None]:
-    """Runs the jobs on as many processes as there are cores and chunks of work."""
-    workers = min(available_cores(), -(-len(jobs) // _CHUNK))
+def _spread(tasks: list[_FrameTask]) -> Iterable[None]:
+    """Runs the tasks on as many processes as there are cores, or chunks of tasks if fewer."""
+    workers = min(available_cores(), -(-len(tasks) // _CHUNK))
     if workers == 1:
-        yield from map(_write, jobs)
+        yield from map(_write, tasks)
         return
     # Spawned, not forked: the caller may hold TensorFlow's threads and locks.
     pool = ProcessPoolExecutor(
@@ -118,27 +116,26 @@ def _spread(jobs: list[_Job]) -> Iterable[None]:
     )
     try:
         with safe_path():
-            written = pool.map(_write, jobs, chunksize=_CHUNK)
+            written = pool.map(_write, tasks, chunksize=_CHUNK)
         yield from written
     except BrokenProcessPool as error:
         raise AsapError(
-            "streets: a rendering process ended before its time (killed, or out of memory?); "
-            "free some memory and try again"
+            "streets: a rendering process was killed, or ran out of memory: free some and try again"
         ) from error
     finally:
         pool.shutdown(cancel_futures=True)
 
 
-def _write(job: _Job) -> None:
-    frame = render(job.seed, *job.size)
-    name = f"streets_{job.number:06d}_000019"
-    truth = job.root / "gtFine" / job.split / "streets"
-    images = job.root / "leftImg8bit" / job.split / "streets"
+def _write(task: _FrameTask) -> None:
+    frame = render(task.seed, *task.size)
+    name = f"streets_{task.number:06d}_000019"
+    truth = task.root / "gtFine" / task.split / "streets"
+    images = task.root / "leftImg8bit" / task.split / "streets"
     _write_png(images / f"{name}_leftImg8bit.png", frame.image[..., ::-1])
     _write_png(truth / f"{name}_gtFine_labelIds.png", frame.label_ids)
     _write_png(truth / f"{name}_gtFine_instanceIds.png", frame.instance_ids)
 
 
 def _write_png(path: Path, array: np.ndarray) -> None:
-    # Through bytes: OpenCV's own writing does not say why it failed.
+    # Through bytes: OpenCV does not say why writing failed.
     path.write_bytes(cv2.imencode(".png", array, _FAST_PNG)[1].tobytes())
