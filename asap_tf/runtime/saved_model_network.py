@@ -10,6 +10,7 @@ import numpy as np
 from asap_tf.core.errors import AsapError
 from asap_tf.core.keras_backend import import_tensorflow, set_tensorflow_threads
 from asap_tf.runtime.network import FixedNetwork, Signature, Tensor, signature_of
+from asap_tf.saving.saved_model import checked_copy, has_trt, read_graph
 
 SIGNATURE = "serving_default"
 
@@ -43,11 +44,13 @@ class SavedModelNetwork(FixedNetwork):
         import_tensorflow()
         import tensorflow as tf
 
-        trt = b"TRTEngineOp" in (path / "saved_model.pb").read_bytes()
+        graph = read_graph(path)
+        trt = has_trt(graph)
         if trt:
             _require_trt(path)
         runtime = set_tensorflow_threads(threads)
-        model = tf.saved_model.load(path)
+        with checked_copy(path, graph) as copy:
+            model = tf.saved_model.load(copy)
         if SIGNATURE not in getattr(model, "signatures", {}):
             raise AsapError(f"{path}: a SavedModel without the signature '{SIGNATURE}'")
         function = model.signatures[SIGNATURE]

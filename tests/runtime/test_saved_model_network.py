@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import pytest
 import tensorflow as tf
+from tensorflow.core.protobuf import saved_model_pb2
 
 from asap_tf.core.errors import AsapError
 from asap_tf.runtime.saved_model_network import SavedModelNetwork
@@ -37,7 +38,12 @@ def test_foreign_models(tmp_path):
 def test_tf_trt_is_refused_before_tensorflow_tries(tmp_path):
     if tf.config.list_physical_devices("GPU"):
         pytest.skip("may be able to run it")
-    named = tf.identity
-    path = save(lambda x: {"labels": named(x[..., 1], name="TRTEngineOp_0")}, tmp_path / "trt")
+    path = save(lambda x: {"labels": tf.identity(x[..., 1], name="named")}, tmp_path / "trt")
+    file = path / "saved_model.pb"
+    model = saved_model_pb2.SavedModel.FromString(file.read_bytes())
+    for function in model.meta_graphs[0].graph_def.library.function:
+        for node in function.node_def:
+            node.op = "TRTEngineOp" if node.name == "named" else node.op
+    file.write_bytes(model.SerializeToString())
     with pytest.raises(AsapError, match="trt: converted by TF-TRT"):
         SavedModelNetwork.open(path)
