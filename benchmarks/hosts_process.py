@@ -57,10 +57,10 @@ def prepare() -> None:
 
     from asap_tf.data import pipeline
     from asap_tf.models.registry import BUILDERS
-    from asap_tf.training import callbacks as monitor
+    from asap_tf.training.trainer import Steps
 
     BUILDERS["asap"] = functools.wraps(BUILDERS["asap"])(small_network)
-    read, ended = pipeline.read_pair, monitor.Monitor.on_train_batch_end
+    read, ended = pipeline.read_pair, Steps.on_train_batch_end
 
     def counted(pair, encoding):
         if "READS" in os.environ and pair.image.parent.name == "train":
@@ -70,14 +70,14 @@ def prepare() -> None:
 
     def step(self, batch, logs=None):
         for name, number in (("DIE_AT", signal.SIGKILL), ("STOP_AT", signal.SIGTERM)):
-            if self.trainer.step + 1 == int(os.environ.get(name, 0)):
+            if self.state.step + 1 == int(os.environ.get(name, 0)):
                 os.kill(os.getpid(), number)
         ended(self, batch, logs)
         if "TIMES" in os.environ:
             with open(os.environ["TIMES"], "a", encoding="utf-8") as file:
                 file.write(f"{time.monotonic()}\n")
 
-    pipeline.read_pair, monitor.Monitor.on_train_batch_end = counted, step
+    pipeline.read_pair, Steps.on_train_batch_end = counted, step
 
 
 if __name__ == "__main__":

@@ -65,8 +65,7 @@ class KerasSide:
         import keras
         import tensorflow as tf
 
-        from asap_tf.training.run_folder import RunFolder
-        from asap_tf.training.trainer import Trainer
+        from asap_tf.training.task import SegmentationTask
 
         on_jax = keras.backend.backend() == "jax"
         self.info = set_backend_threads(None if on_jax else spec.threads)
@@ -77,15 +76,15 @@ class KerasSide:
                 continue
             train = spec.recipe.train.model_copy(update={"precision": precision})
             recipe = spec.recipe.model_copy(update={"train": train})
-            self.trainer = Trainer(RunFolder(spec.folder / "run"), recipe, spec.report)
-            self.models[row] = self.trainer.model
+            self.task = SegmentationTask(recipe, spec.report)
+            self.models[row] = self.task.model
             self.models[row].jit_compile = xla or on_jax
         if spec.recipe.data.cache:
-            for pair in self.trainer.pairs:
-                self.trainer.read(pair)
-        batch = next(iter(self.trainer.batches(1)))
+            for pair in self.task.pairs:
+                self.task.read(pair)
+        batch = next(iter(self.task.batches(0, 1)))
         self.resident = tf.data.Dataset.from_tensors(batch).cache().repeat()
-        weights = random_weights(self.trainer.model)
+        weights = random_weights(self.task.model)
         for model in self.models.values():
             model.set_weights([*weights.values()])
         write_inputs(spec, weights, batch[0].numpy(), batch[1]["logits"].numpy())
@@ -95,7 +94,7 @@ class KerasSide:
         from asap_tf.benchmark.training import time_pipeline
 
         seconds = {row: self.step(model) for row, model in self.models.items()}
-        batches = time_pipeline(self.trainer.batches(10**9), PIPELINE_SECONDS)
+        batches = time_pipeline(self.task.batches(0, 10**9), PIPELINE_SECONDS)
         return {**seconds, PIPELINE: sum(batches) / len(batches)}
 
     def step(self, model: Any) -> float:

@@ -22,9 +22,9 @@ if TYPE_CHECKING:
 @click.argument("recipe", required=False)
 @click.option("--data", type=click.Path(path_type=Path), help="Folder of the dataset.")
 @click.option("--set", "overrides", multiple=True, metavar="KEY=VALUE", help="Change a field.")
-@click.option("--skip-bad", is_flag=True, help="Go on without damaged files, and list them.")
+@click.option("--skip-bad", is_flag=True, help="Skip damaged files, and list them.")
 @click.option("--out", type=click.Path(path_type=Path), help="Run folder. [runs/NAME-TIME]")
-@click.option("--resume", type=click.Path(path_type=Path), help="Run folder to go on with.")
+@click.option("--resume", type=click.Path(path_type=Path), help="Run folder to resume.")
 @host_options
 def command(
     recipe: str | None,
@@ -67,10 +67,10 @@ def command(
         from asap_tf.training.results import write_results
         from asap_tf.training.trainer import Trainer
 
-        with told("asap_tf") if place.first else contextlib.nullcontext():
+        with messages_shown() if place.first else contextlib.nullcontext():
             trainer = Trainer(folder, settings, report, place)
         if place.first:
-            size = f"{trainer.deployed.count_params() / 1e6:.1f} M parameters"
+            size = f"{trainer.task.eval_model.count_params() / 1e6:.1f} M parameters"
             weights = settings.model.weights or "random weights"
             click.echo(f"run folder: {path}")
             click.echo(f"network: {settings.model.name}, {size}, from {weights}")
@@ -97,7 +97,7 @@ def opened(
         run = RunFolder(resume)
         return run, run.recipe
     if recipe is None or resume is not None:
-        raise UsageError("give a RECIPE, or --resume RUN alone: a run goes on as it was recorded")
+        raise UsageError("give a RECIPE, or --resume RUN alone: a run is resumed as it was recorded")
     if data is not None:
         overrides = (*overrides, f"data.root={data.resolve()}")
     settings = load_recipe(recipe, overrides)
@@ -107,9 +107,9 @@ def opened(
 
 
 @contextlib.contextmanager
-def told(name: str) -> Iterator[None]:
-    """Prints what a logger has to say, such as which layers got their weights from a file."""
-    logger, handler = logging.getLogger(name), logging.Handler(logging.INFO)
+def messages_shown() -> Iterator[None]:
+    """Prints what the library logs, such as which layers got their weights from a file."""
+    logger, handler = logging.getLogger("asap_tf"), logging.Handler(logging.INFO)
     handler.emit = lambda record: click.echo(record.getMessage())  # type: ignore[method-assign]
     logger.setLevel(logging.INFO)
     logger.addHandler(handler)

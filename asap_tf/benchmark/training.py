@@ -2,12 +2,10 @@
 
 from __future__ import annotations
 
-import tempfile
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
 from importlib.metadata import version
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import keras
@@ -18,8 +16,7 @@ from asap_tf.core.errors import Interrupted
 from asap_tf.data.check import CheckReport
 from asap_tf.training.precision import has_gpu, resolve_precision
 from asap_tf.training.recipe import Recipe
-from asap_tf.training.run_folder import RunFolder
-from asap_tf.training.trainer import Trainer
+from asap_tf.training.task import SegmentationTask
 
 if TYPE_CHECKING:
     import tensorflow as tf
@@ -70,7 +67,7 @@ class TrainingSpeed:
 
 
 def time_training(recipe: Recipe, report: CheckReport, seconds: float = 30.0) -> TrainingSpeed:
-    """Times the training of a recipe with the trainer's own pieces; nothing of it is kept.
+    """Times the training of a recipe with its own pieces; nothing of it is kept.
 
     Step, pipeline and both are timed in turn, three times over, so that drifts of the machine
     affect all alike. Where decoded frames are kept in memory, they are read first.
@@ -88,22 +85,19 @@ def time_training(recipe: Recipe, report: CheckReport, seconds: float = 30.0) ->
     """
     machine = this_machine()
     passes: list[dict[str, list[float]]] = []
-    with (
-        tempfile.TemporaryDirectory() as folder,
-        tqdm(total=PASSES * len(KINDS), desc="building", disable=None, leave=False) as bar,
-    ):
+    with tqdm(total=PASSES * len(KINDS), desc="building", disable=None, leave=False) as bar:
         try:
-            trainer = Trainer(RunFolder(Path(folder) / "run"), recipe, report)
+            task = SegmentationTask(recipe, report)
             if recipe.data.cache:
                 bar.set_description("reading frames")
-                for pair in trainer.pairs:
-                    trainer.read(pair)
-            resident = trainer.batches(_ENDLESS).take(1).cache().repeat(_ENDLESS)
+                for pair in task.pairs:
+                    task.read(pair)
+            resident = task.batches(0, _ENDLESS).take(1).cache().repeat(_ENDLESS)
             share = seconds / (PASSES * len(KINDS))
             timers: dict[str, Callable[[], list[float]]] = {
-                "step": lambda: time_steps(trainer.model, resident, share),
-                "pipeline": lambda: time_pipeline(trainer.batches(_ENDLESS), share),
-                "both": lambda: time_steps(trainer.model, trainer.batches(_ENDLESS), share),
+                "step": lambda: time_steps(task.model, resident, share),
+                "pipeline": lambda: time_pipeline(task.batches(0, _ENDLESS), share),
+                "both": lambda: time_steps(task.model, task.batches(0, _ENDLESS), share),
             }
             for _ in range(PASSES):
                 once: dict[str, list[float]] = {}
@@ -120,7 +114,7 @@ def time_training(recipe: Recipe, report: CheckReport, seconds: float = 30.0) ->
         machine=machine,
         recipe=recipe,
         precision=resolve_precision(recipe.train.precision),
-        frames=len(trainer.pairs),
+        frames=len(task.pairs),
         runtime=f"Keras {keras.__version__}, {backend} {version(backend)}, "
         f"{'GPU' if has_gpu() else 'CPU'}",
         passes=len(passes),

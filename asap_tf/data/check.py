@@ -72,8 +72,8 @@ class CheckReport:
             f"{self.dataset.root}"
         )
 
-    def left_out(self) -> CheckReport:
-        """The report of the dataset without the pairs that have a defect; these stay listed.
+    def without_defects(self) -> CheckReport:
+        """The report of the dataset without the pairs that have a defect, which stay listed.
 
         Raises:
             UsageError: if a split that was read loses all its frames.
@@ -122,7 +122,7 @@ def checked(
     Args:
         dataset: Holds the splits.
         splits: To read.
-        skip_bad: Whether to go on without the pairs that have a defect, and tell of each.
+        skip_bad: Whether to skip the pairs that have a defect, with a warning for each.
         hosts: See `check_dataset`.
 
     Raises:
@@ -136,10 +136,10 @@ def checked(
         report.require_sound()
         return report
     for defect in report.defects:
-        _LOGGER.warning("left out: %s: %s", shown(defect.path), defect.problem)
+        _LOGGER.warning("skipped: %s: %s", shown(defect.path), defect.problem)
     if report.defects:
-        _LOGGER.warning("bad files left out: %d", len(report.defects))
-    return report.left_out()
+        _LOGGER.warning("bad files skipped: %d", len(report.defects))
+    return report.without_defects()
 
 
 def check_dataset(

@@ -75,23 +75,23 @@ class Dataset:
             raise UsageError(f"{self.root}: split '{split}' holds no frames")
         return self.splits[split]
 
-    def leave_out(self, start: str, train: str, val: str) -> Dataset:
-        """The dataset with some of its drives kept from training, for scoring.
+    def holdout(self, prefix: str, train: str, val: str) -> Dataset:
+        """The dataset with a sequence kept from training, to score on.
 
         Args:
-            start: How the names of their frames begin.
-            train: Split that loses them.
-            val: Split that holds them alone, both splits' ones.
+            prefix: How the names of its frames begin.
+            train: Split that loses the sequence.
+            val: Split that holds the sequence alone, its frames of both splits.
 
         Raises:
             UsageError: if no frame of `train` begins so, or all do.
         """
         both = (*self.pairs(train), *self.pairs(val))
-        left = tuple(pair for pair in both if pair.image.name.startswith(start))
-        kept = tuple(pair for pair in self.pairs(train) if pair not in left)
+        held = tuple(pair for pair in both if pair.image.name.startswith(prefix))
+        kept = tuple(pair for pair in self.pairs(train) if pair not in held)
         if not kept or len(kept) == len(self.pairs(train)):
             raise UsageError(
-                f"data.leave_out={start!r}: {'no' if kept else 'every'} name of a frame of split "
+                f"data.holdout={prefix!r}: {'no' if kept else 'every'} name of a frame of split "
                 f"'{train}' in {self.root} begins so; give how some of them begin"
             )
-        return replace(self, splits={**self.splits, train: kept, val: left})
+        return replace(self, splits={**self.splits, train: kept, val: held})

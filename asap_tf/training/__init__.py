@@ -22,25 +22,25 @@ def check_data(recipe: Recipe, hosts: Hosts | None = None) -> CheckReport:
     """Opens a recipe's dataset and reads every file that a training by it would need.
 
     Args:
-        recipe: With `data.root` given.
-        hosts: That share the reading; None for this alone.
+        recipe: Recipe with `data.root` given.
+        hosts: Hosts that share the reading; None for this one alone.
 
     Returns:
         The report, which holds the dataset.
 
     Raises:
         UsageError: if there is no such dataset, or a split is missing or empty.
-        AsapError: if a file cannot be used, unless `data.skip_bad` leaves it out.
+        AsapError: if a file cannot be used, unless `data.skip_bad` skips it.
     """
     data = recipe.data
     if data.root is None:
-        raise UsageError("no dataset: give --data ROOT (or set data.root in the recipe)")
+        raise UsageError("no dataset: give `data`, a folder, or set data.root in the recipe")
     dataset = open_dataset(data.root, data.kind, data.annotations)
     splits = [data.train_split, data.val_split]
     for split in splits:
         require_masks(dataset, split)
-    if data.leave_out is not None:
-        dataset = dataset.leave_out(data.leave_out, *splits)
+    if data.holdout is not None:
+        dataset = dataset.holdout(data.holdout, *splits)
     if recipe.distill is not None and recipe.distill.frames:
         pairs = tuple(p for folder in recipe.distill.frames for p in frames_alone(Path(folder)))
         dataset = replace(dataset, splits={**dataset.splits, UNLABELED: pairs})

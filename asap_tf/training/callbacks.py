@@ -1,165 +1,124 @@
-"""What a person sees of a training, what its log keeps, and what ends it early."""
+"""Keras callbacks of every training: the log, the progress, and the guard against lost weights."""
 
 from __future__ import annotations
 
 import math
 import time
-from collections.abc import Callable
-from typing import TYPE_CHECKING, Any
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import Any
 
 import keras
+import numpy as np
 from tqdm import tqdm
 
 from asap_tf.core.errors import AsapError
-from asap_tf.core.signals import Stop
-
-if TYPE_CHECKING:
-    from asap_tf.inference.evaluate import Evaluation
-    from asap_tf.training.trainer import Trainer
+from asap_tf.core.files import Unwritable
+from asap_tf.training.optimizers import PolyDecay
+from asap_tf.training.run_folder import RunFolder
 
 LOG_SECONDS = 5.0
+"""Between two lines of the log."""
 
 NON_FINITE_HINT = (
     "the run is kept as it was at its last checkpoint. Try a lower optimizer.learning_rate, "
     "optimizer.clip_norm=1, optimizer.warmup_steps=500 or train.precision=float32"
 )
-"""What became of a run whose numbers are none any more, and what to do."""
+"""What becomes of a run whose loss or weights are not finite, and what to do."""
 
 
-class Monitor(keras.callbacks.Callback):
-    """Counts steps, shows progress, writes the log, and stops on a wish or on a loss gone bad.
+@dataclass
+class TrainingState:
+    """How far a training is; the trainer keeps it up to date, callbacks read it.
 
-    Args:
-        trainer: The training to watch; its `step` is kept up to date.
-        stop: The wish to stop.
+    Attributes:
+        steps_per_epoch: Steps of an epoch.
+        epochs: Epochs of the whole training.
+        schedule: Learning rate by step.
+        step: Steps done.
+        best_miou: Best validation so far, 0..1; None before the first.
     """
 
-    def __init__(self, trainer: Trainer, stop: Stop):
+    steps_per_epoch: int
+    epochs: int
+    schedule: PolyDecay
+    step: int = 0
+    best_miou: float | None = None
+
+    @property
+    def total_steps(self) -> int:
+        """Steps of the whole training."""
+        return self.steps_per_epoch * self.epochs
+
+    @property
+    def learning_rate(self) -> float:
+        """Learning rate of the next step."""
+        return float(self.schedule(self.step))
+
+
+class FiniteGuard(keras.callbacks.Callback):
+    """Ends a training whose loss or weights are not finite, or whose gradients overflow float16.
+
+    Args:
+        state: State of the training.
+        variables: All variables that steps change.
+        model: The model that takes the steps.
+    """
+
+    def __init__(
+        self, state: TrainingState, variables: Sequence[keras.Variable], model: keras.Model
+    ):
         super().__init__()
-        self.trainer = trainer
-        self.stop = stop
-        self.started = self.logged = time.monotonic()
-        self.first_step = trainer.step
-        self.loss = math.nan
-        self.is_finite = finite_check(trainer.network.trainable_variables)
-        self.bar = tqdm(
-            total=trainer.total_steps,
-            initial=trainer.step,
-            desc="train",
-            disable=None if trainer.hosts.first else True,
-            unit="step",
-        )
+        self.state = state
+        self.variables = variables
+        self.optimizer = model.optimizer
+        self.trainable_are_finite = finite_check(model.trainable_variables)
 
-    def on_epoch_begin(self, epoch: int, logs: dict | None = None) -> None:
-        self.batches = 0
-        self.total_loss = self.logged_loss = 0.0
-        self.logged_batches = 0
-
-    def on_train_batch_end(self, batch: int, logs: dict | None = None) -> None:
-        trainer = self.trainer
-        # Keras reports the mean over the epoch so far; the log wants the loss since its last line.
-        self.batches += 1
-        mean = float(logs["loss"]) if logs else math.nan
-        self.total_loss = mean * self.batches
-        if not math.isfinite(mean):
+    def on_train_batch_end(self, batch: int, logs: dict[str, float] | None = None) -> None:
+        loss = (logs or {})["loss"]
+        if not math.isfinite(loss):
             raise AsapError(
-                f"loss is {mean} at step {trainer.step}, learning rate {self.rate:.3g}; "
-                f"{NON_FINITE_HINT}"
+                f"loss is {loss} at step {self.state.step}, learning rate "
+                f"{self.state.learning_rate:.3g}; {NON_FINITE_HINT}"
             )
-        trainer.step += 1
         if keras.backend.backend() == "tensorflow":
             # JAX's trainer holds what it changes itself until the epoch's end.
-            if not self.is_finite():
-                trainer.require_finite()
+            if not self.trainable_are_finite():
+                self.require_finite()
             self.require_scale()
-        self.bar.update()
-        if time.monotonic() - self.logged > LOG_SECONDS:
-            self.write_log()
-        # All hosts stop after the same step, whichever of them was asked, or cannot write.
-        if trainer.hosts.largest(self.stop.requested or int(trainer.must_stop)):
-            self.model.stop_training = True
 
-    def on_epoch_end(self, epoch: int, logs: dict | None = None) -> None:
-        self.write_log()
+    def require_finite(self) -> None:
+        """Checks every variable, before it is saved or validated.
+
+        The loss tells of them one step later or, where an activation makes zeros of them, never.
+
+        Raises:
+            AsapError: naming the first that is not finite.
+        """
+        for variable in self.variables:
+            if not np.isfinite(np.asarray(variable, "float32")).all():
+                raise AsapError(
+                    f"{variable.path} is not finite after step {self.state.step}; {NON_FINITE_HINT}"
+                )
         self.require_scale()
 
     def require_scale(self) -> None:
-        """Refuses to go on where each gradient overflows float16, and no step changes anything.
+        """Checks the factor of the loss, which every gradient that overflows float16 halves.
 
         Raises:
-            AsapError: if the loss's factor, which each of them halves, is under 1.
+            AsapError: if it is under 1: all gradients overflow, and no step changes anything.
         """
-        optimizer = self.trainer.model.optimizer
-        if not isinstance(optimizer, keras.optimizers.LossScaleOptimizer):
+        if not isinstance(self.optimizer, keras.optimizers.LossScaleOptimizer):
             return
-        if float(optimizer.dynamic_scale) < 1:
+        if float(self.optimizer.dynamic_scale) < 1:
             raise AsapError(
-                f"gradients overflow float16 at step {self.trainer.step}, with a loss scale under "
-                f"1; {NON_FINITE_HINT}"
+                f"gradients overflow float16 at step {self.state.step}, with a loss scale under 1; "
+                f"{NON_FINITE_HINT}"
             )
-
-    @property
-    def rate(self) -> float:
-        """Learning rate of the step that comes next."""
-        return float(self.trainer.optimizer.schedule(self.trainer.step))
-
-    def write_log(self) -> None:
-        """Adds a line for the steps since the last one."""
-        steps = self.batches - self.logged_batches
-        if not steps:
-            return
-        now = time.monotonic()
-        images = steps * self.trainer.recipe.train.batch_size
-        self.loss = (self.total_loss - self.logged_loss) / steps
-        self.bar.set_postfix_str(f"loss {self.loss:.3f} lr {self.rate:.2g}")
-        self.log_entry(
-            loss=self.loss,
-            learning_rate=self.rate,
-            images_per_second=images / (now - self.logged),
-            seconds=now - self.logged,
-        )
-        self.logged = now
-        self.logged_batches, self.logged_loss = self.batches, self.total_loss
-
-    def validated(self, evaluation: Evaluation) -> None:
-        """Logs and prints the result of a validation."""
-        scores = evaluation.scores
-        self.log_entry(
-            val_miou=scores.miou,
-            val_pixel_accuracy=scores.pixel_accuracy,
-            seconds=time.monotonic() - self.logged,
-        )
-        trainer = self.trainer
-        self.logged = time.monotonic()
-        if not trainer.hosts.first:
-            return
-        done = trainer.step - self.first_step
-        left = (time.monotonic() - self.started) / done * (trainer.total_steps - trainer.step)
-        self.bar.write(
-            f"epoch {trainer.step // trainer.steps_per_epoch}/{trainer.recipe.train.epochs}  "
-            f"loss {self.loss:.3f}  lr {self.rate:.2g}  val mIoU {scores.miou:.1%}  "
-            f"best {max(scores.miou, trainer.best_miou or 0):.1%}  ETA {duration(left)}"
-        )
-
-    def log_entry(self, **values: float) -> None:
-        """One entry, to the log and to TensorBoard."""
-        trainer = self.trainer
-        entry: dict[str, Any] = {
-            "step": trainer.step,
-            "epoch": trainer.step / trainer.steps_per_epoch,
-            **values,
-            "time": time.time(),
-        }
-
-        def write() -> None:
-            trainer.run.log(entry)
-            trainer.run.write_scalars(trainer.step, values)
-
-        trainer.attempt("log", write)
 
 
 def finite_check(variables: list[keras.Variable]) -> Callable[[], bool]:
-    """A function that tells in a few milliseconds whether all of some variables are finite."""
+    """A function that says in a few milliseconds whether all of some variables are finite."""
     import tensorflow as tf
 
     @tf.function
@@ -167,6 +126,122 @@ def finite_check(variables: list[keras.Variable]) -> Callable[[], bool]:
         return tf.add_n([tf.reduce_sum(v.value) for v in variables])
 
     return lambda: math.isfinite(float(total()))
+
+
+class Log(keras.callbacks.Callback):
+    """Writes losses, speed and scores to a run's log and TensorBoard events.
+
+    Args:
+        state: State of the training.
+        run: Run folder.
+        batch_size: Frames in a step.
+
+    Attributes:
+        error: Why the run folder could not be written to, which ends the training; None if it
+            could.
+    """
+
+    def __init__(self, state: TrainingState, run: RunFolder, batch_size: int):
+        super().__init__()
+        self.state = state
+        self.run = run
+        self.batch_size = batch_size
+        self.error: Unwritable | None = None
+
+    def on_epoch_begin(self, epoch: int, logs: dict[str, float] | None = None) -> None:
+        self.logged_at = time.monotonic()
+        self.steps = self.logged_steps = 0
+        self.total_loss = self.logged_loss = 0.0
+
+    def on_train_batch_end(self, batch: int, logs: dict[str, float] | None = None) -> None:
+        # Keras reports the mean over the epoch so far; the log wants that since its last line.
+        self.steps += 1
+        self.total_loss = (logs or {})["loss"] * self.steps
+        is_last = self.state.step % self.state.steps_per_epoch == 0
+        if is_last or time.monotonic() - self.logged_at > LOG_SECONDS:
+            self.write_steps()
+
+    def on_test_end(self, logs: dict[str, float] | None = None) -> None:
+        self.write({f"val_{name}": value for name, value in (logs or {}).items()})
+
+    def on_epoch_end(self, epoch: int, logs: dict[str, float] | None = None) -> None:
+        self.write_steps()
+
+    def write_steps(self) -> None:
+        """Adds a line for the steps since the last one."""
+        steps = self.steps - self.logged_steps
+        if steps:
+            seconds = time.monotonic() - self.logged_at
+            self.write(
+                {
+                    "loss": (self.total_loss - self.logged_loss) / steps,
+                    "learning_rate": self.state.learning_rate,
+                    "images_per_second": steps * self.batch_size / seconds,
+                }
+            )
+            self.logged_steps, self.logged_loss = self.steps, self.total_loss
+
+    def write(self, values: dict[str, float]) -> None:
+        """Adds one entry, with the seconds since the last."""
+        now, step = time.monotonic(), self.state.step
+        entry: dict[str, Any] = {
+            "step": step,
+            "epoch": step / self.state.steps_per_epoch,
+            **values,
+            "seconds": now - self.logged_at,
+            "time": time.time(),
+        }
+        self.logged_at = now
+        try:
+            self.run.log(entry)
+            self.run.write_scalars(step, values)
+        except Unwritable as error:
+            self.error = error
+            self.model.stop_training = True
+
+
+class Progress(keras.callbacks.Callback):
+    """Shows a bar of steps on a terminal, and prints a line an epoch.
+
+    Args:
+        state: State of the training.
+    """
+
+    def __init__(self, state: TrainingState):
+        super().__init__()
+        self.state = state
+
+    def on_train_begin(self, logs: dict[str, float] | None = None) -> None:
+        self.started = time.monotonic()
+        self.first_step = self.state.step
+        self.bar = tqdm(
+            total=self.state.total_steps,
+            initial=self.state.step,
+            desc="train",
+            disable=None,
+            unit="step",
+        )
+
+    def on_train_batch_end(self, batch: int, logs: dict[str, float] | None = None) -> None:
+        self.bar.set_postfix_str(f"loss {(logs or {})['loss']:.3f}", refresh=False)
+        self.bar.update()
+
+    def on_epoch_end(self, epoch: int, logs: dict[str, float] | None = None) -> None:
+        state, logs = self.state, logs or {}
+        parts = [
+            f"epoch {epoch + 1}/{state.epochs}",
+            f"loss {logs['loss']:.3f}",
+            f"lr {state.learning_rate:.2g}",
+        ]
+        if "val_miou" in logs:
+            best = max(logs["val_miou"], state.best_miou or 0)
+            parts.append(f"val mIoU {logs['val_miou']:.1%}  best {best:.1%}")
+        seconds = (time.monotonic() - self.started) / (state.step - self.first_step)
+        parts.append(f"ETA {duration(seconds * (state.total_steps - state.step))}")
+        self.bar.write("  ".join(parts))
+
+    def on_train_end(self, logs: dict[str, float] | None = None) -> None:
+        self.bar.close()
 
 
 def duration(seconds: float) -> str:

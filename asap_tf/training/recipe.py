@@ -37,10 +37,10 @@ class Data(Section):
         annotations: Cityscapes only: fine or coarse masks.
         train_split: Split to learn from.
         val_split: Split to validate on.
-        leave_out: How the names of frames begin that no training step sees, and that validation
-            scores in place of `val_split`: a drive, to learn how the next one will be. Their
-            masks are both splits'.
-        skip_bad: Go on without damaged files, and list them, instead of stopping at the first.
+        holdout: Prefix of the names of frames that are kept from training, and that validation
+            scores in place of `val_split`: a drive, to see how the next one will be. Taken from
+            both splits.
+        skip_bad: Skip damaged files, and list them, instead of stopping at the first.
         cache: Keep decoded frames in memory; for datasets that fit.
     """
 
@@ -49,7 +49,7 @@ class Data(Section):
     annotations: Literal["fine", "coarse"] = "fine"
     train_split: str = "train"
     val_split: str = "val"
-    leave_out: str | None = None
+    holdout: str | None = None
     skip_bad: bool = False
     cache: bool = False
 
@@ -189,8 +189,6 @@ class Train(Section):
         precision: `auto` is float16 on a GPU, bfloat16 on a CPU that gains by it (AMX, or AMD's
             AVX512-BF16), else float32.
         validate_every: Epochs between validations; the last epoch is always validated.
-        unwritable: What to do where the run folder cannot be written to, since the disk is full,
-            for instance: `stop`, or `go_on` and try again with the next checkpoint.
     """
 
     epochs: Count = 100
@@ -198,7 +196,6 @@ class Train(Section):
     seed: Annotated[int, Field(ge=0)] = 0
     precision: Literal["auto", "float32", "mixed_bfloat16", "mixed_float16"] = "auto"
     validate_every: Count = 1
-    unwritable: Literal["stop", "go_on"] = "stop"
 
 
 class Eval(Section):
@@ -266,10 +263,25 @@ def validate(values: dict[str, Any], origin: str) -> Recipe:
         UsageError: with every wrong field at once.
     """
     try:
-        return Recipe.model_validate(values)
+        return Recipe.model_validate(upgraded(values))
     except pydantic.ValidationError as error:
         problems = [explain(e, values) for e in error.errors(include_url=False)]
         raise UsageError(f"{origin}: " + "; ".join(dict.fromkeys(problems))) from error
+
+
+OLD_FIELDS = {"data.leave_out": "holdout", "train.unwritable": None}
+"""Fields of earlier versions, each with its name now, or None where it is gone."""
+
+
+def upgraded(values: dict[str, Any]) -> dict[str, Any]:
+    """A recipe's plain values with the fields of earlier versions under their names of now."""
+    for old, new in OLD_FIELDS.items():
+        section, field = old.split(".")
+        fields = values.get(section)
+        if isinstance(fields, dict) and field in fields:
+            kept = {name: value for name, value in fields.items() if name != field}
+            values = {**values, section: {**kept, new: fields[field]} if new else kept}
+    return values
 
 
 def explain(error: Any, values: dict[str, Any]) -> str:

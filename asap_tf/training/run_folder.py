@@ -27,7 +27,7 @@ STATE = "state"
 
 @dataclass(frozen=True)
 class Checkpoint:
-    """Everything that training goes on from.
+    """Everything that a training is resumed from.
 
     Attributes:
         step: Steps done.
@@ -77,8 +77,7 @@ class RunFolder:
         """
         if not self.is_free:
             raise UsageError(
-                f"{self.path}: exists already; give another --out, or go on with "
-                f"--resume {self.path}"
+                f"{self.path}: exists already; give another `out`, or {self.resume_hint}"
             )
 
     @contextlib.contextmanager
@@ -95,8 +94,8 @@ class RunFolder:
             self._claim(recipe)
             yield
 
-    def make_again(self, recipe: Recipe) -> None:
-        """Makes the folder anew if somebody has removed it under the training.
+    def recreate(self, recipe: Recipe) -> None:
+        """Makes the folder again if somebody has removed it under the training.
 
         Raises:
             UsageError: if another process is training into the folder that took its place.
@@ -104,7 +103,7 @@ class RunFolder:
         """
         if not self._is_ours():
             self._claim(recipe)
-            LOGGER.warning("%s: was removed under the training, and is made anew", self.path)
+            LOGGER.warning("%s: was removed under the training, and is made again", self.path)
 
     def _claim(self, recipe: Recipe) -> None:
         try:
@@ -150,20 +149,21 @@ class RunFolder:
                 old.unlink()
 
     @property
-    def way_on(self) -> str:
-        """What to do when it has been stopped."""
-        return f"go on with: asap-tf train --resume {self.path}"
+    def resume_hint(self) -> str:
+        """What to do after a training was stopped."""
+        return f"resume it with: asap-tf train --resume {self.path}"
 
-    def way_out(self) -> str:
-        """What there is to go on from when it could not be written, and how."""
-        if not (step := self.newest_step()):
-            return "there is no checkpoint yet: start again with another --out"
-        return f"saved up to step {step}: mend that, then {self.way_on}"
+    @property
+    def recovery_hint(self) -> str:
+        """What to do after the folder could not be written to."""
+        if step := self.newest_step():
+            return f"saved up to step {step}: fix that, then {self.resume_hint}"
+        return "there is no checkpoint yet: fix that and start again, or give another `out`"
 
     def latest(self) -> Checkpoint | None:
         """The last checkpoint that is whole, or None if the run has not got that far.
 
-        Damaged ones after it are told of, and set aside under another name.
+        Damaged ones after it are warned of, and set aside under another name.
 
         Raises:
             AsapError: if there are checkpoints, and all are damaged.
@@ -178,14 +178,14 @@ class RunFolder:
                 damaged.append(file)
                 continue
             for file in damaged:
-                LOGGER.warning("%s: damaged, going on from step %d", file, checkpoint.step)
+                LOGGER.warning("%s: damaged, resuming from step %d", file, checkpoint.step)
                 with contextlib.suppress(OSError):
                     file.rename(file.with_suffix(".damaged"))
             return checkpoint
         if damaged:
             raise AsapError(
                 f"{damaged[0]}: damaged checkpoint, and none before it is whole; start again "
-                "with another --out"
+                "with another `out`"
             )
         return None
 
@@ -263,7 +263,7 @@ class RunElsewhere(RunFolder):
     def started(self, recipe: Recipe) -> Iterator[None]:
         yield
 
-    def make_again(self, recipe: Recipe) -> None:
+    def recreate(self, recipe: Recipe) -> None:
         pass
 
     def save(self, checkpoint: Checkpoint) -> None:

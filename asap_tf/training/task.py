@@ -1,58 +1,195 @@
-"""The network as a training sees it: with its auxiliary heads, its losses and its teacher."""
+"""What a training learns: a network with its losses, the batches it takes, and how it is scored."""
 
 from __future__ import annotations
 
-from typing import Any
+import functools
+import logging
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
 
 import keras
 import numpy as np
 
+from asap_tf.core.distributed import Hosts
 from asap_tf.core.errors import UsageError
-from asap_tf.data.dataset import Dataset
+from asap_tf.data.augment import Augmentation
+from asap_tf.data.check import CheckReport
+from asap_tf.data.images import BadFile
+from asap_tf.data.pipeline import pair_reader, steps_per_epoch, training_batches
+from asap_tf.inference.evaluate import Evaluation, evaluate
 from asap_tf.layers.losses import OhemCrossEntropy
 from asap_tf.models import create_model
+from asap_tf.runtime import Segmenter
+from asap_tf.runtime.keras_network import KerasNetwork
+from asap_tf.saving.keras_file import save_model
+from asap_tf.saving.transfer import copy_matching
+from asap_tf.training import UNLABELED
 from asap_tf.training.distillation import load_teacher, mean_output, with_teacher
+from asap_tf.training.optimizers import build_optimizer
+from asap_tf.training.precision import dtype_policy, resolve_precision
 from asap_tf.training.recipe import Recipe
+from asap_tf.training.strategy import strategy_scope
+
+if TYPE_CHECKING:
+    import tensorflow as tf
+
+LOGGER = logging.getLogger("asap_tf")
 
 
-def build_network(recipe: Recipe, dataset: Dataset, weights: str | None) -> keras.Model:
-    """The network with its auxiliary heads, for crops of the recipe's size."""
-    return create_model(
-        recipe.model.name,
-        len(dataset.classes),
-        (*recipe.augment.crop, 3),
-        weights=weights,
-        aux_heads=True,
-        **recipe.model.options(),
-    )
+class SegmentationTask:
+    """Everything that a recipe and a dataset say about what is learned; a `Trainer` learns it.
 
+    Args:
+        recipe: Recipe of the training.
+        report: Report of `check_data`, with the dataset.
+        hosts: Hosts that train together; None for this one alone.
+        initialize: Whether to load the recipe's `model.weights`; False for a run that is resumed.
 
-def compile_model(
-    network: keras.Model,
-    recipe: Recipe,
-    dataset: Dataset,
-    optimizer: keras.optimizers.Optimizer,
-    class_weights: list[float] | None,
-) -> keras.Model:
-    """The network with its total loss, L = Lpred + alpha L1 + beta L2, and its teacher if any."""
-    settings = recipe.loss
-    ohem = OhemCrossEntropy(settings.threshold, settings.min_kept, class_weights=class_weights)
-    losses: dict[str, Any] = dict.fromkeys(network.output, ohem)
-    loss_weights = {"logits": 1.0, "aux3": settings.aux3, "aux4": settings.aux4}
-    if recipe.distill is not None:
-        teacher = load_teacher(recipe.distill.teacher, dataset)
-        network = with_teacher(network, teacher, recipe.distill.features > 0)
-        weights = {"distilled": recipe.distill.weight, "features": recipe.distill.features}
-        for name, weight in weights.items():
-            if name in network.output:
-                losses[name], loss_weights[name] = mean_output, weight
-    network.compile(optimizer, loss=losses, loss_weights=loss_weights)
-    network.optimizer.build(network.trainable_variables)
-    if keras.backend.backend() == "jax":
-        # Else the first fit would read frames only to see the shape of a batch.
-        blank = np.zeros((1, *recipe.augment.crop, 3), np.uint8)
-        network._symbolic_build(data_batch=(blank, dict.fromkeys(network.output, blank[..., 0])))
-    return network
+    Attributes:
+        network: The network with its auxiliary heads, for crops of the recipe's size.
+        model: The compiled model that takes the steps: `network`, and what compares it with its
+            teacher if it has one.
+        optimizer: Optimizer of `model`, without a loss scale.
+        eval_model: The network that validation scores and `model.keras` holds: float32, any size,
+            without auxiliary heads.
+        pairs: Training pairs, those without masks last.
+        read: Function from a pair to its frame and mask.
+        skipped: Files that were found damaged while training, with `data.skip_bad`.
+
+    Raises:
+        UsageError: if recipe, dataset and weights do not fit together.
+        AsapError: if weights cannot be loaded.
+    """
+
+    def __init__(
+        self,
+        recipe: Recipe,
+        report: CheckReport,
+        hosts: Hosts | None = None,
+        initialize: bool = True,
+    ):
+        self.recipe = recipe
+        self.dataset = dataset = report.dataset
+        self.hosts = hosts = hosts or Hosts()
+        self.scope = strategy_scope(recipe.train.batch_size, hosts)
+        self.pairs = dataset.pairs(recipe.data.train_split) + dataset.splits.get(UNLABELED, ())
+        self.skipped: set[Path] = set()
+        skip = self.skip if recipe.data.skip_bad else None
+        self.read = pair_reader(dataset.encoding, recipe.data.cache, skip)
+        self.steps_per_epoch = steps_per_epoch(len(self.pairs), recipe.train.batch_size)
+
+        keras.utils.set_random_seed(recipe.train.seed)
+        class_weights = resolve_class_weights(
+            recipe.loss.class_weights, report.class_pixels[recipe.data.train_split]
+        )
+        build = functools.partial(create_model, recipe.model.name, len(dataset.classes))
+        options = recipe.model.options()
+        precision = hosts.told(resolve_precision(recipe.train.precision))
+        with self.scope(), dtype_policy(precision):
+            steps = self.steps_per_epoch * recipe.train.epochs
+            self.optimizer = build_optimizer(recipe.optimizer, steps)
+            self.network = build(
+                (*recipe.augment.crop, 3),
+                weights=recipe.model.weights if initialize else None,
+                aux_heads=True,
+                **options,
+            )
+            self.model = self._compile(class_weights)
+        self.eval_model = build((None, None, 3), **options)
+        self._segmenter = Segmenter(
+            KerasNetwork(self.eval_model), dataset.classes, recipe.eval.size
+        )
+
+    def _compile(self, class_weights: list[float] | None) -> keras.Model:
+        """The network with its total loss, L = Lpred + alpha L1 + beta L2, and its teacher's."""
+        network, settings, distill = self.network, self.recipe.loss, self.recipe.distill
+        ohem = OhemCrossEntropy(settings.threshold, settings.min_kept, class_weights=class_weights)
+        losses: dict[str, Any] = dict.fromkeys(network.output, ohem)
+        loss_weights = {"logits": 1.0, "aux3": settings.aux3, "aux4": settings.aux4}
+        if distill is not None:
+            teacher = load_teacher(distill.teacher, self.dataset)
+            network = with_teacher(network, teacher, distill.features > 0)
+            weights = {"distilled": distill.weight, "features": distill.features}
+            for name, weight in weights.items():
+                if name in network.output:
+                    losses[name], loss_weights[name] = mean_output, weight
+        network.compile(self.optimizer, loss=losses, loss_weights=loss_weights)
+        network.optimizer.build(network.trainable_variables)
+        if keras.backend.backend() == "jax":
+            # Else the first fit would read frames only to see the shape of a batch.
+            frames = np.zeros((1, *self.recipe.augment.crop, 3), np.uint8)
+            labels = dict.fromkeys(network.output, frames[..., 0])
+            network._symbolic_build(data_batch=(frames, labels))
+        return network
+
+    def variables(self) -> dict[str, keras.Variable]:
+        """All that steps change: weights, running statistics, optimizer state, averages."""
+        groups = {"model": self.network.variables, "optimizer": self.model.optimizer.variables}
+        if "features" in self.model.output:
+            groups["features"] = self.model.get_layer("features").variables
+        return {f"{group}/{i:04d}": v for group, vs in groups.items() for i, v in enumerate(vs)}
+
+    def batches(self, start_step: int, stop_step: int) -> tf.data.Dataset:
+        """Batches of the steps from `start_step` up to, not including, `stop_step`.
+
+        Returns:
+            Frames, uint8 RGB `(batch_size, *crop, 3)`, and for every head the train ids, uint8
+            `(batch_size, *crop)`; of several hosts, the part of this one.
+        """
+        batches = training_batches(
+            self.pairs,
+            self.read,
+            Augmentation(**self.recipe.augment.model_dump()),
+            self.recipe.train.batch_size,
+            self.recipe.train.seed,
+            start_step,
+            stop_step,
+            self.hosts,
+        )
+        heads = list(self.model.output)
+        return batches.map(lambda frames, labels: (frames, dict.fromkeys(heads, labels)))
+
+    def skip(self, error: BadFile) -> None:
+        """Warns, once, of a file that was damaged under the training."""
+        if error.path not in self.skipped:
+            self.skipped.add(error.path)
+            LOGGER.warning("skipped: %s", error)
+
+    def sync_eval_model(self) -> None:
+        """Brings the weights, averaged if the recipe says so, into `eval_model`."""
+        # In the order of the optimizer's averages; a student's own order is another.
+        variables = self.model.trainable_variables
+        trained = [np.array(v) for v in variables]
+        self.optimizer.apply_averages(variables)
+        copy_matching(self.network, self.eval_model)
+        for variable, value in zip(variables, trained, strict=True):
+            variable.assign(value)
+
+    def validate(self) -> Evaluation:
+        """Scores `eval_model`, brought up to date, on the validation split.
+
+        Raises:
+            BadFile: if a file of the split cannot be used.
+        """
+        self.sync_eval_model()
+        split = self.recipe.data.val_split
+        return evaluate(self._segmenter, self.dataset, split, hosts=self.hosts)
+
+    def save(self, path: Path, step: int, evaluation: Evaluation) -> None:
+        """Writes `eval_model` with its recipe, its step and its scores as a `.keras` file.
+
+        Raises:
+            Unwritable: if it cannot be written.
+        """
+        save_model(
+            self.eval_model,
+            path,
+            self.dataset.classes,
+            self.recipe.eval.size,
+            recipe=self.recipe.model_dump(mode="json"),
+            step=step,
+            scores=evaluation.scores.to_dict(),
+        )
 
 
 def resolve_class_weights(

@@ -2,65 +2,49 @@
 
 from __future__ import annotations
 
-import logging
-from collections.abc import Callable
-from functools import partial
-from pathlib import Path
-from typing import TYPE_CHECKING
+from collections.abc import Sequence
 
 import keras
 import numpy as np
 
 from asap_tf.core.distributed import Hosts
-from asap_tf.core.errors import AsapError, UsageError
+from asap_tf.core.errors import AsapError, Interrupted, UsageError
 from asap_tf.core.files import Unwritable
-from asap_tf.core.signals import stop_on_signals
-from asap_tf.data.augment import Augmentation
+from asap_tf.core.signals import Stop, stop_on_signals
 from asap_tf.data.check import CheckReport
 from asap_tf.data.images import BadFile
-from asap_tf.data.pipeline import pair_reader, reader_error, steps_per_epoch, training_batches
-from asap_tf.inference.evaluate import Evaluation, evaluate
-from asap_tf.models import create_model
-from asap_tf.runtime import Segmenter
-from asap_tf.runtime.keras_network import KerasNetwork
-from asap_tf.saving.keras_file import save_model
-from asap_tf.saving.transfer import copy_matching
-from asap_tf.training import UNLABELED
-from asap_tf.training.callbacks import NON_FINITE_HINT, Monitor
-from asap_tf.training.optimizers import build_optimizer
-from asap_tf.training.precision import dtype_policy, resolve_precision
+from asap_tf.data.pipeline import reader_error
+from asap_tf.inference.evaluate import Evaluation
+from asap_tf.training.callbacks import FiniteGuard, Log, Progress, TrainingState
 from asap_tf.training.recipe import Recipe
 from asap_tf.training.run_folder import Checkpoint, RunFolder
-from asap_tf.training.strategy import strategy_scope
-from asap_tf.training.task import build_network, compile_model, resolve_class_weights
+from asap_tf.training.task import SegmentationTask
 
-if TYPE_CHECKING:
-    import tensorflow as tf
-
-LOGGER = logging.getLogger("asap_tf")
-
-
-class Interrupted(AsapError):
-    """Somebody asked the training to stop; it has been saved."""
-
-    def __init__(self, message: str, signal_number: int):
-        super().__init__(message)
-        self.exit_code = 128 + signal_number
+ENDED_BY_CALLBACK = 1
+"""Reason for a training's end, beside the numbers of the signals SIGINT and SIGTERM."""
 
 
 class Trainer:
     """One training, from a fresh or an interrupted run folder to its end.
 
     Args:
-        run: Where it is recorded; training goes on from the last checkpoint in it.
-        recipe: Says everything.
-        report: From `check_data`; holds the dataset.
-        hosts: That train together; None for this alone. Host 0's `run` is the one that counts, the
-            others' may be a `RunElsewhere`.
+        run: Run folder; a training in it is resumed from its last checkpoint.
+        recipe: Recipe of the training.
+        report: Report of `check_data`, with the dataset.
+        hosts: Hosts that train together; None for this one alone. Host 0's `run` is the one that
+            is written, the others' may be a `RunElsewhere`.
+        callbacks: Keras callbacks of your own. They get the hooks of one `fit` over all epochs;
+            a run that is resumed continues the epochs' and batches' numbers. `logs` hold the
+            validation's `val_miou` and `val_pixel_accuracy` at the end of an epoch that was
+            validated, and `model.stop_training` ends the training as if it were done.
+
+    Attributes:
+        task: What is learned.
+        state: How far it is.
 
     Raises:
         UsageError: if recipe, dataset and weights do not fit together.
-        AsapError: if weights cannot be had.
+        AsapError: if weights cannot be loaded.
 
     Example:
         >>> recipe = load_recipe("camvid_resnet18", ["data.root=CamVid"])
@@ -68,43 +52,25 @@ class Trainer:
     """
 
     def __init__(
-        self, run: RunFolder, recipe: Recipe, report: CheckReport, hosts: Hosts | None = None
+        self,
+        run: RunFolder,
+        recipe: Recipe,
+        report: CheckReport,
+        hosts: Hosts | None = None,
+        callbacks: Sequence[keras.callbacks.Callback] = (),
     ):
         self.run = run
-        self.hosts = hosts = hosts or Hosts()
-        self.scope = strategy_scope(recipe.train.batch_size, hosts)
         self.recipe = recipe
-        self.dataset = dataset = report.dataset
-        self.pairs = dataset.pairs(recipe.data.train_split) + dataset.splits.get(UNLABELED, ())
-        self.left_out: set[Path] = set()
-        skip = self.leave_out if recipe.data.skip_bad else None
-        self.read = pair_reader(dataset.encoding, recipe.data.cache, skip)
-        self.steps_per_epoch = steps_per_epoch(len(self.pairs), recipe.train.batch_size)
-        self.total_steps = self.steps_per_epoch * recipe.train.epochs
-
-        keras.utils.set_random_seed(recipe.train.seed)
-        class_weights = resolve_class_weights(
-            recipe.loss.class_weights, report.class_pixels[recipe.data.train_split]
-        )
+        self.hosts = hosts = hosts or Hosts()
+        self.callbacks = callbacks
         checkpoint = run.latest()
         progress = hosts.told(checkpoint and (checkpoint.step, checkpoint.best_miou))
-        weights = None if progress else recipe.model.weights
-        precision = hosts.told(resolve_precision(recipe.train.precision))
-        with self.scope(), dtype_policy(precision):
-            self.optimizer = build_optimizer(recipe.optimizer, self.total_steps)
-            self.network = build_network(recipe, dataset, weights)
-            self.model = compile_model(self.network, recipe, dataset, self.optimizer, class_weights)
-        self.deployed = create_model(
-            recipe.model.name, len(dataset.classes), (None, None, 3), **recipe.model.options()
-        )
-        self.segmenter = Segmenter(KerasNetwork(self.deployed), dataset.classes, recipe.eval.size)
-
-        self.step = 0
-        self.best_miou: float | None = None
-        self.unwritten: dict[str, str] = {}
+        self.task = task = SegmentationTask(recipe, report, hosts, initialize=not progress)
+        schedule = task.optimizer.schedule
+        self.state = TrainingState(task.steps_per_epoch, recipe.train.epochs, schedule)
         if progress:
-            blank = {name: np.zeros(v.shape, v.dtype) for name, v in self.variables().items()}
             step, best_miou = progress
+            blank = {name: np.zeros(v.shape, v.dtype) for name, v in task.variables().items()}
             self.restore(checkpoint or Checkpoint(step, best_miou, blank))
 
     def restore(self, checkpoint: Checkpoint) -> None:
@@ -113,186 +79,171 @@ class Trainer:
         Raises:
             UsageError: if it is one of another network or optimizer.
         """
-        variables = self.variables()
+        variables = self.task.variables()
         wanted = {name: tuple(v.shape) for name, v in variables.items()}
         if wanted != {name: array.shape for name, array in checkpoint.arrays.items()}:
             raise UsageError(
                 f"{self.run.path}: its checkpoint does not fit its recipe and data, which have "
-                f"{len(self.dataset.classes)} classes; was either changed since the start?"
+                f"{len(self.task.dataset.classes)} classes; was either changed since the start?"
             )
         arrays = {name: checkpoint.arrays[name].astype(v.dtype) for name, v in variables.items()}
         for name, array in self.hosts.broadcast(arrays).items():
             variables[name].assign(array)
-        self.step = checkpoint.step
-        self.best_miou = checkpoint.best_miou
-
-    def save(self) -> None:
-        """Writes a checkpoint of this very step."""
-        arrays = {name: np.asarray(v) for name, v in self.variables().items()}
-        self.run.save(Checkpoint(self.step, self.best_miou, arrays))
-
-    def variables(self) -> dict[str, keras.Variable]:
-        """All that steps change: weights, running statistics, optimizer state, averages."""
-        groups = {"model": self.network.variables, "optimizer": self.model.optimizer.variables}
-        if "features" in self.model.output:
-            groups["features"] = self.model.get_layer("features").variables
-        return {f"{group}/{i:04d}": v for group, vs in groups.items() for i, v in enumerate(vs)}
+        self.state.step = checkpoint.step
+        self.state.best_miou = checkpoint.best_miou
 
     def train(self) -> None:
         """Takes all steps that are left.
 
         Raises:
-            Interrupted: after saving, on SIGINT or SIGTERM.
-            Unwritable: if the run folder cannot be written to, after a last try to save.
-            AsapError: if the loss is no number any more, or a file went bad under the training.
+            Interrupted: on SIGINT or SIGTERM, after saving.
+            Unwritable: if the run folder cannot be written to; its last checkpoint is whole.
+            AsapError: if loss or weights are not finite, or a file was damaged meanwhile.
         """
-        every = self.recipe.train.validate_every
-        with self.run.started(self.recipe), stop_on_signals() as stop:
-            if self.run.newest_step() > self.step:
-                raise UsageError(f"{self.run.path}: was gone on with meanwhile; start this again")
-            self.run.rewind_log(self.step)
-            self.hosts.remedy = self.run.way_on
-            monitor = Monitor(self, stop)
-            while self.step < self.total_steps:
-                epoch = self.step // self.steps_per_epoch + 1
-                self.fit(epoch, monitor)
-                self.require_finite()
-                finished = self.step == self.total_steps
-                due = finished or epoch % every == 0
-                scored = due and self.step == epoch * self.steps_per_epoch
-                # Saving may mend what could not be written before, and the recipe wants to stop.
-                problems = [*self.unwritten.values()] if self.must_stop else []
-                self.attempt("checkpoint", partial(self.keep, scored, monitor))
-                # Any host may have been asked since the last step.
-                asked = self.hosts.largest(stop.requested)
-                if self.must_stop or asked or finished:
-                    problems += self.unwritten.values()
-                if problems:
-                    self.unwritten.clear()
-                    raise Unwritable(f"{problems[-1]}; {self.run.way_out()}")
-                if asked and not finished:
-                    self.hosts.exchange(None)  # Host 0 has saved.
-                    raise Interrupted(
-                        f"stopped at step {self.step} of {self.total_steps} and saved; "
-                        f"{self.run.way_on}",
-                        asked,
-                    )
-
-    def attempt(self, what: str, write: Callable[[], None]) -> None:
-        """Writes something of the run; what cannot be written is told once and remembered."""
-        before = self.unwritten.pop(what, None)
         try:
-            write()
+            with self.run.started(self.recipe), stop_on_signals() as stop:
+                if self.run.newest_step() > self.state.step:
+                    raise UsageError(f"{self.run.path}: was resumed meanwhile; start this again")
+                self.run.rewind_log(self.state.step)
+                self.hosts.remedy = self.run.resume_hint
+                self.run_epochs(stop)
         except Unwritable as error:
-            self.unwritten[what] = str(error)
-            if before is None and not self.must_stop:
-                LOGGER.warning("%s; training goes on, and will try again", error)
-
-    @property
-    def must_stop(self) -> bool:
-        """Whether something could not be written, and the recipe wants to stop then."""
-        return bool(self.unwritten) and self.recipe.train.unwritable == "stop"
-
-    def keep(self, scored: bool, monitor: Monitor) -> None:
-        """Makes this step safe; a step that is to be scored is so before it has a checkpoint."""
-        # All hosts score, whatever becomes of the first one's disk.
-        evaluation = self.validate() if scored else None
-        self.run.make_again(self.recipe)
-        if evaluation is not None:
-            monitor.validated(evaluation)
-            self.keep_best(evaluation)
-        self.save()
-
-    def fit(self, epoch: int, monitor: Monitor) -> None:
-        """Takes the steps that are left of an epoch, counted from 1."""
-        try:
-            with self.scope():
-                self.model.fit(
-                    self.batches(epoch * self.steps_per_epoch),
-                    initial_epoch=epoch - 1,
-                    epochs=epoch,
-                    shuffle=False,
-                    verbose=0,
-                    callbacks=[monitor],
-                )
+            raise Unwritable(f"{error}; {self.run.recovery_hint}") from error
         except Exception as error:
-            problem = reader_error(error)
+            problem = str(error) if isinstance(error, BadFile) else reader_error(error)
             if problem is None:
                 raise
-            raise AsapError(f"{problem}; mend it, then {self.run.way_on}") from error
+            raise AsapError(f"{problem}; fix it, then {self.run.resume_hint}") from error
 
-    def leave_out(self, error: BadFile) -> None:
-        """Tells, once, of a file that went bad under the training."""
-        if error.path not in self.left_out:
-            self.left_out.add(error.path)
-            LOGGER.warning("left out: %s", error)
+    def run_epochs(self, stop: Stop) -> None:
+        """The loop over the epochs that are left."""
+        task, state, train = self.task, self.state, self.recipe.train
+        guard = FiniteGuard(state, [*task.variables().values()], task.model)
+        log = Log(state, self.run, train.batch_size)
+        shown = [Progress(state)] if self.hosts.first else []
+        hooks = keras.callbacks.CallbackList(
+            [guard, log, *shown, *self.callbacks],
+            model=task.model,
+            epochs=state.epochs,
+            steps=state.steps_per_epoch,
+            verbose=0,
+        )
+        steps = Steps(state, task.model, hooks, stop, self.hosts)
+        reason = 0
+        hooks.on_train_begin()
+        while state.step < state.total_steps and not reason:
+            epoch = state.step // state.steps_per_epoch
+            hooks.on_epoch_begin(epoch)
+            logs = self.fit(epoch, steps)
+            guard.require_finite()
+            self.run.recreate(self.recipe)
 
-    def require_finite(self) -> None:
-        """Refuses to save or validate weights that are no numbers any more.
+            due = state.step == state.total_steps or (epoch + 1) % train.validate_every == 0
+            evaluation = None
+            if due and state.step % state.steps_per_epoch == 0:
+                evaluation = self.validate(hooks)
+                logs |= {f"val_{name}": value for name, value in scores_of(evaluation).items()}
+            hooks.on_epoch_end(epoch, logs)
+            reason = steps.stop_reason()
+            if reason == ENDED_BY_CALLBACK and not (evaluation or log.error):
+                evaluation = self.validate(hooks)
+            self.save(evaluation)
+            if log.error:
+                raise log.error
+        hooks.on_train_end()
+        if reason > ENDED_BY_CALLBACK and state.step < state.total_steps:
+            self.hosts.exchange(None)  # Host 0 has saved.
+            raise Interrupted(
+                f"stopped at step {state.step} of {state.total_steps} and saved; "
+                f"{self.run.resume_hint}",
+                reason,
+            )
 
-        The loss tells of them one step later or, where an activation makes zeros of them, never.
+    def fit(self, epoch: int, steps: Steps) -> dict[str, float]:
+        """Takes the steps that are left of an epoch, counted from 0; returns their mean losses."""
+        stop_step = (epoch + 1) * self.state.steps_per_epoch
+        with self.task.scope():
+            history = self.task.model.fit(
+                self.task.batches(self.state.step, stop_step),
+                initial_epoch=epoch,
+                epochs=epoch + 1,
+                shuffle=False,
+                verbose=0,
+                callbacks=[steps],
+            )
+        return {name: values[-1] for name, values in history.history.items()}
+
+    def validate(self, hooks: keras.callbacks.CallbackList) -> Evaluation:
+        """Scores the run on its validation split."""
+        hooks.on_test_begin()
+        evaluation = self.task.validate()
+        hooks.on_test_end(scores_of(evaluation))
+        return evaluation
+
+    def save(self, evaluation: Evaluation | None) -> None:
+        """Writes a checkpoint of this step and, if it scored best or first, `model.keras`.
+
+        A step that is scored is so before it has a checkpoint: it will not be taken again.
 
         Raises:
-            AsapError: naming the first of them.
+            Unwritable: if either cannot be written.
         """
-        for name, variable in self.variables().items():
-            if not np.isfinite(np.asarray(variable, "float32")).all():
-                raise AsapError(
-                    f"{variable.path} ({name}) is not finite after step {self.step}; "
-                    f"{NON_FINITE_HINT}"
-                )
+        state = self.state
+        if evaluation is not None:
+            miou = evaluation.scores.miou
+            is_best = state.best_miou is None or miou > state.best_miou
+            if self.hosts.first and (is_best or not self.run.model.exists()):
+                self.task.save(self.run.model, state.step, evaluation)
+                state.best_miou = miou
+        arrays = {name: np.asarray(v) for name, v in self.task.variables().items()}
+        self.run.save(Checkpoint(state.step, state.best_miou, arrays))
 
-    def batches(self, stop_step: int) -> tf.data.Dataset:
-        """Batches of the steps from the next up to, not including, `stop_step`.
 
-        Returns:
-            Frames, uint8 RGB `(batch_size, *crop, 3)`, and for every head the train ids, uint8
-            `(batch_size, *crop)`; of several hosts, the part of this one.
-        """
-        batches = training_batches(
-            self.pairs,
-            self.read,
-            Augmentation(**self.recipe.augment.model_dump()),
-            self.recipe.train.batch_size,
-            self.recipe.train.seed,
-            self.step,
-            stop_step,
-            self.hosts,
+class Steps(keras.callbacks.Callback):
+    """Counts the steps of `fit`, and ends it on all hosts after the same one.
+
+    Args:
+        state: State of the training.
+        model: Model whose steps they are.
+        hooks: Callbacks of the training, which get the batch hooks.
+        stop: Request to stop.
+        hosts: Hosts that train together.
+    """
+
+    def __init__(
+        self,
+        state: TrainingState,
+        model: keras.Model,
+        hooks: keras.callbacks.CallbackList,
+        stop: Stop,
+        hosts: Hosts,
+    ):
+        super().__init__()
+        self.state = state
+        # On JAX, a callback's own `model` collects the weights from the devices every time.
+        self.stepping = model
+        self.hooks = hooks
+        self.stop = stop
+        self.hosts = hosts
+
+    def on_train_batch_begin(self, batch: int, logs: dict[str, float] | None = None) -> None:
+        self.batch = self.state.step % self.state.steps_per_epoch
+        self.hooks.on_train_batch_begin(self.batch, logs)
+
+    def on_train_batch_end(self, batch: int, logs: dict[str, float] | None = None) -> None:
+        self.state.step += 1
+        self.hooks.on_train_batch_end(self.batch, logs)
+        if self.stop_reason():
+            self.stepping.stop_training = True
+
+    def stop_reason(self) -> int:
+        """Signal that asks any host to stop, `ENDED_BY_CALLBACK`, or 0; the same on all hosts."""
+        return self.hosts.largest(
+            self.stop.requested or ENDED_BY_CALLBACK * int(self.stepping.stop_training)
         )
-        heads = list(self.model.output)
-        return batches.map(lambda frames, labels: (frames, dict.fromkeys(heads, labels)))
 
-    def validate(self) -> Evaluation:
-        """Scores the run on its validation split."""
-        self.deploy()
-        split = self.recipe.data.val_split
-        try:
-            return evaluate(self.segmenter, self.dataset, split, hosts=self.hosts)
-        except BadFile as error:
-            raise AsapError(f"{error}; mend it, then {self.run.way_on}") from error
 
-    def keep_best(self, evaluation: Evaluation) -> None:
-        """Writes `model.keras` if the evaluation is the best so far, or there is none yet."""
-        miou = evaluation.scores.miou
-        if self.best_miou is None or miou > self.best_miou or not self.run.model.exists():
-            if self.hosts.first:
-                save_model(
-                    self.deployed,
-                    self.run.model,
-                    self.dataset.classes,
-                    self.recipe.eval.size,
-                    recipe=self.recipe.model_dump(mode="json"),
-                    step=self.step,
-                    scores=evaluation.scores.to_dict(),
-                )
-            self.best_miou = miou
-
-    def deploy(self) -> None:
-        """Brings the weights, averaged if the recipe says so, into the float32 network."""
-        # In the order of the optimizer's averages; a student's own order is another.
-        variables = self.model.trainable_variables
-        trained = [np.array(v) for v in variables]
-        self.optimizer.apply_averages(variables)
-        copy_matching(self.network, self.deployed)
-        for variable, value in zip(variables, trained, strict=True):
-            variable.assign(value)
+def scores_of(evaluation: Evaluation) -> dict[str, float]:
+    """What callbacks get of a validation."""
+    scores = evaluation.scores
+    return {"miou": scores.miou, "pixel_accuracy": scores.pixel_accuracy}

@@ -4,12 +4,11 @@
 
 At a random moment after a random step of a training, its small disk is filled to the last byte or
 nearly so (a tmpfs), falls back to read-only as after an error (ext4, which then forgets what was
-not flushed), or its run folder is removed; half of the times by a recipe that stops then, half by
-one that goes on, for which a full disk is emptied again after a random time. Nothing else than one
-error in one line may come of it, and the last checkpoint has to be whole and that of an undisturbed
-training at the same step, bit for bit. Then the disk is mended, and the training resumed if it
-ended early: its last weights, averages and optimizer state have to be the undisturbed ones, and its
-log has to tell of the same validations. Ends with 1 if there is a fault.
+not flushed), or its run folder is removed. Nothing else than one error in one line may come of it,
+and the last checkpoint has to be whole and that of an undisturbed training at the same step, bit
+for bit. Then the disk is repaired, and the training resumed if it ended early: its last weights,
+averages and optimizer state have to be the undisturbed ones, and its log has to hold the same
+validations. Ends with 1 if there is a fault.
 """
 
 from __future__ import annotations
@@ -28,19 +27,18 @@ import time
 from collections.abc import Iterator
 from pathlib import Path
 
+import keras
 import numpy as np
 from small import RECIPE, put_network, write_dataset
 from tqdm import tqdm
 
 from asap_tf.core.files import Unwritable
 from asap_tf.training import check_data
-from asap_tf.training.callbacks import Monitor
-from asap_tf.training.recipe import Recipe, load_recipe
+from asap_tf.training.recipe import load_recipe
 from asap_tf.training.run_folder import Checkpoint, RunFolder
 from asap_tf.training.trainer import Trainer
 
 FAULTS = ("full", "read-only", "removed")
-CHOICES = ("stop", "go_on")
 MEGABYTES = 48
 Arrays = dict[str, np.ndarray]
 
@@ -105,36 +103,32 @@ class Campaign:
         self.recipe = load_recipe(home / "recipe.yaml")
         self.trainer = Trainer(RunFolder(home / "whole"), self.recipe, check_data(self.recipe))
         self.arrays = {0: self.state()}
-        original = Monitor.on_train_batch_end
 
-        def watched(monitor: Monitor, batch: int, logs: dict | None = None) -> None:
-            original(monitor, batch, logs)
-            self.arrays[self.trainer.step] = self.state()
+        def watch(batch: int, logs: dict) -> None:
+            self.arrays[self.trainer.state.step] = self.state()
 
-        Monitor.on_train_batch_end = watched  # type: ignore[method-assign]
+        self.trainer.callbacks = [keras.callbacks.LambdaCallback(on_train_batch_end=watch)]
         self.trainer.train()
-        Monitor.on_train_batch_end = original  # type: ignore[method-assign]
+        self.trainer.callbacks = []
         self.validations = validations(self.trainer.run)
         start = time.monotonic()
-        self.train(home / "again", "stop")
+        self.train(home / "again")
         self.seconds = time.monotonic() - start
 
     def state(self) -> Arrays:
-        return {name: np.array(np.asarray(v)) for name, v in self.trainer.variables().items()}
+        return {name: np.array(np.asarray(v)) for name, v in self.trainer.task.variables().items()}
 
     def train(
         self,
         run: Path,
-        choice: str,
         started: threading.Event | None = None,
         events: bool = True,
     ) -> str | None:
-        """Goes on with a run folder, as a new process would; returns the error, if any."""
+        """Resumes a run folder, as a new process would; returns the error, if any."""
         trainer = self.trainer
-        trainer.run, trainer.unwritten = RunFolder(run), {}
+        trainer.run = RunFolder(run)
         if not events:
             trainer.run.write_scalars = lambda *_: None  # type: ignore[method-assign]
-        trainer.recipe = with_choice(self.recipe, choice)
         trainer.restore(trainer.run.latest() or Checkpoint(0, None, self.arrays[0]))
         if started is not None:
             started.set()
@@ -155,16 +149,10 @@ class Campaign:
                 yield f"{name} at step {step} differs"
         if list(run.rglob("*.damaged")):
             yield "a damaged checkpoint"
-        if finished and step != self.trainer.total_steps:
+        if finished and step != self.trainer.state.total_steps:
             yield f"ends at step {step}"
         if finished and not (run / "model.keras").exists():
             yield "no model.keras"
-
-
-def with_choice(recipe: Recipe, choice: str) -> Recipe:
-    return recipe.model_copy(
-        update={"train": recipe.train.model_copy(update={"unwritable": choice})}
-    )
 
 
 def validations(run: RunFolder) -> list[tuple[int, float]]:
@@ -172,23 +160,19 @@ def validations(run: RunFolder) -> list[tuple[int, float]]:
 
 
 def trial(
-    campaign: Campaign, fault: str, choice: str, home: Path, rng: np.random.Generator
+    campaign: Campaign, fault: str, home: Path, rng: np.random.Generator
 ) -> tuple[str, list[str]]:
     """What one fault led to, and what is wrong with that."""
     disk = Disk(fault, home, rng)
     run = disk.place / "run"
-    step = int(rng.integers(1, campaign.trainer.total_steps))
-    delay, mended_after = rng.uniform(0, campaign.seconds / 6), rng.uniform(0, campaign.seconds)
-    mends = choice == "go_on" and fault == "full" and rng.random() < 0.7
+    step = int(rng.integers(1, campaign.trainer.state.total_steps))
+    delay = rng.uniform(0, campaign.seconds / 6)
 
     def disturb() -> None:
-        while not started.is_set() or campaign.trainer.step < step:
+        while not started.is_set() or campaign.trainer.state.step < step:
             time.sleep(0.002)
         time.sleep(delay)
         disk.break_it()
-        if mends:
-            time.sleep(mended_after)
-            disk.mend()
 
     started = threading.Event()
     thread = threading.Thread(target=disturb)
@@ -196,23 +180,24 @@ def trial(
     wrong: list[str] = []
     try:
         # TensorFlow's writer of events keeps a dead disk's file open until the process ends.
-        told = campaign.train(run, choice, started, events=fault != "read-only")
-        last = campaign.trainer.step
+        told = campaign.train(run, started, events=fault != "read-only")
+        last = campaign.trainer.state.step
         thread.join()
         if told is not None and ("\n" in told or str(disk.place) not in told):
             wrong.append(f"said {told}")
         disk.mend()
         if told is None and fault != "removed":
-            result = "mended in time" if mends else "unharmed"
+            result = "unharmed"
         else:
-            result = f"told, {'stopped' if last < campaign.trainer.total_steps else 'at the end'}"
+            total = campaign.trainer.state.total_steps
+            result = f"told, {'stopped' if last < total else 'at the end'}"
         if told is None and fault == "removed":
             result = "made again" if run.exists() else "removed after the end"
         if result == "removed after the end":
             return result, wrong
         wrong += campaign.problems(run, told is None)
         if told is not None:
-            again = campaign.train(run, "stop")
+            again = campaign.train(run)
             wrong += [again] if again else campaign.problems(run, True)
         found = validations(RunFolder(run))
         if fault != "removed" and found != campaign.validations:
@@ -220,12 +205,12 @@ def trial(
     except Exception as error:
         result = "fault"
         wrong.append(f"{type(error).__name__}: {error}")
-        campaign.trainer.step = campaign.trainer.total_steps
+        campaign.trainer.state.step = campaign.trainer.state.total_steps
         started.set()
         thread.join()
     finally:
         disk.close()
-    return result, [f"{fault}, {choice}, {delay:.2f} s after step {step}: {w}" for w in wrong]
+    return result, [f"{fault}, {delay:.2f} s after step {step}: {w}" for w in wrong]
 
 
 def main() -> int:
@@ -236,7 +221,7 @@ def main() -> int:
     if os.geteuid():
         parser.error("only root may mount disks")
     rng = np.random.default_rng(options.seed)
-    results: collections.Counter[tuple[str, str, str]] = collections.Counter()
+    results: collections.Counter[tuple[str, str]] = collections.Counter()
     wrong: list[str] = []
     with tempfile.TemporaryDirectory() as folder:
         home = Path(folder)
@@ -245,12 +230,12 @@ def main() -> int:
         put_network()
         campaign = Campaign(home)
         for i in tqdm(range(options.times), unit="fault"):
-            fault, choice = FAULTS[i % 3], CHOICES[i // 3 % 2]
-            result, found = trial(campaign, fault, choice, home, rng)
-            results[fault, choice, result] += 1
+            fault = FAULTS[i % 3]
+            result, found = trial(campaign, fault, home, rng)
+            results[fault, result] += 1
             wrong += found
-    for (fault, choice, result), count in sorted(results.items()):
-        print(f"{fault}, {choice}: {count} times {result}")
+    for (fault, result), count in sorted(results.items()):
+        print(f"{fault}: {count} times {result}")
     print(f"faults: {len(wrong)}", *wrong, sep="\n")
     return bool(wrong)
 

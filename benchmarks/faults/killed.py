@@ -57,7 +57,6 @@ def train(phase: Path, told: Path, arguments: list[str]) -> None:
             os.dup2(file.fileno(), descriptor)
     entered(trainer.Trainer, "fit", "step", phase)
     entered(trainer.Trainer, "save", "save", phase)
-    entered(trainer.Trainer, "keep_best", "save", phase)
     entered(trainer.Trainer, "validate", "validation", phase)
     entered(results, "write_results", "results", phase)
     sys.argv = ["asap-tf", "train", *arguments]

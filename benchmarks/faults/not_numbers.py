@@ -27,8 +27,7 @@ from tqdm import tqdm
 
 from asap_tf.core.errors import AsapError
 from asap_tf.layers.losses import OhemCrossEntropy
-from asap_tf.training import check_data, trainer
-from asap_tf.training.callbacks import Monitor
+from asap_tf.training import check_data, task
 from asap_tf.training.recipe import load_recipe
 from asap_tf.training.run_folder import RunFolder
 from asap_tf.training.trainer import Trainer
@@ -58,14 +57,14 @@ class Fault:
     def __init__(self, training: Trainer, rng: np.random.Generator):
         self.place = str(rng.choice(PLACES))
         self.value = float(rng.choice(VALUES))
-        self.step = training.step + int(rng.integers(training.steps_per_epoch))
-        model = training.network
+        self.step = training.state.step + int(rng.integers(training.state.steps_per_epoch))
+        model = training.task.network
         groups = {
             "loss": [Spoilt.forward],
             "gradient": [Spoilt.backward],
             "weight": model.trainable_variables,
             "statistic": [v for v in model.non_trainable_variables if is_float(v)],
-            "optimizer": [v for v in training.model.optimizer.variables if is_float(v)],
+            "optimizer": [v for v in training.task.model.optimizer.variables if is_float(v)],
         }
         group = groups[self.place]
         self.variable = group[rng.integers(len(group))]
@@ -88,26 +87,26 @@ def is_float(variable: keras.Variable) -> bool:
 def outcome(training: Trainer, fault: Fault) -> tuple[str, list[str]]:
     """What became of a fault, and what is wrong with that."""
     happened: list[int] = []
+    state = training.state
 
-    def before(self: Monitor, batch: int, logs: dict | None = None) -> None:
-        if training.step == fault.step and not happened:
-            happened.append(training.step)
+    def before(batch: int, logs: dict | None = None) -> None:
+        if state.step == fault.step and not happened:
+            happened.append(state.step)
             fault.happen()
         elif happened:
             Spoilt.forward.assign(1.0)
             Spoilt.backward.assign(1.0)
 
-    Monitor.on_train_batch_begin = before  # type: ignore[method-assign]
-    epochs = fault.step // training.steps_per_epoch + 1
-    training.total_steps = epochs * training.steps_per_epoch
+    training.callbacks = [keras.callbacks.LambdaCallback(on_train_batch_begin=before)]
+    state.epochs = fault.step // state.steps_per_epoch + 1
     wrong = []
     try:
         training.train()
         result = "got over"
     except AsapError as error:
         result = "told"
-        late = training.step - fault.step
-        if late > LATE.get(fault.place, training.steps_per_epoch):
+        late = state.step - fault.step
+        if late > LATE.get(fault.place, state.steps_per_epoch):
             wrong.append(f"{fault}: told {late} steps later: {error}")
         if "\n" in str(error):
             wrong.append(f"{fault}: {error}")
@@ -126,7 +125,7 @@ def campaign(precision: str, times: int, home: Path, rng: np.random.Generator) -
     recipe = load_recipe(home / "recipe.yaml", [f"train.precision={precision}"])
     Spoilt.forward, Spoilt.backward = tf.Variable(1.0), tf.Variable(1.0)
     training = Trainer(RunFolder(home / precision), recipe, check_data(recipe))
-    training.total_steps = training.steps_per_epoch
+    training.state.epochs = 1
     training.train()
     counts: collections.Counter[tuple[str, str]] = collections.Counter()
     wrong = []
@@ -150,7 +149,7 @@ def main() -> int:
     options = parser.parse_args()
     rng = np.random.default_rng(options.seed)
     put_network()
-    trainer.OhemCrossEntropy = Spoilt  # type: ignore[misc]
+    task.OhemCrossEntropy = Spoilt  # type: ignore[misc]
     wrong = []
     with tempfile.TemporaryDirectory() as folder:
         home = Path(folder)

@@ -61,11 +61,11 @@ def test_labels_cannot_be_averaged(asap, artifact, camvid):
         assert (result.code, message in result.err) == (2, True), result.err
 
 
-def test_damaged_files_are_left_out_and_listed(asap, model, camvid, tmp_path, caplog):
+def test_damaged_files_are_skipped_and_listed(asap, model, camvid, tmp_path, caplog):
     (camvid / "valannot" / "0.png").write_bytes(b"no image")
     stopped = asap("eval", model, "--data", camvid)
     assert stopped.code == 1 and "0.png" in stopped.err
     result = asap("eval", model, "--data", camvid, "--skip-bad", "--json", tmp_path / "s.json")
     assert result.code == 0, result.err
     assert json.loads((tmp_path / "s.json").read_text())["frames"] == 1
-    assert [m for m in caplog.messages if "left out" in m][1:] == ["bad files left out: 1"]
+    assert [m for m in caplog.messages if "skipped" in m][1:] == ["bad files skipped: 1"]

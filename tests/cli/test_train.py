@@ -43,6 +43,10 @@ def test_trains_scores_and_leaves_a_run_folder(asap, recipe, camvid, tmp_path):
     assert metrics["frames"] == 2 and 0 <= metrics["miou"] <= 1
     assert asap_tf.load(run).metadata["scores"]["miou"] == metrics["miou"]
 
+    (run / "report.html").unlink()
+    resumed = asap("train", "--resume", run)
+    assert resumed.code == 0 and "mIoU" in resumed.out and (run / "report.html").exists()
+
     again = asap("train", recipe, "--data", camvid, "--out", run)
     assert again.code == 2 and "exists already" in again.err and "--resume" in again.err
 

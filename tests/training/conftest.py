@@ -4,13 +4,13 @@ import functools
 from collections.abc import Callable
 from pathlib import Path
 
+import keras
 import numpy as np
 import pytest
 from PIL import Image
 
 from asap_tf.models.registry import BUILDERS, COMMON_ARGUMENTS
 from asap_tf.training import check_data
-from asap_tf.training.callbacks import Monitor
 from asap_tf.training.recipe import Recipe, validate
 from asap_tf.training.run_folder import RunFolder
 from asap_tf.training.trainer import Trainer
@@ -18,22 +18,30 @@ from support.tiny import Tiny
 
 
 @pytest.fixture(scope="session")
-def tiny_root(tmp_path_factory) -> Path:
-    """CamVid's layout: 5 training frames of colored blocks, 2 to validate on."""
-    root = tmp_path_factory.mktemp("camvid")
-    rng = np.random.default_rng(0)
-    colors = rng.integers(0, 256, (12, 3)).astype("uint8")
-    for split, count in (("train", 5), ("val", 2)):
-        (root / split).mkdir()
-        (root / f"{split}annot").mkdir()
-        for i in range(count):
-            mask = np.kron(rng.integers(0, 12, (3, 4)), np.ones((16, 16))).astype("uint8")
-            Image.fromarray(colors[mask]).save(root / split / f"{i}.png")
-            Image.fromarray(mask).save(root / f"{split}annot" / f"{i}.png")
-    return root
+def blocks(tmp_path_factory):
+    def make(**counts: int) -> Path:
+        """Frames of colored blocks in CamVid's layout, so many of each split."""
+        root = tmp_path_factory.mktemp("camvid")
+        rng = np.random.default_rng(0)
+        colors = rng.integers(0, 256, (12, 3)).astype("uint8")
+        for split, count in counts.items():
+            (root / split).mkdir()
+            (root / f"{split}annot").mkdir()
+            for i in range(count):
+                mask = np.kron(rng.integers(0, 12, (3, 4)), np.ones((16, 16))).astype("uint8")
+                Image.fromarray(colors[mask]).save(root / split / f"{i}.png")
+                Image.fromarray(mask).save(root / f"{split}annot" / f"{i}.png")
+        return root
+
+    return make
 
 
-@pytest.fixture
+@pytest.fixture(scope="session")
+def tiny_root(blocks) -> Path:
+    return blocks(train=5, val=2)
+
+
+@pytest.fixture(scope="session")
 def tiny_recipe(tiny_root):
     def make(**sections) -> Recipe:
         values = {
@@ -50,12 +58,22 @@ def tiny_recipe(tiny_root):
     return make
 
 
-@pytest.fixture
+@pytest.fixture(scope="session")
 def trainer():
-    def make(run: Path, recipe: Recipe) -> Trainer:
-        return Trainer(RunFolder(run), recipe, check_data(recipe))
+    def make(run: Path, recipe: Recipe, *callbacks: keras.callbacks.Callback) -> Trainer:
+        return Trainer(RunFolder(run), recipe, check_data(recipe), callbacks=callbacks)
 
     return make
+
+
+def put_tiny(patch: pytest.MonkeyPatch) -> None:
+    """Puts `Tiny` in ASAP's place."""
+
+    @functools.wraps(BUILDERS["asap"])
+    def build(**arguments):
+        return Tiny(**{name: arguments[name] for name in COMMON_ARGUMENTS})
+
+    patch.setitem(BUILDERS, "asap", build)
 
 
 @pytest.fixture
@@ -64,13 +82,18 @@ def small_network(monkeypatch):
 
     Most tests are about what is around a network, and ASAP takes ten seconds to its first step.
     """
-
-    @functools.wraps(BUILDERS["asap"])
-    def build(**arguments):
-        return Tiny(**{name: arguments[name] for name in COMMON_ARGUMENTS})
-
-    monkeypatch.setitem(BUILDERS, "asap", build)
+    put_tiny(monkeypatch)
     return Tiny
+
+
+@pytest.fixture(scope="session")
+def whole_run(trainer, tiny_recipe, tmp_path_factory) -> Path:
+    """A run folder of `tiny_recipe()` with the small network, trained without interruption."""
+    run = tmp_path_factory.mktemp("run") / "whole"
+    with pytest.MonkeyPatch.context() as patch:
+        put_tiny(patch)
+        trainer(run, tiny_recipe()).train()
+    return run
 
 
 @pytest.fixture
@@ -90,17 +113,29 @@ def assert_same_end():
     return check
 
 
+class AtStep(keras.callbacks.Callback):
+    """Acts before or after one step of a training, counted from 1."""
+
+    def __init__(self, step: int, before: Callable | None = None, after: Callable | None = None):
+        super().__init__()
+        self.step = step
+        self.before, self.after = before, after
+
+    def on_epoch_begin(self, epoch, logs=None):
+        self.epoch = epoch
+
+    def is_due(self, batch: int) -> bool:
+        return self.epoch * self.params["steps"] + batch + 1 == self.step
+
+    def on_train_batch_begin(self, batch, logs=None):
+        if self.before and self.is_due(batch):
+            self.before()
+
+    def on_train_batch_end(self, batch, logs=None):
+        if self.after and self.is_due(batch):
+            self.after()
+
+
 @pytest.fixture
-def at_step():
-    def arrange(patch: pytest.MonkeyPatch, step: int, action: Callable[[], object]) -> None:
-        """Runs `action` within that step of the next trainings."""
-        original = Monitor.on_train_batch_end
-
-        def wrapped(self, batch, logs=None):
-            if self.trainer.step + 1 == step:
-                action()
-            original(self, batch, logs)
-
-        patch.setattr(Monitor, "on_train_batch_end", wrapped)
-
-    return arrange
+def at_step() -> type[AtStep]:
+    return AtStep

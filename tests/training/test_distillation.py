@@ -60,7 +60,7 @@ def asap_teacher(tiny_root, tmp_path):
     return str(tmp_path / "asap.keras")
 
 
-def test_features_of_a_teacher_are_learned_and_gone_on_with(
+def test_features_of_a_teacher_are_learned_and_resumed(
     trainer, tiny_recipe, asap_teacher, tmp_path
 ):
     recipe = tiny_recipe(
@@ -75,13 +75,14 @@ def test_features_of_a_teacher_are_learned_and_gone_on_with(
     assert losses[-1] < 0.8 * losses[0], losses
 
     half = trainer(tmp_path / "parts", recipe)
-    half.total_steps //= 2
+    half.state.epochs //= 2
     half.train()
     rest = trainer(tmp_path / "parts", recipe)
-    assert rest.step == half.step < run.step
+    assert rest.state.step == half.state.step < run.state.step
     rest.train()
-    for variable, wanted in zip(rest.variables().values(), run.variables().values(), strict=True):
-        np.testing.assert_allclose(variable, wanted, atol=1e-5)
+    wanted = run.task.variables()
+    for name, variable in rest.task.variables().items():
+        np.testing.assert_allclose(variable, wanted[name], atol=1e-5, err_msg=name)
 
 
 def test_a_student_comes_near_its_teacher_without_a_mask(
@@ -94,12 +95,12 @@ def test_a_student_comes_near_its_teacher_without_a_mask(
         train={"epochs": 30, "validate_every": 30},
     )
     run = trainer(tmp_path / "run", recipe)
-    frames = np.stack([run.read(pair)[0] for pair in run.pairs])[:, :32, :64]
+    frames = np.stack([run.task.read(pair)[0] for pair in run.task.pairs])[:, :32, :64]
     wanted = keras.saving.load_model(teacher)(frames)
 
     def distance() -> float:
-        run.deploy()
-        return float(np.mean(KLDivergence()([run.deployed(frames), wanted])))
+        run.task.sync_eval_model()
+        return float(np.mean(KLDivergence()([run.task.eval_model(frames), wanted])))
 
     before = distance()
     run.train()
@@ -113,17 +114,18 @@ def test_averages_of_a_student_are_those_of_its_own_weights(
     run = trainer(tmp_path / "run", recipe)
     run.train()
     averages = {
-        v.path.partition("/")[2].replace("_average", ""): v for v in run.optimizer.variables
+        v.path.partition("/")[2].replace("_average", ""): v for v in run.task.optimizer.variables
     }
-    run.deploy()
-    for deployed in run.deployed.trainable_variables:
+    run.task.sync_eval_model()
+    for deployed in run.task.eval_model.trainable_variables:
         np.testing.assert_array_equal(deployed, averages[deployed.path.replace("/", "_")])
 
 
 def test_a_teacher_never_changes_and_is_in_no_checkpoint(trainer, tiny_recipe, teacher, tmp_path):
     recipe = tiny_recipe(distill={"teacher": teacher})
     run = trainer(tmp_path / "run", recipe)
-    frozen = [v for v in run.model.variables if all(v is not w for w in run.network.variables)]
+    model, network = run.task.model, run.task.network
+    frozen = [v for v in model.variables if all(v is not w for w in network.variables)]
     before = [np.array(v) for v in frozen]
     run.train()
     assert frozen
@@ -131,7 +133,7 @@ def test_a_teacher_never_changes_and_is_in_no_checkpoint(trainer, tiny_recipe, t
         np.testing.assert_array_equal(variable, value)
     alone = trainer(tmp_path / "alone", tiny_recipe())
     stored = {name: array.shape for name, array in run.run.latest().arrays.items()}
-    assert stored == {name: tuple(v.shape) for name, v in alone.variables().items()}
+    assert stored == {name: tuple(v.shape) for name, v in alone.task.variables().items()}
     assert asap_tf.load(tmp_path / "run").metadata["recipe"]["distill"]["teacher"] == teacher
 
 
@@ -140,10 +142,10 @@ def test_frames_without_masks_are_learned_from(trainer, tiny_recipe, tiny_root, 
         distill={"teacher": teacher, "frames": [str(tiny_root / "val")]}, train={"epochs": 1}
     )
     run = trainer(tmp_path / "run", recipe)
-    assert [p.mask for p in run.pairs].count(None) == 2 and len(run.pairs) == 7
-    frame, mask = run.read(run.pairs[-1])
+    assert [p.mask for p in run.task.pairs].count(None) == 2 and len(run.task.pairs) == 7
+    frame, mask = run.task.read(run.task.pairs[-1])
     assert frame.shape == (48, 64, 3) and mask.shape == (48, 64) and (mask == 255).all()
-    assert run.steps_per_epoch == 3
+    assert run.task.steps_per_epoch == 3
     run.train()
     assert check_data(recipe).counts[UNLABELED] == 2
 

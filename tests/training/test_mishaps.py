@@ -12,50 +12,50 @@ import pytest
 import asap_tf
 from asap_tf.core.errors import AsapError, UsageError
 from asap_tf.core.files import Unwritable
-from asap_tf.training import callbacks as monitor
-from asap_tf.training import check_data
+from asap_tf.training import callbacks, check_data
 from asap_tf.training.results import write_results
 from asap_tf.training.run_folder import RunFolder
 
 
-def test_loss_gone_bad_names_step_rate_and_remedies(trainer, tiny_recipe, small_network, tmp_path):
+def test_a_loss_that_is_not_finite_names_step_rate_and_remedies(
+    trainer, tiny_recipe, small_network, tmp_path
+):
     recipe = tiny_recipe(optimizer={"learning_rate": 1e30, "ema": None})
     with pytest.raises(AsapError, match=r"loss is (nan|inf) at step \d, learning rate .*Try a low"):
         trainer(tmp_path / "run", recipe).train()
 
 
 def test_file_that_goes_bad_during_training_is_named(trainer, tiny_recipe, small_network, tmp_path):
-    t = trainer(tmp_path / "run", tiny_recipe())
+    run = trainer(tmp_path / "run", tiny_recipe())
 
     def gone(pair):
         from asap_tf.data.images import read_image
 
         return read_image(Path("vanished.png"))
 
-    t.read = gone
-    with pytest.raises(AsapError, match=r"vanished.png: no such file; mend it, then go on with"):
-        t.train()
+    run.task.read = gone
+    with pytest.raises(AsapError, match=r"vanished.png: no such file; fix it, then resume it"):
+        run.train()
 
 
-def test_what_is_no_number_in_the_last_step_of_an_epoch_is_never_saved(
-    trainer, tiny_recipe, tmp_path, monkeypatch, small_network, at_step
+def test_what_is_not_finite_after_the_last_step_of_an_epoch_is_never_saved(
+    trainer, tiny_recipe, tmp_path, small_network, at_step
 ):
     run = trainer(tmp_path / "run", tiny_recipe())
     groups = (
-        run.network.trainable_variables,
-        run.network.non_trainable_variables,
-        run.optimizer.variables,
+        run.task.network.trainable_variables,
+        run.task.network.non_trainable_variables,
+        run.task.optimizer.variables,
     )
     for variables, value in itertools.product(groups, (np.nan, -np.inf)):
 
         def spoil(variable=variables[-1], value=value):
             variable.assign(np.full(variable.shape, value))
 
-        with monkeypatch.context() as patch:
-            at_step(patch, 4, spoil)
-            with pytest.raises(AsapError, match=r"is no number after step 4; the run is kept"):
-                run.train()
-            assert run.step == 4
+        run.callbacks = [at_step(4, after=spoil)]
+        with pytest.raises(AsapError, match=r"is not finite after step 4; the run is kept"):
+            run.train()
+        assert run.state.step == 4
         kept = run.run.latest()
         assert kept.step == 2
         run.restore(kept)
@@ -67,11 +67,11 @@ def test_batches_of_ignored_pixels_only_teach_nothing_and_break_nothing(
     trainer, tiny_recipe, tmp_path, small_network
 ):
     run = trainer(tmp_path / "run", tiny_recipe(optimizer={"weight_decay": 0.0}))
-    read, before = run.read, [np.array(v) for v in run.network.trainable_variables]
-    run.read = lambda pair: (read(pair)[0], np.full(read(pair)[1].shape, 255, "uint8"))
+    read, before = run.task.read, [np.array(v) for v in run.task.network.trainable_variables]
+    run.task.read = lambda pair: (read(pair)[0], np.full(read(pair)[1].shape, 255, "uint8"))
     run.train()
     assert {e["loss"] for e in run.run.read_log() if "loss" in e} == {0.0}
-    for old, new in zip(before, run.network.trainable_variables, strict=True):
+    for old, new in zip(before, run.task.network.trainable_variables, strict=True):
         np.testing.assert_array_equal(old, new)
 
 
@@ -88,71 +88,55 @@ def full_at(monkeypatch, name: str) -> None:
 
 
 @pytest.mark.parametrize("name", ["00000004.npz", "model.keras"])
-def test_a_full_disk_stops_a_training_or_is_outlasted_as_the_recipe_says(
-    trainer,
-    tiny_recipe,
-    tmp_path,
-    monkeypatch,
-    small_network,
-    caplog,
-    name,
-    assert_same_end,
-    at_step,
+def test_a_full_disk_stops_a_training_that_resumes_to_the_same_end(
+    trainer, tiny_recipe, tmp_path, monkeypatch, small_network, name, assert_same_end, whole_run
 ):
-    trainer(tmp_path / "whole", tiny_recipe()).train()
     seen, saved = {"00000004.npz": (4, 2), "model.keras": (2, 0)}[name]
-
-    stopped = trainer(tmp_path / "stopped", tiny_recipe())
-    way_on = f"saved up to step {saved}: mend that" if saved else "there is no checkpoint yet"
+    run = trainer(tmp_path / "run", tiny_recipe())
+    hint = f"saved up to step {saved}: fix that" if saved else "there is no checkpoint yet"
     with monkeypatch.context() as patch:
         full_at(patch, name)
-        with pytest.raises(Unwritable, match=rf"{name}: .*\(No space left on dev.*; {way_on}"):
-            stopped.train()
-    assert stopped.step == seen
-    again = trainer(tmp_path / "stopped", stopped.run.recipe)
-    assert again.step == saved
+        with pytest.raises(Unwritable, match=rf"{name}: .*\(No space left on dev.*; {hint}"):
+            run.train()
+    assert run.state.step == seen
+    again = trainer(tmp_path / "run", run.run.recipe)
+    assert again.state.step == saved
     again.train()
-    assert_same_end(tmp_path / "whole", tmp_path / "stopped")
-
-    outlasting = trainer(tmp_path / "on", tiny_recipe(train={"unwritable": "go_on"}))
-    with monkeypatch.context() as patch:
-        full_at(patch, name)
-        at_step(monkeypatch, 5, patch.undo)
-        outlasting.train()
-    (told,) = [m for m in caplog.messages if "goes on" in m]
-    assert f"{name}: cannot be written (No space left on device); training goes on" in told
-    assert_same_end(tmp_path / "whole", tmp_path / "on")
-    asap_tf.load(tmp_path / "on")
+    assert_same_end(whole_run, tmp_path / "run")
+    asap_tf.load(tmp_path / "run")
 
 
 def test_a_log_that_cannot_be_written_stops_a_training_that_saves_this_very_step(
     trainer, tiny_recipe, tmp_path, monkeypatch, small_network, at_step
 ):
-    run = trainer(tmp_path / "run", tiny_recipe())
-    at_step(monkeypatch, 3, lambda: monkeypatch.setattr(monitor, "LOG_SECONDS", -1))
-    at_step(monkeypatch, 3, lambda: run.run._log.unlink() or run.run._log.mkdir())
-    with pytest.raises(
-        Unwritable, match=r"log.jsonl: .*\(Is a directory\); saved up to step 3: mend"
-    ):
+    log = tmp_path / "run" / "log.jsonl"
+
+    def spoil():
+        monkeypatch.setattr(callbacks, "LOG_SECONDS", -1)
+        log.unlink()
+        log.mkdir()
+
+    run = trainer(tmp_path / "run", tiny_recipe(), at_step(3, before=spoil))
+    with pytest.raises(Unwritable, match=r"log.jsonl: .*\(Is a directory\); saved up to step 3: "):
         run.train()
     assert run.run.latest().step == 3
 
 
 def test_a_run_folder_that_is_removed_is_made_again_and_nothing_is_lost(
-    trainer, tiny_recipe, tmp_path, monkeypatch, small_network, assert_same_end, at_step
+    trainer, tiny_recipe, tmp_path, small_network, assert_same_end, at_step, whole_run
 ):
-    trainer(tmp_path / "whole", tiny_recipe()).train()
-    run = trainer(tmp_path / "run", tiny_recipe())
-    with monkeypatch.context() as patch:
-        at_step(patch, 3, lambda: shutil.rmtree(tmp_path / "run"))
-        with pytest.raises(Unwritable, match=r"the run folder was removed.*saved up to step 4: "):
-            run.train()
+    remove = at_step(3, after=lambda: shutil.rmtree(tmp_path / "run"))
+    run = trainer(tmp_path / "run", tiny_recipe(), remove)
+    with pytest.raises(Unwritable, match=r"the run folder was removed.*saved up to step 4: "):
+        run.train()
     trainer(tmp_path / "run", run.run.recipe).train()
-    assert_same_end(tmp_path / "whole", tmp_path / "run")
+    assert_same_end(whole_run, tmp_path / "run")
     asap_tf.load(tmp_path / "run")
 
 
-def test_gradients_too_large_for_float16_are_told_of(trainer, tiny_recipe, small_network, tmp_path):
+def test_gradients_too_large_for_float16_end_a_training(
+    trainer, tiny_recipe, small_network, tmp_path
+):
     recipe = tiny_recipe(
         loss={"class_weights": [1e15] * 11},
         train={"precision": "mixed_float16", "epochs": 20, "validate_every": 20},
@@ -164,20 +148,20 @@ def test_gradients_too_large_for_float16_are_told_of(trainer, tiny_recipe, small
     assert RunFolder(tmp_path / "run").latest().step == 14
 
 
-def test_weights_that_an_activation_hides_are_told_of_within_a_step(
-    trainer, tiny_recipe, tmp_path, monkeypatch, small_network, at_step
+def test_weights_that_an_activation_hides_end_a_training_within_a_step(
+    trainer, tiny_recipe, tmp_path, small_network, at_step
 ):
     run = trainer(tmp_path / "run", tiny_recipe(train={"batch_size": 1}))
-    kernel = run.model.get_layer("backbone2_conv").kernel
-    # On a CPU, ReLU makes zeros of what is no number: the loss stays one.
-    at_step(monkeypatch, 2, lambda: kernel.assign(np.full(kernel.shape, np.nan)))
-    with pytest.raises(AsapError, match=r"is no number after step 2; the run is kept"):
+    kernel = run.task.model.get_layer("backbone2_conv").kernel
+    # On a CPU, ReLU makes zeros of what is not a number: the loss stays finite.
+    run.callbacks = [at_step(2, before=lambda: kernel.assign(np.full(kernel.shape, np.nan)))]
+    with pytest.raises(AsapError, match=r"is not finite after step 2; the run is kept"):
         run.train()
     assert run.run.latest() is None
 
 
 @pytest.mark.parametrize("cache", [False, True])
-def test_damaged_and_vanished_files_are_left_out_and_listed(
+def test_damaged_and_vanished_files_are_skipped_and_listed(
     trainer, tiny_recipe, tiny_root, tmp_path, monkeypatch, small_network, caplog, cache
 ):
     root = tmp_path / "camvid"
@@ -189,8 +173,8 @@ def test_damaged_and_vanished_files_are_left_out_and_listed(
 
     recipe = tiny_recipe(data={**data, "skip_bad": True})
     run = trainer(tmp_path / "run", recipe)
-    assert len(run.pairs) == 4 and run.steps_per_epoch == 2
-    assert [m.split(": ")[1] for m in caplog.messages if m.startswith("left out: ")] == [
+    assert len(run.task.pairs) == 4 and run.task.steps_per_epoch == 2
+    assert [m.split(": ")[1] for m in caplog.messages if m.startswith("skipped: ")] == [
         str(root / "train" / "1.png")
     ]
     caplog.clear()
@@ -198,9 +182,10 @@ def test_damaged_and_vanished_files_are_left_out_and_listed(
     for mask in masks:
         mask.unlink()
     run.train()
-    assert run.step == run.total_steps == 6
-    assert run.left_out == set(masks)
-    assert sorted(m.split(": ")[1] for m in caplog.messages) == list(map(str, masks))
+    assert run.state.step == run.state.total_steps == 6
+    assert run.task.skipped == set(masks)
+    told = [r.getMessage().split(": ")[1] for r in caplog.records if r.name == "asap_tf"]
+    assert sorted(told) == list(map(str, masks))
 
     (root / "train" / "0.png").unlink()
     with pytest.raises(UsageError, match="1 frames, fewer than one batch"):
@@ -228,13 +213,13 @@ def test_odd_names_train_are_reported_and_named_in_one_line(
     recipe = tiny_recipe(data={"root": str(root)}, train={"epochs": 1})
     run = trainer(tmp_path / "run", recipe)
     run.train()
-    write_results(run.run, run.dataset)
+    write_results(run.run, run.task.dataset)
     assert r"best: two\nlines.png" in run.run.report.read_text("utf-8")
 
     again = trainer(tmp_path / "again", recipe)
     for name in ODD_NAMES:
         (root / "trainannot" / name).unlink()
-    with pytest.raises(AsapError, match=r"no such file; mend it, then go on with") as raised:
+    with pytest.raises(AsapError, match=r"no such file; fix it, then resume it with") as raised:
         again.train()
     str(raised.value).encode("utf-8")
     assert "\n" not in str(raised.value) and str(root) in str(raised.value)

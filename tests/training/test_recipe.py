@@ -157,3 +157,11 @@ def test_a_rivals_recipe_that_spells_out_asaps_options(recipe):
     assert load_recipe(path).model.options() == {}
     with pytest.raises(UsageError, match="model.fuse_stride: no such field"):
         load_recipe(path, ["model.fuse_stride=4"])
+
+
+def test_fields_of_earlier_versions_are_read(recipe):
+    old = MINIMAL + "data: {leave_out: 0001TP, cache: true}\ntrain: {unwritable: go_on, epochs: 3}"
+    now = MINIMAL + "data: {holdout: 0001TP, cache: true}\ntrain: {epochs: 3}"
+    assert load_recipe(recipe(old)) == load_recipe(recipe(now))
+    changed = load_recipe(recipe(now), ["data.leave_out=0016E5", "train.unwritable=stop"])
+    assert changed.data.holdout == "0016E5"

@@ -58,7 +58,7 @@ def test_a_damaged_checkpoint_is_named_and_the_one_before_goes_on(run, caplog):
         file = run.path / "checkpoints" / "00000100.npz"
         damage(file, rng)
         assert run.latest().step == 5
-        assert caplog.messages.pop() == f"{file}: damaged, going on from step 5"
+        assert caplog.messages.pop() == f"{file}: damaged, resuming from step 5"
         assert not file.exists() and file.with_suffix(".damaged").exists()
 
 
@@ -120,7 +120,8 @@ def test_full_disk_keeps_the_checkpoint_before(run, monkeypatch):
     with pytest.raises(Unwritable, match=r"00000010.npz: cannot be written \(No space left on dev"):
         run.save(checkpoint(10))
     assert run.latest().step == 5
-    assert run.way_out().startswith("saved up to step 5: mend that, then go on with: asap-tf train")
+    assert run.recovery_hint == f"saved up to step 5: fix that, then {run.resume_hint}"
+    assert f"asap-tf train --resume {run.path}" in run.resume_hint
     assert len(list((run.path / "checkpoints").iterdir())) == 1
 
 
@@ -192,12 +193,12 @@ def test_a_checkpoint_is_on_the_disk_before_it_has_its_name(run, monkeypatch):
 def test_a_folder_that_somebody_removed_is_made_again_unless_it_is_somebody_elses(
     run, tiny_recipe, tmp_path
 ):
-    run.make_again(tiny_recipe())
+    run.recreate(tiny_recipe())
     shutil.rmtree(run.path)
     with pytest.raises(Unwritable, match=r"log.jsonl: cannot be written \(the run folder was rem"):
         run.log({"step": 1})
-    assert run.way_out() == "there is no checkpoint yet: start again with another --out"
-    run.make_again(tiny_recipe())
+    assert run.recovery_hint.startswith("there is no checkpoint yet")
+    run.recreate(tiny_recipe())
     run.save(checkpoint(5))
     run.log({"step": 2})
     assert run.latest().step == 5 and run.recipe == tiny_recipe()
@@ -209,7 +210,7 @@ def test_a_folder_that_somebody_removed_is_made_again_unless_it_is_somebody_else
     with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as other:
         assert other.stdout.readline() == "started\n"
         with pytest.raises(UsageError, match=f"process {other.pid} on .* is training into it"):
-            run.make_again(tiny_recipe())
+            run.recreate(tiny_recipe())
         with pytest.raises(Unwritable, match="the run folder was removed"):
             run.log({"step": 3})
         other.kill()

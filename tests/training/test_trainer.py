@@ -13,17 +13,16 @@ import numpy as np
 import pytest
 
 import asap_tf
-from asap_tf.core.errors import AsapError, UsageError
+from asap_tf.core.errors import AsapError, Interrupted, UsageError
 from asap_tf.training import check_data
 from asap_tf.training.run_folder import RunFolder
 from asap_tf.training.task import resolve_class_weights
-from asap_tf.training.trainer import Interrupted
 
 WEIGHTS = {"logits": 1.0, "aux3": 0.5, "aux4": 2.0}
 
 
 def test_stopped_within_an_epoch_and_resumed_equals_uninterrupted(
-    trainer, tiny_recipe, small_network, tmp_path, monkeypatch, assert_same_end, at_step
+    trainer, tiny_recipe, small_network, tmp_path, assert_same_end, at_step
 ):
     start = tmp_path / "start.keras"
     small_network(11, (32, 64, 3)).save(start)
@@ -33,11 +32,10 @@ def test_stopped_within_an_epoch_and_resumed_equals_uninterrupted(
         train={"precision": "mixed_float16", "epochs": 1},
     )
     trainer(tmp_path / "whole", recipe).train()
-    with monkeypatch.context() as patch:
-        at_step(patch, 1, lambda: signal.raise_signal(signal.SIGTERM))
-        with pytest.raises(Interrupted, match=r"stopped at step 1 of 2.*--resume") as stopped:
-            trainer(tmp_path / "halved", recipe).train()
-    assert stopped.value.exit_code == 128 + signal.SIGTERM
+    terminate = at_step(1, after=lambda: signal.raise_signal(signal.SIGTERM))
+    with pytest.raises(Interrupted, match=r"stopped at step 1 of 2.*--resume") as stopped:
+        trainer(tmp_path / "halved", recipe, terminate).train()
+    assert stopped.value.signal_number == signal.SIGTERM
     run = RunFolder(tmp_path / "halved")
     assert run.recipe == recipe
     start.unlink()  # needed once only
@@ -49,54 +47,45 @@ def test_stopped_within_an_epoch_and_resumed_equals_uninterrupted(
 
 KILLED = """
 import os, signal, sys
+from pathlib import Path
+import pytest
+from conftest import AtStep, put_tiny
 from asap_tf.training import check_data
-from asap_tf.training.callbacks import Monitor
-original = Monitor.on_train_batch_end
-def die(self, batch, logs=None):
-    original(self, batch, logs)
-    if self.trainer.step == 3:
-        os.kill(os.getpid(), signal.SIGKILL)
-Monitor.on_train_batch_end = die
-from asap_tf.cli import main
-sys.argv = ["asap-tf", "train", *sys.argv[1:]]
-main()
+from asap_tf.training.recipe import load_recipe
+from asap_tf.training.run_folder import RunFolder
+from asap_tf.training.trainer import Trainer
+put_tiny(pytest.MonkeyPatch())
+recipe, kill = load_recipe(sys.argv[1]), lambda: os.kill(os.getpid(), signal.SIGKILL)
+callbacks = [AtStep(3, after=kill)]
+Trainer(RunFolder(Path(sys.argv[2])), recipe, check_data(recipe), callbacks=callbacks).train()
 """
 
 
 def test_killed_within_an_epoch_and_resumed_equals_uninterrupted(
-    trainer, tiny_recipe, tmp_path, assert_same_end
+    trainer, tiny_recipe, small_network, tmp_path, monkeypatch, assert_same_end, whole_run
 ):
-    recipe = tiny_recipe()
-    trainer(tmp_path / "whole", recipe).train()
     file, run = tmp_path / "recipe.yaml", tmp_path / "killed"
-    file.write_text(recipe.to_yaml())
-    died = subprocess.run([sys.executable, "-c", KILLED, file, "--out", run])
+    file.write_text(tiny_recipe().to_yaml())
+    monkeypatch.setenv("PYTHONPATH", f"{Path(__file__).parent}{os.pathsep}{Path(__file__).parents[1]}", prepend=os.pathsep)
+    died = subprocess.run([sys.executable, "-c", KILLED, file, run])
     assert died.returncode == -signal.SIGKILL
     assert RunFolder(run).latest().step == 2
-    resumed = subprocess.run(
-        [sys.executable, "-m", "asap_tf.cli", "train", "--resume", run],
-        capture_output=True,
-        text=True,
-    )
-    assert resumed.returncode == 0, resumed.stderr
-    assert_same_end(tmp_path / "whole", run)
-    assert (run / "report.html").exists() and (run / "metrics.json").exists()
+    trainer(run, RunFolder(run).recipe).train()
+    assert_same_end(whole_run, run)
     assert list((run / "tensorboard").iterdir())
     assert asap_tf.load(run).classes[0].name == "sky"
 
 
 def test_validation_and_model_file_use_the_averages(
-    trainer, tiny_recipe, small_network, tmp_path, monkeypatch, at_step
+    trainer, tiny_recipe, small_network, tmp_path, at_step
 ):
     t = trainer(tmp_path / "run", tiny_recipe(optimizer={"ema": 0.5}, train={"epochs": 1}))
-    kernel = t.model.get_layer("backbone1_conv").kernel
+    kernel = t.task.model.get_layer("backbone1_conv").kernel
     seen = []
-    for step in (1, 2):
-        # Called within a step: what is seen are the weights that the step before left.
-        at_step(monkeypatch, step, lambda: seen.append(np.array(kernel)))
+    t.callbacks = [at_step(1, after=lambda: seen.append(np.array(kernel)))]
     t.train()
     first, last = seen[0], np.array(kernel)
-    deployed = np.array(t.deployed.get_layer("backbone1_conv").kernel)
+    deployed = np.array(t.task.eval_model.get_layer("backbone1_conv").kernel)
     np.testing.assert_allclose(deployed, (first + last) / 2, atol=1e-6)
     assert np.abs(deployed - last).max() > 1e-5
     saved = asap_tf.load(t.run.path).network.model.get_layer("backbone1_conv").kernel
@@ -110,9 +99,9 @@ def test_total_loss_is_that_of_the_output_plus_alpha_and_beta_times_the_heads(
     rng = np.random.default_rng(0)
     frames = rng.integers(0, 256, (2, 32, 64, 3)).astype("uint8")
     labels = rng.integers(0, 11, (2, 32, 64)).astype("uint8")
-    truth = dict.fromkeys(t.model.output, labels)
-    total = t.model.evaluate(frames, truth, verbose=0, return_dict=True)["loss"]
-    ohem, outputs = asap_tf.OhemCrossEntropy(), t.model(frames, training=False)
+    truth = dict.fromkeys(t.task.model.output, labels)
+    total = t.task.model.evaluate(frames, truth, verbose=0, return_dict=True)["loss"]
+    ohem, outputs = asap_tf.OhemCrossEntropy(), t.task.model(frames, training=False)
     expected = [w * float(ohem(labels, outputs[name])) for name, w in WEIGHTS.items()]
     np.testing.assert_allclose(total, sum(expected), rtol=1e-4)
 
