@@ -97,7 +97,7 @@ def opened(
         run = RunFolder(resume)
         return run, run.recipe
     if recipe is None or resume is not None:
-        raise UsageError("give a RECIPE, or --resume RUN alone: a run is resumed as it was recorded")
+        raise UsageError("give a RECIPE, or --resume RUN alone: a run keeps the recipe it has")
     if data is not None:
         overrides = (*overrides, f"data.root={data.resolve()}")
     settings = load_recipe(recipe, overrides)

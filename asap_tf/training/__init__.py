@@ -34,7 +34,7 @@ def check_data(recipe: Recipe, hosts: Hosts | None = None) -> CheckReport:
     """
     data = recipe.data
     if data.root is None:
-        raise UsageError("no dataset: give `data`, a folder, or set data.root in the recipe")
+        raise UsageError("no dataset: give `data`, or set data.root in the recipe")
     dataset = open_dataset(data.root, data.kind, data.annotations)
     splits = [data.train_split, data.val_split]
     for split in splits:

@@ -56,7 +56,7 @@ def test_trains_scores_and_leaves_a_run_folder(asap, recipe, camvid, tmp_path):
     [
         ([], 2, "give a RECIPE"),
         (["nonesuch"], 2, "nonesuch: no such recipe"),
-        (["{recipe}"], 2, "no dataset: give --data ROOT"),
+        (["{recipe}"], 2, "no dataset: give --data"),
         (["{recipe}", "--data", "nowhere"], 2, "nowhere: no such folder"),
         (["{recipe}", "--data", "{camvid}", "--set", "train.epoch=3"], 2, "did you mean 'epochs'?"),
         (
