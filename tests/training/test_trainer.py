@@ -66,7 +66,8 @@ def test_killed_within_an_epoch_and_resumed_equals_uninterrupted(
 ):
     file, run = tmp_path / "recipe.yaml", tmp_path / "killed"
     file.write_text(tiny_recipe().to_yaml())
-    monkeypatch.setenv("PYTHONPATH", f"{Path(__file__).parent}{os.pathsep}{Path(__file__).parents[1]}", prepend=os.pathsep)
+    for folder in Path(__file__).parents[:2]:
+        monkeypatch.setenv("PYTHONPATH", str(folder), prepend=os.pathsep)
     died = subprocess.run([sys.executable, "-c", KILLED, file, run])
     assert died.returncode == -signal.SIGKILL
     assert RunFolder(run).latest().step == 2
