@@ -48,26 +48,27 @@ def test_stopped_within_an_epoch_and_resumed_equals_uninterrupted(
 KILLED = """
 import os, signal, sys
 from pathlib import Path
-import pytest
-from conftest import AtStep, put_tiny
+from keras.callbacks import LambdaCallback
+import support.tiny
 from asap_tf.training import check_data
 from asap_tf.training.recipe import load_recipe
 from asap_tf.training.run_folder import RunFolder
 from asap_tf.training.trainer import Trainer
-put_tiny(pytest.MonkeyPatch())
-recipe, kill = load_recipe(sys.argv[1]), lambda: os.kill(os.getpid(), signal.SIGKILL)
-callbacks = [AtStep(3, after=kill)]
-Trainer(RunFolder(Path(sys.argv[2])), recipe, check_data(recipe), callbacks=callbacks).train()
+def kill(batch, logs):
+    if trainer.state.step == 3:
+        os.kill(os.getpid(), signal.SIGKILL)
+recipe, callback = load_recipe(sys.argv[1]), LambdaCallback(on_train_batch_end=kill)
+trainer = Trainer(RunFolder(Path(sys.argv[2])), recipe, check_data(recipe), callbacks=[callback])
+trainer.train()
 """
 
 
 def test_killed_within_an_epoch_and_resumed_equals_uninterrupted(
-    trainer, tiny_recipe, small_network, tmp_path, monkeypatch, assert_same_end, whole_run
+    trainer, tiny_recipe, tmp_path, monkeypatch, assert_same_end, whole_run
 ):
     file, run = tmp_path / "recipe.yaml", tmp_path / "killed"
-    file.write_text(tiny_recipe().to_yaml())
-    for folder in Path(__file__).parents[:2]:
-        monkeypatch.setenv("PYTHONPATH", str(folder), prepend=os.pathsep)
+    file.write_text(tiny_recipe(model={"name": "tiny"}).to_yaml())
+    monkeypatch.setenv("PYTHONPATH", str(Path(__file__).parents[1]), prepend=os.pathsep)
     died = subprocess.run([sys.executable, "-c", KILLED, file, run])
     assert died.returncode == -signal.SIGKILL
     assert RunFolder(run).latest().step == 2
