@@ -42,6 +42,8 @@ STYLE: dict[str, Any] = {
     "legend.frameon": False,
     "savefig.dpi": 200,
     "svg.fonttype": "none",
+    # The same chart is the same file.
+    "svg.hashsalt": "asap-tf",
 }
 
 

@@ -39,13 +39,8 @@ figure { margin: 0; }
 .curves figcaption { display: flex; justify-content: space-between; gap: 1rem;
   font-weight: 600; margin-bottom: .4rem; }
 .curves figcaption span { font-weight: 400; color: var(--soft); }
-.chart { display: block; width: 100%; height: auto; }
-.chart .tick { fill: var(--soft); font-size: 12px; }
-.chart .grid { stroke: var(--rule); }
-.chart .axis { stroke: var(--soft); }
-.chart .line { fill: none; stroke: var(--accent); stroke-width: 2; stroke-linejoin: round; }
-.chart .faint { stroke-width: 1; opacity: .3; }
-.chart .dot { fill: var(--accent); }
+.curves svg { display: block; width: 100%; height: auto; }
+.curves text { font-family: inherit !important; }
 .swatch { display: inline-block; width: .85em; height: .85em; border-radius: .2em;
   margin-right: .5em; vertical-align: -.06em; border: 1px solid rgb(128 128 128 / .6); }
 .scroll { overflow-x: auto; }
