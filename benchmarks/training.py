@@ -40,7 +40,8 @@ from asap_tf.benchmark.worker import Worker
 from asap_tf.core.errors import AsapError, UsageError
 from asap_tf.core.system import available_cores
 from asap_tf.data.check import CheckReport
-from asap_tf.training.recipe import Model, Recipe, load_recipe
+from asap_tf.training.recipe import Recipe, load_recipe
+from asap_tf.training.sections import Model
 
 SAME = {
     "data.kind": "null",

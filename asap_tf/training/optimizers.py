@@ -9,7 +9,7 @@ from keras import ops
 
 from asap_tf.layers.replicas import replica_context
 from asap_tf.layers.tensor import Tensor
-from asap_tf.training import recipe
+from asap_tf.training import sections
 
 
 class PolyDecay(keras.optimizers.schedules.LearningRateSchedule):
@@ -90,7 +90,7 @@ class AdamW(EMA, keras.optimizers.AdamW):
     """AdamW, weight decay decoupled."""
 
 
-def build_optimizer(settings: recipe.Optimizer, steps: int) -> SGD | AdamW:
+def build_optimizer(settings: sections.Optimizer, steps: int) -> SGD | AdamW:
     """The optimizer of a recipe.
 
     Args:

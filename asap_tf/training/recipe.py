@@ -2,211 +2,27 @@
 
 from __future__ import annotations
 
-import functools
-from collections.abc import Callable
 from importlib import resources
 from pathlib import Path
-from typing import Annotated, Any, Literal, get_args
+from typing import Any, get_args
 
 import pydantic
 import yaml
-from pydantic import BaseModel, ConfigDict, Field, SerializeAsAny
+from pydantic import Field, SerializeAsAny
 
 from asap_tf.core.errors import UsageError, nearest
-from asap_tf.core.keras_backend import import_keras
-
-Positive = Annotated[float, Field(gt=0)]
-NotNegative = Annotated[float, Field(ge=0)]
-Share = Annotated[float, Field(gt=0, le=1)]
-Count = Annotated[int, Field(gt=0)]
-Side = Annotated[int, Field(gt=0, multiple_of=32)]
-
-
-class Section(BaseModel):
-    """Base of all sections: an unknown field is an error, a value never changes afterwards."""
-
-    model_config = ConfigDict(extra="forbid", frozen=True, allow_inf_nan=False)
-
-
-class Data(Section):
-    """Where frames and masks come from.
-
-    Attributes:
-        kind: Layout of the folder; None recognizes it.
-        root: The folder; usually given by `--data`.
-        annotations: Cityscapes only: fine or coarse masks.
-        train_split: Split to learn from.
-        val_split: Split to validate on.
-        holdout: Prefix of the names of frames that are kept from training, and that validation
-            scores in place of `val_split`: a drive, to see how the next one will be. Taken from
-            both splits.
-        skip_bad: Skip damaged files, and list them, instead of stopping at the first.
-        cache: Keep decoded frames in memory; for datasets that fit.
-    """
-
-    kind: Literal["cityscapes", "camvid", "bdd100k", "folder"] | None = None
-    root: str | None = None
-    annotations: Literal["fine", "coarse"] = "fine"
-    train_split: str = "train"
-    val_split: str = "val"
-    holdout: str | None = None
-    skip_bad: bool = False
-    cache: bool = False
-
-
-class Model(Section):
-    """The network: its name, its initial weights, and the options that its builder takes.
-
-    What is valid follows from the signature of the builder; see `model_section`.
-
-    Attributes:
-        name: One of `asap_tf.list_models()`.
-        weights: See `asap_tf.ASAPNet`. `imagenet` means random ones for a network without a
-            choice of backbones, of which none are published.
-    """
-
-    name: str = "asap"
-    weights: str | None = None
-
-    @pydantic.model_validator(mode="wrap")
-    @classmethod
-    def _with_its_options(cls, values: Any, validate: Callable[[Any], Model]) -> Model:
-        if cls is not Model or not isinstance(values, dict):
-            return validate(values)
-        name = values.get("name", "asap")
-        section = model_section(name)
-        if name != "asap":
-            # Recipes of earlier versions spell out ASAP's options for every network.
-            old = {k: f.default for k, f in model_section("asap").model_fields.items()}
-            fields = section.model_fields
-            values = {k: v for k, v in values.items() if k in fields or k not in old or v != old[k]}
-        if values.get("weights") == "imagenet" and "backbone" not in section.model_fields:
-            values = {**values, "weights": None}
-        return section.model_validate(values)
-
-    def options(self) -> dict[str, Any]:
-        """What the builder of the network takes beside classes, size, weights and heads."""
-        return self.model_dump(exclude={"name", "weights"})
-
-
-def model_section(name: object) -> type[Model]:
-    """The section of a network: a field for each option of its builder; of `asap` if unknown."""
-    import_keras()
-    from asap_tf.models import registry
-
-    names = registry.list_models()
-    name = name if name in names else "asap"
-    return section_of(tuple(names), tuple(registry.options_of(name).items()))
-
-
-@functools.cache
-def section_of(names: tuple[str, ...], options: tuple[tuple[str, Any], ...]) -> type[Model]:
-    """A section with the names of all networks, and fields by name, type and default."""
-    fields: dict[str, Any] = {"name": (Literal[names], "asap"), **dict(options)}
-    return pydantic.create_model("Model", __base__=Model, **fields)
-
-
-class Augment(Section):
-    """What happens to a training frame; see `asap_tf.data.augment.Augmentation`."""
-
-    crop: tuple[Side, Side]
-    scales: tuple[Positive, ...] = Field((0.75, 1.0, 1.5, 1.75, 2.0), min_length=1)
-    flip: bool = True
-    brightness: NotNegative = 0.0
-    contrast: NotNegative = 0.0
-    saturation: NotNegative = 0.0
-    hue: Annotated[float, Field(ge=0, le=0.5)] = 0.0
-
-
-class Loss(Section):
-    """OHEM cross entropy on the output and both auxiliary heads (paper, Eq. 5).
-
-    Attributes:
-        threshold: See `asap_tf.OhemCrossEntropy`.
-        min_kept: See `asap_tf.OhemCrossEntropy`.
-        aux3: alpha, the weight of the head on P3.
-        aux4: beta, the weight of the head on P4.
-        class_weights: One factor per class, or `balanced`, which takes 1 / log(1.1 + share of the
-            class in the training masks), scaled to mean 1.
-    """
-
-    threshold: Share = 0.7
-    min_kept: Share = 1 / 16
-    aux3: NotNegative = 1.0
-    aux4: NotNegative = 1.0
-    class_weights: Literal["balanced"] | tuple[NotNegative, ...] | None = None
-
-
-class Optimizer(Section):
-    """How weights change.
-
-    Attributes:
-        name: `sgd` couples weight decay into the gradient, as the paper's framework does; `adamw`
-            decouples it. Neither decays norms and biases.
-        learning_rate: What warm-up and decay are factors of.
-        momentum: For `sgd`.
-        weight_decay: 1e-4 in the paper.
-        power: Of the polynomial decay to 0.
-        warmup_steps: Steps of linear growth to `learning_rate`.
-        clip_norm: Largest global norm of a gradient, or None.
-        ema: Momentum of the moving average of the weights that validation and `model.keras` use,
-            or None.
-    """
-
-    name: Literal["sgd", "adamw"] = "sgd"
-    learning_rate: Positive = 0.01
-    momentum: Annotated[float, Field(ge=0, lt=1)] = 0.9
-    weight_decay: NotNegative = 1e-4
-    power: Positive = 0.9
-    warmup_steps: Annotated[int, Field(ge=0)] = 0
-    clip_norm: Positive | None = None
-    ema: Annotated[float, Field(gt=0, lt=1)] | None = None
-
-
-class Distill(Section):
-    """Learning from a teacher's answers on the same augmented frames, void pixels included.
-
-    Attributes:
-        teacher: Run folder or `.keras` file of a model of the same classes.
-        weight: Of the divergence from it, beside 1 for the loss of the masks.
-        features: Of the distance between the backbones' maps; 0 for none.
-        frames: Folders of frames without masks, that are learned from by its answers alone.
-    """
-
-    teacher: str
-    weight: Positive = 1.0
-    features: NotNegative = 0.0
-    frames: tuple[str, ...] = ()
-
-
-class Train(Section):
-    """How long, how much at a time, and how exactly.
-
-    Attributes:
-        epochs: Passes over the training split.
-        batch_size: Frames per step, over all GPUs together.
-        seed: Of weights, order and augmentation.
-        precision: `auto` is float16 on a GPU, bfloat16 on a CPU that gains by it (AMX, or AMD's
-            AVX512-BF16), else float32.
-        validate_every: Epochs between validations; the last epoch is always validated.
-    """
-
-    epochs: Count = 100
-    batch_size: Count = 4
-    seed: Annotated[int, Field(ge=0)] = 0
-    precision: Literal["auto", "float32", "mixed_bfloat16", "mixed_float16"] = "auto"
-    validate_every: Count = 1
-
-
-class Eval(Section):
-    """How validation runs.
-
-    Attributes:
-        size: `(H, W)` frames are brought to for the network; None keeps their own. Scores are
-            taken at the masks' size in any case.
-    """
-
-    size: tuple[Side, Side] | None = None
+from asap_tf.training.sections import (
+    Augment,
+    Data,
+    Distill,
+    Eval,
+    Loss,
+    Model,
+    Optimizer,
+    Section,
+    Train,
+    model_section,
+)
 
 
 class Recipe(Section):
@@ -231,8 +47,9 @@ def load_recipe(path: str | Path, overrides: tuple[str, ...] | list[str] = ()) -
     """Reads and validates a recipe.
 
     Args:
-        path: A YAML file, or the name of a recipe that ships with asap-tf.
-        overrides: `"section.field=value"`, the value as YAML.
+        path: A YAML file, or the name of a recipe that ships with asap-tf. Its `base`, if it has
+            one, is another: the fields that it does not give are that recipe's.
+        overrides: Fields to change, as `"section.field=value"`, the value as YAML.
 
     Returns:
         The recipe.
@@ -245,15 +62,48 @@ def load_recipe(path: str | Path, overrides: tuple[str, ...] | list[str] = ()) -
         1
     """
     file = recipe_file(path)
+    values = read_yaml(file)
+    if "base" in values:
+        values = merged_with_base(file, values)
+    for override in overrides:
+        apply_override(values, override)
+    return validate(values, str(file))
+
+
+def read_yaml(file: Path) -> dict[str, Any]:
+    """The plain values of a recipe's file.
+
+    Raises:
+        UsageError: if it is not YAML, or not a mapping.
+    """
     try:
         values = yaml.safe_load(file.read_text(encoding="utf-8"))
     except (OSError, ValueError, yaml.YAMLError) as error:
         raise UsageError(f"{file}: cannot be read as YAML: {one_line(error)}") from error
     if not isinstance(values, dict):
         raise UsageError(f"{file}: a recipe is a mapping of sections, got {type(values).__name__}")
-    for override in overrides:
-        apply_override(values, override)
-    return validate(values, str(file))
+    return values
+
+
+def merged_with_base(file: Path, values: dict[str, Any]) -> dict[str, Any]:
+    """A recipe's plain values, with those of the recipe that its `base` names where it has none.
+
+    Raises:
+        UsageError: if there is no such recipe, or that one has a base too.
+    """
+    base = str(values["base"])
+    beside = file.parent / base
+    try:
+        merged = read_yaml(recipe_file(beside if beside.is_file() else base))
+    except UsageError as error:
+        raise UsageError(f"{file}: base={base}: {error}") from error
+    if "base" in merged:
+        raise UsageError(f"{file}: base={base}: has a base itself; name that one")
+    for name, section in values.items():
+        both = isinstance(section, dict) and isinstance(merged.get(name), dict)
+        merged[name] = {**merged[name], **section} if both else section
+    del merged["base"]
+    return merged
 
 
 def validate(values: dict[str, Any], origin: str) -> Recipe:

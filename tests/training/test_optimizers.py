@@ -4,7 +4,7 @@ import keras
 import numpy as np
 import pytest
 
-from asap_tf.training import recipe
+from asap_tf.training import sections
 from asap_tf.training.optimizers import PolyDecay, build_optimizer
 
 
@@ -24,7 +24,7 @@ def steps(optimizer, values, gradients):
 
 
 def test_sgd_couples_weight_decay_into_the_momentum():
-    settings = recipe.Optimizer(learning_rate=0.1, weight_decay=0.5, power=1e-9)
+    settings = sections.Optimizer(learning_rate=0.1, weight_decay=0.5, power=1e-9)
     gradients = np.random.default_rng(0).normal(size=(5, 3)).astype("float32")
     kernel, gamma = steps(build_optimizer(settings, 1000), [1, 2, 3], gradients)
     for value, decay in ((kernel, 0.5), (gamma, 0.0)):
@@ -36,7 +36,7 @@ def test_sgd_couples_weight_decay_into_the_momentum():
 
 
 def test_adamw_decays_kernels_only():
-    settings = recipe.Optimizer(name="adamw", learning_rate=0.1, weight_decay=0.5, power=1e-9)
+    settings = sections.Optimizer(name="adamw", learning_rate=0.1, weight_decay=0.5, power=1e-9)
     kernel, gamma = steps(build_optimizer(settings, 1000), [1, 2, 3], np.zeros((1, 3), "float32"))
     np.testing.assert_allclose(kernel, np.array([1, 2, 3]) * 0.95, rtol=1e-5)
     np.testing.assert_array_equal(gamma, [1, 2, 3])
@@ -44,7 +44,7 @@ def test_adamw_decays_kernels_only():
 
 @pytest.mark.parametrize("name", ["sgd", "adamw"])
 def test_averages_replace_weights_only_when_asked(name):
-    settings = recipe.Optimizer(name=name, learning_rate=0.1, ema=0.5)
+    settings = sections.Optimizer(name=name, learning_rate=0.1, ema=0.5)
     optimizer = build_optimizer(settings, 1000)
     variable = keras.Variable(np.ones(2, "float32"), name="kernel")
     seen = []
@@ -61,7 +61,7 @@ def test_averages_replace_weights_only_when_asked(name):
 
 
 def test_gradient_clipping():
-    settings = recipe.Optimizer(learning_rate=1.0, momentum=0, weight_decay=0, clip_norm=1.0)
+    settings = sections.Optimizer(learning_rate=1.0, momentum=0, weight_decay=0, clip_norm=1.0)
     kernel, gamma = steps(
         build_optimizer(settings, 10**9), [0, 0], np.array([[30, 40.0]], "float32")
     )

@@ -159,6 +159,25 @@ def test_a_rivals_recipe_that_spells_out_asaps_options(recipe):
         load_recipe(path, ["model.fuse_stride=4"])
 
 
+def test_a_recipe_takes_from_its_base_what_it_does_not_give(recipe, tmp_path):
+    own = "name: own\naugment: {crop: [32, 64], hue: 0.1, flip: false}"
+    (tmp_path / "own.yaml").write_text(own)
+    own = load_recipe(recipe("name: x\nbase: own.yaml\naugment: {hue: 0.2}\ntrain: {epochs: 3}"))
+    assert (own.name, own.train.epochs) == ("x", 3)
+    assert (own.augment.crop, own.augment.hue, own.augment.flip) == ((32, 64), 0.2, False)
+    full, half = load_recipe("camvid_resnet18"), load_recipe("camvid_resnet18_half")
+    assert half.model.options() == {**full.model.options(), "width": 0.5}
+    assert (half.augment, half.loss, half.optimizer) == (full.augment, full.loss, full.optimizer)
+    for text, message in (
+        ("base: camvid_resnet81", "base=camvid_resnet81: .*did you mean 'camvid_resnet18'"),
+        ("base: camvid_lite0", "base=camvid_lite0: has a base itself"),
+        ("base: [", "cannot be read as YAML"),
+    ):
+        path = recipe(text)
+        with pytest.raises(UsageError, match=f"{path}: {message}"):
+            load_recipe(path)
+
+
 def test_fields_of_earlier_versions_are_read(recipe):
     old = MINIMAL + "data: {leave_out: 0001TP, cache: true}\ntrain: {unwritable: go_on, epochs: 3}"
     now = MINIMAL + "data: {holdout: 0001TP, cache: true}\ntrain: {epochs: 3}"
