@@ -177,21 +177,21 @@ def prepare() -> None:
     import tensorflow as tf
 
     from asap_tf import ASAPNet
-    from asap_tf.export.graph import deployed_graph
+    from asap_tf.export.graph import Deployment
     from asap_tf.export.writers import litert, onnx, openvino, saved_model
     from asap_tf.saving.keras_file import save_model
 
     keras.utils.set_random_seed(0)
     network = ASAPNet(len(CLASSES), (None, None, 3))
     save_model(network, Path("sizeless.keras"), CLASSES, None)
-    graph = deployed_graph(network, SIZE)
+    deployment = Deployment(network, SIZE)
     for writer, (kind, name) in zip(
         (litert, onnx, openvino, saved_model), NAMES.items(), strict=True
     ):
         classes = [asdict(c) for c in CLASSES]
         metadata = {"format": kind, "precision": "fp32", "size": SIZE, "classes": classes}
         path = Path(name)
-        writer.write(graph, "fp32", path, [], metadata)
+        writer.write(deployment, "fp32", path, [], metadata)
         sidecar(path).write_text(json.dumps({**metadata, "files": checksums(path)}))
 
     write_foreign(new("input"), tf.TensorSpec((1, 4)), lambda x: 2 * x)

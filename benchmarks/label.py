@@ -53,15 +53,15 @@ def labelers() -> Iterator[int]:
 def write_model(path: Path, size: tuple[int, int]) -> None:
     import keras
 
-    from asap_tf.export.graph import deployed_graph
+    from asap_tf.export.graph import Deployment
     from asap_tf.export.writers import litert
     from asap_tf.saving.metadata import checksums, sidecar
 
     keras.utils.set_random_seed(0)
     classes = [dataclasses.asdict(c) for c in CLASSES]
     metadata = {"size": size, "batch": 1, "output": "labels", "classes": classes}
-    graph = deployed_graph(asap_tf.ASAPNet(len(CLASSES), (*size, 3)), size)
-    litert.write(graph, "int8", path, [render(i, *size).image for i in range(8)], metadata)
+    deployment = Deployment(asap_tf.ASAPNet(len(CLASSES), (*size, 3)), size)
+    litert.write(deployment, "int8", path, [render(i, *size).image for i in range(8)], metadata)
     sidecar(path).write_text(json.dumps({**metadata, "files": checksums(path)}))
 
 

@@ -19,7 +19,6 @@ from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
-from unittest import mock
 
 import click
 import numpy as np
@@ -33,7 +32,7 @@ from asap_tf.benchmark.rounds import measure, warm_up
 from asap_tf.benchmark.statistics import speedup, summarize
 from asap_tf.benchmark.worker import Worker
 from asap_tf.core.files import write_json
-from asap_tf.export import plan
+from asap_tf.core.formats import FORMATS
 from asap_tf.reproduce.table1 import ratio_text
 
 if TYPE_CHECKING:
@@ -44,9 +43,9 @@ CALIBRATION = 2
 """Frames to set the ranges of int8 by; they do not matter to its speed."""
 
 RUNTIMES = {
-    "LiteRT int8": plan.Job("litert", "int8"),
-    "OpenVINO int8": plan.Job("openvino", "int8"),
-    "ONNX Runtime fp32": plan.Job("onnx", "fp32"),
+    "LiteRT int8": (FORMATS["litert"], "int8"),
+    "OpenVINO int8": (FORMATS["openvino"], "int8"),
+    "ONNX Runtime fp32": (FORMATS["onnx"], "fp32"),
 }
 
 HEADER = (
@@ -145,28 +144,26 @@ def written(entry: Entry, runtime: str, folder: Path, frames: Sequence[np.ndarra
     """The artifact of an entry, made if it is not there yet."""
     import keras
 
-    from asap_tf.export.graph import deployed_graph
-    from asap_tf.export.writers import litert, onnx, openvino
+    from asap_tf.export.graph import Deployment
 
-    job = RUNTIMES[runtime]
-    path = folder / f"{entry.stem}_{job.name}"
+    row, precision = RUNTIMES[runtime]
+    path = folder / f"{entry.stem}_{row.file_name(precision)}"
     if path.exists():
         return path
     keras.utils.set_random_seed(0)
     model = entry.build()
     # Both files of OpenVINO get their names at the end, so that no half of one is ever found.
-    with tempfile.TemporaryDirectory(dir=folder) as workshop:
-        made = Path(workshop) / path.name
+    with tempfile.TemporaryDirectory(dir=folder) as staging:
+        made = Path(staging) / path.name
         if entry.label_stride is None:
             if model.input_shape[1:3] != SIZE:
                 frames = [noise(model.input_shape[1:], np.uint8)]
             write_naively(model, made, frames)
         else:
-            graph = deployed_graph(model, SIZE, label_stride=entry.label_stride)
-            with contextlib.ExitStack() as stack:
-                for writer in (litert, onnx, openvino) if entry.naive else ():
-                    stack.enter_context(mock.patch.object(writer, "REWRITES", ()))
-                job.writer.write(graph, job.precision, made, frames, {"precision": job.precision})
+            deployment = Deployment(model, SIZE, label_stride=entry.label_stride)
+            options: dict[str, Any] = {"rewrites": ()} if entry.naive else {}
+            metadata = {"precision": precision}
+            row.load_writer().write(deployment, precision, made, frames, metadata, **options)
         for file in sorted(made.parent.iterdir(), key=lambda file: file == made):
             file.rename(folder / file.name)
     # See `asap_tf.export.exporter`: graphs of networks pile up.

@@ -100,7 +100,7 @@ def command(
         click.echo(choice.reason)
         formats.append(choice.engine.replace("-", "_"))
 
-    def tell(artifact: Artifact) -> None:
+    def on_artifact(artifact: Artifact) -> None:
         tqdm.write(f"{artifact.path}  {artifact.megabytes:.1f} MB  {artifact.parity}")
         if artifact.note:
             tqdm.write(f"    {artifact.note}")
@@ -117,7 +117,7 @@ def command(
         calibration=calibration,
         calibration_frames=calibration_frames,
         bundle=bundle,
-        tell=tell,
+        on_artifact=on_artifact,
     )
     click.echo(f"held against the Keras model on {artifacts[0].parity.source}")
     if bundle:

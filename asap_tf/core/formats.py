@@ -6,7 +6,11 @@ To add a format, add a row here, a writer (see `asap_tf.export.writers`) and a n
 
 from __future__ import annotations
 
+import importlib
 from dataclasses import dataclass
+from types import ModuleType
+
+from asap_tf.core.optional import require
 
 FLOORS = {"fp32": 0.999, "fp16": 0.995, "int8": 0.97, "dynamic": 0.97}
 """Share of labels, by precision, in which an export has to equal its Keras model."""
@@ -48,6 +52,16 @@ class Format:
             'asap_int8.tflite'
         """
         return f"asap_{precision}{self.ending}"
+
+    def load_writer(self) -> ModuleType:
+        """The module that writes the format; all that it needs is imported first.
+
+        Raises:
+            AsapError: if a package is missing, with the command that installs it.
+        """
+        for module in self.modules:
+            require(module, self.extra)
+        return importlib.import_module(self.writer)
 
 
 _ROWS = (

@@ -26,9 +26,9 @@ class Frames:
     """Frames at the size of the network.
 
     Attributes:
-        images: uint8 RGB `(N, H, W, 3)`.
+        images: RGB, uint8 `(N, H, W, 3)`.
         truths: Train ids, uint8 `(N, H, W)`; None without masks of the model's own classes.
-        source: Where they are from, for people.
+        source: Origin of the frames, for people.
     """
 
     images: np.ndarray
@@ -42,9 +42,9 @@ def export_frames(
     """Frames to calibrate on, and others to prove the result on.
 
     Args:
-        root: A dataset, whose training split calibrates and whose validation split proves; or a
+        root: Dataset, whose training split calibrates and whose validation split proves; or a
             folder of images, taken in turn for either. None renders Streets, to prove only.
-        classes: The model's.
+        classes: Classes of the model.
         size: `(H, W)` of the network.
         calibration: Most frames to calibrate on; 0 for none.
 
@@ -59,7 +59,7 @@ def export_frames(
         return [], _streets(size)
     if not root.is_dir():
         problem = "is a file" if root.exists() else "no such folder"
-        raise UsageError(f"{root}: {problem}; --calibration takes a dataset or folder of images")
+        raise UsageError(f"{root}: {problem}; `calibration` takes a dataset or folder of images")
     try:
         dataset = open_dataset(root)
     except UsageError as not_a_dataset:
@@ -112,7 +112,7 @@ def _enough(items: Sequence, where: str) -> Sequence:
     if len(items) < PARITY_FRAMES:
         raise UsageError(
             f"{where} has {len(items)} frames; {PARITY_FRAMES} are needed to prove the export on: "
-            "add some, or leave --calibration out to take rendered streets (not for int8)"
+            "add some, or leave `calibration` out to take rendered streets (not for int8)"
         )
     return items
 

@@ -36,11 +36,11 @@ class Choice:
     reason: str
 
 
-def tensorrt_choice(insist: str | None = None) -> Choice:
+def tensorrt_choice(required: str | None = None) -> Choice:
     """TF-TRT where this TensorFlow has it, otherwise TensorRT itself.
 
     Args:
-        insist: `"tf-trt"` or `"tensorrt"` to have that and no other.
+        required: `"tf-trt"` or `"tensorrt"` to have that and no other.
 
     Raises:
         UsageError: for another word.
@@ -50,39 +50,40 @@ def tensorrt_choice(insist: str | None = None) -> Choice:
         >>> tensorrt_choice().reason
         'TF-TRT: TensorFlow 2.17.1 with TensorRT 8.6.1 on NVIDIA GeForce RTX 3090'
     """
-    if insist is not None and insist not in NAMES:
-        raise UsageError(f"no such TensorRT engine '{insist}'; {nearest(insist, NAMES)}")
-    return choose(found(), insist)
+    if required is not None and required not in NAMES:
+        raise UsageError(f"no such TensorRT engine '{required}'; {nearest(required, NAMES)}")
+    return choose(found(), required)
 
 
-def choose(facts: dict[str, Any], insist: str | None = None) -> Choice:
+def choose(facts: dict[str, Any], required: str | None = None) -> Choice:
     """The decision of `tensorrt_choice`, on the facts of `found`."""
-    lacks = {"tf-trt": _tf_trt_lacks(facts), "tensorrt": _tensorrt_lacks(facts)}
-    wanted = [insist] if insist else list(NAMES)
+    missing = {"tf-trt": _tf_trt_missing(facts), "tensorrt": _tensorrt_missing(facts)}
+    wanted = [required] if required else list(NAMES)
     if "gpu" in facts:
         for engine in wanted:
-            if not lacks[engine]:
-                return Choice(engine, _reason(engine, facts, None if insist else lacks["tf-trt"]))
-    lines = [f"--trt needs an NVIDIA GPU and {' or '.join(NAMES[e] for e in wanted)}"]
+            if not missing[engine]:
+                why_not = None if required else missing["tf-trt"]
+                return Choice(engine, _reason(engine, facts, why_not))
+    lines = [f"TensorRT engines need an NVIDIA GPU and {' or '.join(NAMES[e] for e in wanted)}"]
     if "gpu" not in facts:
         lines += [f"no GPU: {facts.get('gpu_error', _CRASHED)}; export on a machine with one, or:"]
-        lines += ["    --bundle    (writes a folder that builds and times the engines there)"]
+        lines += ["    `bundle`    (writes a folder that builds and times the engines there)"]
     for engine in wanted:
-        if lacks[engine]:
-            reason, *commands = lacks[engine]
+        if missing[engine]:
+            reason, *commands = missing[engine]
             lines += [f"no {NAMES[engine]}: {reason}; get it by:", *(f"    {c}" for c in commands)]
     raise AsapError("\n  ".join(lines))
 
 
-def _reason(engine: str, facts: dict[str, Any], lack: list[str] | None) -> str:
+def _reason(engine: str, facts: dict[str, Any], why_not: list[str] | None) -> str:
     if engine == "tf-trt":
         tools = f"TensorFlow {facts['tensorflow']} with TensorRT {facts['tf_trt_loaded']}"
         return f"TF-TRT: {tools} on {facts['gpu']}"
     reason = f"TensorRT {facts['tensorrt']} on {facts['gpu']}"
-    return f"{reason}; not TF-TRT: {lack[0]}" if lack else reason
+    return f"{reason}; not TF-TRT: {why_not[0]}" if why_not else reason
 
 
-def _tf_trt_lacks(facts: dict[str, Any]) -> list[str]:
+def _tf_trt_missing(facts: dict[str, Any]) -> list[str]:
     """Why TF-TRT cannot be had and the commands to get it; empty if it can."""
     version, built_for = facts.get("tensorflow"), facts.get("tf_trt_built")
     if version is None:
@@ -105,13 +106,13 @@ def _tf_trt_lacks(facts: dict[str, Any]) -> list[str]:
         ]
     if not facts.get("tensorflow_gpus"):
         return [
-            f"TensorFlow {version} sees no GPU, or lacks CUDA's libraries",
+            f"TensorFlow {version} sees no GPU, or CUDA's libraries are missing",
             f"pip install 'tensorflow[and-cuda]=={version}'",
         ]
     return []
 
 
-def _tensorrt_lacks(facts: dict[str, Any]) -> list[str]:
+def _tensorrt_missing(facts: dict[str, Any]) -> list[str]:
     """Why TensorRT cannot be had and the commands to get it; empty if it can."""
     if "tensorrt" in facts:
         return []

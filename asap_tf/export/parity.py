@@ -1,4 +1,4 @@
-"""The proof that an artifact does what the Keras model does."""
+"""Parity: how far an artifact gives the labels of the Keras model that it was made from."""
 
 from __future__ import annotations
 
@@ -16,18 +16,18 @@ from asap_tf.inference.metrics import Scores, confusion_matrix
 
 @dataclass(frozen=True)
 class Parity:
-    """How far an artifact agrees with the Keras model it was made from.
+    """Result of a comparison with the Keras model.
 
     Attributes:
         frames: Number of frames compared, at the size of the network.
-        source: Where they are from.
+        source: Origin of the frames, for people.
         agreement: Share of pixels with the same label, 0..1.
         miou_difference: mIoU of the artifact less that of the Keras model on these frames, -1..1;
             None without truth.
-        floor: The least agreement allowed.
-        exact_agreement: Where labels share pixels (`label_stride`), and agreement is with the Keras
-            model's of that stride: agreement with those of full size. Else None.
-        exact_miou_difference: The same of the mIoU.
+        floor: Least agreement allowed.
+        exact_agreement: Agreement with labels of full size, where `agreement` is with labels of the
+            same label stride; else None.
+        exact_miou_difference: Difference in mIoU from labels of full size; else None.
     """
 
     frames: int
@@ -58,41 +58,44 @@ class Parity:
         return asdict(self)
 
 
-def compare(
-    labels: np.ndarray,
-    reference: np.ndarray,
-    frames: Frames,
-    classes: Sequence[LabelClass],
-    precision: str,
-    exact: np.ndarray | None = None,
-) -> Parity:
-    """Holds an artifact's labels against the Keras model's.
+@dataclass(frozen=True, eq=False)
+class Reference:
+    """The Keras model's labels, which artifacts are compared with.
 
-    Args:
-        labels: The artifact's, uint8 `(N, H, W)`.
-        reference: The Keras model's, of the same frames and stride.
-        frames: What both were given.
-        classes: In the order of their train ids.
-        precision: A key of `FLOORS`.
-        exact: The Keras model's labels of full size, where `reference` is of a stride.
+    Attributes:
+        frames: Frames that were labeled.
+        classes: Classes in the order of their train ids.
+        labels: Labels, uint8 `(N, H, W)`, of the artifacts' label stride.
+        exact: Labels of full size, where `labels` are of a stride; else None.
     """
 
-    def against(others: np.ndarray) -> tuple[float, float | None]:
-        difference = None
-        if frames.truths is not None:
-            difference = _miou(labels, frames.truths, classes) - _miou(
-                others, frames.truths, classes
-            )
-        return float(np.mean(labels == others)), difference
+    frames: Frames
+    classes: Sequence[LabelClass]
+    labels: np.ndarray
+    exact: np.ndarray | None = None
 
-    agreement, difference = against(reference)
-    parity = Parity(len(labels), frames.source, agreement, difference, FLOORS[precision])
-    if exact is None:
-        return parity
-    agreement, difference = against(exact)
-    return replace(parity, exact_agreement=agreement, exact_miou_difference=difference)
+    def compare(self, labels: np.ndarray, precision: str) -> Parity:
+        """Compares an artifact with the Keras model.
 
+        Args:
+            labels: Artifact's labels of the same frames, uint8 `(N, H, W)`.
+            precision: Key of `FLOORS`.
+        """
+        agreement, difference = self._against(self.labels, labels)
+        floor = FLOORS[precision]
+        parity = Parity(len(labels), self.frames.source, agreement, difference, floor)
+        if self.exact is None:
+            return parity
+        agreement, difference = self._against(self.exact, labels)
+        return replace(parity, exact_agreement=agreement, exact_miou_difference=difference)
 
-def _miou(labels: np.ndarray, truths: np.ndarray, classes: Sequence[LabelClass]) -> float:
-    matrix = confusion_matrix(truths, labels, len(classes))
-    return Scores.from_confusion(matrix, classes).miou
+    def _against(self, own: np.ndarray, labels: np.ndarray) -> tuple[float, float | None]:
+        """Share of equal labels, and the difference in mIoU where there is a truth."""
+        truths, difference = self.frames.truths, None
+        if truths is not None:
+            difference = self._miou(truths, labels) - self._miou(truths, own)
+        return float(np.mean(labels == own)), difference
+
+    def _miou(self, truths: np.ndarray, labels: np.ndarray) -> float:
+        matrix = confusion_matrix(truths, labels, len(self.classes))
+        return Scores.from_confusion(matrix, self.classes).miou

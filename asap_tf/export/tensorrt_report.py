@@ -9,9 +9,9 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from asap_tf.core.optional import require
-from asap_tf.export.graph import DeployedGraph
+from asap_tf.export.graph import Deployment
 from asap_tf.export.trt_operators import ONNX_8, ONNX_10, TF_TRT
-from asap_tf.export.writers.tf_trt import tf_trt_graph
+from asap_tf.export.writers.tf_trt import REWRITES
 
 if TYPE_CHECKING:
     import tensorflow as tf
@@ -44,20 +44,20 @@ class Segmentation:
         return len(self.segments) == 1 and not self.between
 
 
-def report(graph: DeployedGraph, onnx_file: Path | None = None) -> str:
+def report(deployment: Deployment, onnx_file: Path | None = None) -> str:
     """What becomes of every operator, as Markdown.
 
     Args:
-        graph: The deployed network; TF-TRT gets what `tf_trt_graph` makes of it.
+        deployment: Deployed network; TF-TRT gets it with the rewrites of its writer.
         onnx_file: The ONNX graph that TensorRT gets, if there is one.
 
     Raises:
         AsapError: if there is one and the package onnx is not installed.
 
     Example:
-        >>> print(report(graph, Path("bundle/asap_fp32.onnx")))
+        >>> print(report(deployment, Path("bundle/asap_fp32.onnx")))
     """
-    text = tf_trt_report(graph)
+    text = tf_trt_report(deployment)
     return f"{text}\n\n{onnx_report(onnx_file)}" if onnx_file else text
 
 
@@ -171,10 +171,10 @@ def _tf_trt_refusal(operation: Any) -> str | None:
     return None
 
 
-def tf_trt_report(graph: DeployedGraph) -> str:
+def tf_trt_report(deployment: Deployment) -> str:
     """The half of `report` on TF-TRT."""
-    rewritten = tf_trt_graph(graph).function.graph
-    found, plain = segmentation(rewritten), segmentation(graph.function.graph)
+    rewritten = deployment.graph(REWRITES).function.graph
+    found, plain = segmentation(rewritten), segmentation(deployment.graph().function.graph)
     operations = _variable(rewritten)
     kinds = Counter(o.type for o in operations.values())
     refused: dict[str, Counter] = {}

@@ -1,4 +1,4 @@
-"""What of a .tflite file runs in XNNPACK, and what of it is float."""
+"""XNNPACK report: which operators of a `.tflite` file XNNPACK runs, and which are float."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from asap_tf.core.system import stderr_silenced
 
 
 @dataclass(frozen=True)
-class Delegation:
+class XNNPACKReport:
     """How a `.tflite` file is run on a processor.
 
     Attributes:
@@ -35,7 +35,7 @@ class Delegation:
         return text
 
 
-def delegation(path: Path) -> Delegation:
+def xnnpack_report(path: Path) -> XNNPACKReport:
     """Looks at a file as the interpreter has prepared it.
 
     Args:
@@ -45,7 +45,7 @@ def delegation(path: Path) -> Delegation:
         AsapError: if LiteRT is not installed.
 
     Example:
-        >>> delegation(Path("export/asap_int8.tflite")).partitions
+        >>> xnnpack_report(Path("export/asap_int8.tflite")).partitions
         1
     """
     litert = require("ai_edge_litert.interpreter", "litert")
@@ -67,7 +67,7 @@ def delegation(path: Path) -> Delegation:
                 delegated.add(op["index"])
                 pending += list(op["inputs"])
     floats = {t["index"] for t in interpreter.get_tensor_details() if t["dtype"] == np.float32}
-    return Delegation(
+    return XNNPACKReport(
         len(delegates),
         Counter(op["op_name"] for op in operators if op["index"] not in delegated),
         Counter(op["op_name"] for op in operators if floats & set(op["outputs"])),

@@ -20,9 +20,9 @@ from asap_tf.benchmark.rounds import measure, warm_up
 from asap_tf.benchmark.statistics import Speedup, speedup, summarize
 from asap_tf.benchmark.worker import Worker
 from asap_tf.core.errors import UsageError
+from asap_tf.core.formats import FORMATS
 from asap_tf.data.dataset import Dataset
-from asap_tf.export import plan
-from asap_tf.export.graph import deployed_graph
+from asap_tf.export.graph import Deployment
 from asap_tf.inference.evaluate import evaluate
 from asap_tf.models import create_model
 from asap_tf.models.operations import count_operations
@@ -31,11 +31,11 @@ from asap_tf.runtime import load
 from asap_tf.streets import render
 
 RUNTIMES = {
-    "LiteRT fp32": plan.Job("litert", "fp32"),
-    "LiteRT int8": plan.Job("litert", "int8"),
-    "ONNX Runtime fp32": plan.Job("onnx", "fp32"),
+    "LiteRT fp32": (FORMATS["litert"], "fp32"),
+    "LiteRT int8": (FORMATS["litert"], "int8"),
+    "ONNX Runtime fp32": (FORMATS["onnx"], "fp32"),
 }
-TENSORRT = {"TensorRT fp16": plan.Job("tensorrt", "fp16")}
+TENSORRT = {"TensorRT fp16": (FORMATS["tensorrt"], "fp16")}
 """Added where there is a GPU."""
 
 CALIBRATION = 8
@@ -76,7 +76,7 @@ def time_networks(size: tuple[int, int], threads: int | None, seconds: float) ->
         AsapError: if a package is missing or a network cannot be exported or run.
     """
     runtimes = RUNTIMES | (TENSORRT if this_machine().gpus else {})
-    plan.plan([job.kind for job in runtimes.values()], ["fp32", "fp16", "int8"])
+    writers = {runtime: row.load_writer() for runtime, (row, _) in runtimes.items()}
     with contextlib.ExitStack() as stack:
         folder = Path(stack.enter_context(tempfile.TemporaryDirectory()))
         write_source(folder, size)
@@ -88,10 +88,10 @@ def time_networks(size: tuple[int, int], threads: int | None, seconds: float) ->
             keras.utils.set_random_seed(0)
             model = create_model(name, 19, (*size, 3))
             products = count_operations(model).to_dict()["multiply_accumulates"]
-            graph = deployed_graph(model, size)
-            for runtime, job in runtimes.items():
-                path = folder / f"{name}_{job.name}"
-                job.writer.write(graph, job.precision, path, frames, {})
+            deployment = Deployment(model, size)
+            for runtime, (row, precision) in runtimes.items():
+                path = folder / f"{name}_{row.file_name(precision)}"
+                writers[runtime].write(deployment, precision, path, frames, {})
                 # All graphs of all networks would be too much; see `export.exporter`.
                 gc.collect()
                 worker = Worker(ArtifactSpec(path, folder, size, threads, rows=("network",)))

@@ -78,7 +78,7 @@ def artifact(model, tmp_path_factory):
     import json
 
     from asap_tf import load
-    from asap_tf.export.graph import deployed_graph
+    from asap_tf.export.graph import Deployment
     from asap_tf.export.writers import litert
     from asap_tf.saving.metadata import checksums, sidecar
 
@@ -93,7 +93,7 @@ def artifact(model, tmp_path_factory):
         "parameters": 12345678,
     }
     path = tmp_path_factory.mktemp("export") / "asap_fp32.tflite"
-    litert.write(deployed_graph(segmenter.network.model, (32, 64)), "fp32", path, [], metadata)
+    litert.write(Deployment(segmenter.network.model, (32, 64)), "fp32", path, [], metadata)
     parity = {"agreement": 0.99987, "miou_difference": -0.001, "frames": 20, "source": "20 streets"}
     described = {**metadata, "parity": parity, "files": checksums(path)}
     sidecar(path).write_text(json.dumps(described))

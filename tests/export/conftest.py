@@ -27,11 +27,11 @@ def logits(model, frames) -> np.ndarray:
 
 
 @pytest.fixture(scope="session")
-def logits_graph(model):
-    """The deployed network, two frames to their logits."""
-    from asap_tf.export.graph import deployed_graph
+def to_logits(model):
+    """The deployment that takes two frames and gives their logits."""
+    from asap_tf.export.graph import Deployment
 
-    return deployed_graph(model, (64, 128), batch=2, output="logits")
+    return Deployment(model, (64, 128), batch=2, output="logits")
 
 
 @pytest.fixture(scope="session")
@@ -82,11 +82,11 @@ def network():
 @pytest.fixture
 def both():
     """The answers of a model and of its rewritten twin, and the twin."""
-    from asap_tf.export.graph import deployed_network
+    from asap_tf.export.graph import rewritten_network
 
     def answers(model, *rewrites):
         frames = np.random.default_rng(1).integers(0, 256, (2, 32, 64, 3)).astype("float32")
-        twin = deployed_network(model, (32, 64), 2, rewrites)
+        twin = rewritten_network(model, (32, 64), 2, rewrites)
         return np.asarray(model(frames)), np.asarray(twin(frames)), twin
 
     return answers

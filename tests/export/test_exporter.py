@@ -1,7 +1,10 @@
 from __future__ import annotations
 
 import json
+import sys
+from dataclasses import replace
 
+import keras
 import numpy as np
 import pytest
 
@@ -56,18 +59,18 @@ def test_the_proof_is_right(exported, trained_model, streets_root):
     from asap_tf import open_dataset
     from asap_tf.data.images import read_image
 
-    keras, artifact = load(trained_model), load(exported[0] / "asap_int8.tflite")
+    trained, artifact = load(trained_model), load(exported[0] / "asap_int8.tflite")
     frames = [read_image(pair.image) for pair in open_dataset(streets_root).pairs("val")]
-    equal = [keras.predict(f[np.newaxis]) == artifact.predict(f[np.newaxis]) for f in frames]
+    equal = [trained.predict(f[np.newaxis]) == artifact.predict(f[np.newaxis]) for f in frames]
     assert np.mean(equal) == pytest.approx(exported[1][2].parity.agreement)
 
 
 def test_the_price_of_a_label_stride(trained_model, streets_root, tmp_path):
     options = {"calibration": streets_root, "label_stride": 8}
     (artifact,) = export(trained_model, tmp_path / "out", ["litert"], **options)
-    keras, strided = load(trained_model), load(artifact.path)
-    _, proving = export_frames(streets_root, keras.classes, (64, 128), 0)
-    equal = np.mean(keras.predict(proving.images) == strided.predict(proving.images))
+    trained, strided = load(trained_model), load(artifact.path)
+    _, proving = export_frames(streets_root, trained.classes, (64, 128), 0)
+    equal = np.mean(trained.predict(proving.images) == strided.predict(proving.images))
     assert equal < 0.99
     assert artifact.parity.exact_agreement == pytest.approx(equal)
     assert artifact.parity.agreement >= 0.999
@@ -80,15 +83,11 @@ def test_the_price_of_a_label_stride(trained_model, streets_root, tmp_path):
 def test_one_that_fails_its_proof_is_not_written(trained_model, tmp_path, monkeypatch):
     good = litert.write
 
-    def write(graph, precision, path, calibration, metadata):
-        good(graph, precision, path, calibration, metadata)
+    def write(deployment, precision, path, calibration, metadata):
         if precision == "fp16":
-            import keras
-
-            other = keras.models.clone_model(graph.model)
-            from asap_tf.export.graph import deployed_graph
-
-            good(deployed_graph(other, graph.size), precision, path, calibration, metadata)
+            other = keras.models.clone_model(deployment.model)
+            deployment = replace(deployment, model=other)
+        good(deployment, precision, path, calibration, metadata)
 
     monkeypatch.setattr(litert, "write", write)
     with pytest.raises(AsapError, match=r"asap_fp16.tflite: not written: .*99.5% are needed"):
@@ -103,18 +102,29 @@ def test_one_that_fails_its_proof_is_not_written(trained_model, tmp_path, monkey
 @pytest.mark.parametrize(
     ("options", "message"),
     [
+        ({"formats": []}, "`formats` is empty: give one or more of saved_model, litert, onnx"),
+        ({"formats": ["tflite"]}, "no export named 'tflite'; "),
+        ({"formats": ["keras"]}, "no export named 'keras'; valid: "),
+        ({"formats": ["saved_model"], "precisions": ["int8"]}, "comes in fp32, not in int8"),
+        ({"formats": ["onnx"], "precisions": ["dynamic"]}, "comes in fp32, fp16, int8, not in dyn"),
         ({"precisions": ["int8"]}, "int8 needs frames to calibrate on"),
-        ({"size": (100, 128)}, "--size 100x128: height and width must be multiples of 32"),
-        ({"label_stride": 3}, "label stride 3: this network has 1, 2, 4, 8"),
-        ({"label_stride": 2, "output": "logits"}, "--label-stride 2: labels have one"),
-        ({"batch": 0}, "--batch 0: at least 1"),
-        ({"calibration_frames": 0}, "--calibration-frames 0: at least 1"),
+        ({"size": (100, 128)}, "`size` 100x128: height and width must be multiples of 32"),
+        ({"label_stride": 3}, "`label_stride` 3: this network has 1, 2, 4, 8"),
+        ({"label_stride": 2, "output": "logits"}, "`label_stride` 2: labels have one"),
+        ({"batch": 0}, "`batch` 0: at least 1"),
+        ({"calibration_frames": 0}, "`calibration_frames` 0: at least 1"),
     ],
 )
 def test_what_cannot_be_done_is_refused(trained_model, tmp_path, options, message):
     with pytest.raises(UsageError, match=message):
         export(trained_model, tmp_path / "out", **{"formats": ["litert"], **options})
     assert not list(tmp_path.iterdir())
+
+
+def test_a_missing_package_is_named_before_any_work(tmp_path, monkeypatch):
+    monkeypatch.setitem(sys.modules, "ai_edge_litert", None)
+    with pytest.raises(AsapError, match=r"pip install 'asap-tf\[litert\]'"):
+        export(tmp_path / "none", tmp_path / "out", ["litert"])
 
 
 def test_another_backend_than_tensorflow_is_refused(trained_model, tmp_path, monkeypatch):
@@ -137,7 +147,7 @@ def test_a_folder_that_cannot_be_made(trained_model, tmp_path):
 
 
 def test_a_full_disk_is_one_line(trained_model, tmp_path, monkeypatch):
-    def write(graph, precision, path, calibration, metadata):
+    def write(deployment, precision, path, calibration, metadata):
         raise OSError(28, "No space left on device")
 
     monkeypatch.setattr(litert, "write", write)
@@ -167,9 +177,9 @@ def test_whole_batches_are_proven(trained_model, tmp_path, monkeypatch):
     given = []
     labels = FixedNetwork.labels
 
-    def count(self, frames, size):
+    def count(self, frames, size, out):
         given.append(len(frames))
-        return labels(self, frames, size)
+        return labels(self, frames, size, out)
 
     monkeypatch.setattr(FixedNetwork, "labels", count)
     (artifact,) = export(trained_model, tmp_path / "out", ["saved_model"], batch=8)

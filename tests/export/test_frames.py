@@ -64,6 +64,6 @@ def test_too_few_images(tmp_path, count, message):
 
 def test_no_such_folder(tmp_path):
     with pytest.raises(
-        UsageError, match="no such folder; --calibration takes a dataset or folder of images"
+        UsageError, match="no such folder; `calibration` takes a dataset or folder of images"
     ):
         export_frames(tmp_path / "missing", [], (64, 128), 1)

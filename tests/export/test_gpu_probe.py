@@ -59,7 +59,7 @@ def test_all_that_is_missing_is_said_with_the_commands():
     text = str(error.value)
     for wanted in (
         "no GPU: no NVIDIA driver",
-        "--bundle",
+        "`bundle`",
         "no TF-TRT: TensorFlow 2.17.1 finds no libnvinfer.so.8.6.1 and libnvinfer_plugin.so.8.6.1",
         "pip install tensorrt-libs==8.6.1 --extra-index-url https://pypi.nvidia.com",
         "export LD_LIBRARY_PATH=",

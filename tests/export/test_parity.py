@@ -5,7 +5,7 @@ import pytest
 
 from asap_tf.core.labels import LabelClass
 from asap_tf.export.frames import Frames
-from asap_tf.export.parity import compare
+from asap_tf.export.parity import Reference
 
 CLASSES = [LabelClass(name, (0, 0, 0), "flat", i) for i, name in enumerate("ab")]
 
@@ -15,11 +15,13 @@ def example(truths=None):
     reference[0, 5:] = 1
     labels = reference.copy()
     labels[0, 5, :2] = 0
-    return labels, reference, Frames(np.zeros((1, 10, 10, 3), np.uint8), truths, "made up")
+    frames = Frames(np.zeros((1, 10, 10, 3), np.uint8), truths, "made up")
+    return Reference(frames, CLASSES, reference), labels
 
 
 def test_agreement_is_the_share_of_equal_labels():
-    parity = compare(*example(), CLASSES, "int8")
+    reference, labels = example()
+    parity = reference.compare(labels, "int8")
     assert (parity.agreement, parity.floor, parity.holds) == (0.98, 0.97, True)
     assert parity.miou_difference is None
     assert str(parity) == "98.00% of labels as in Keras"
@@ -27,12 +29,13 @@ def test_agreement_is_the_share_of_equal_labels():
 
 @pytest.mark.parametrize(("precision", "holds"), [("fp32", False), ("fp16", False), ("int8", True)])
 def test_floors(precision, holds):
-    assert compare(*example(), CLASSES, precision).holds is holds
+    reference, labels = example()
+    assert reference.compare(labels, precision).holds is holds
 
 
 def test_miou_difference_against_the_truth():
-    labels, reference, _ = example()
-    parity = compare(*example(truths=reference), CLASSES, "int8")
+    reference, labels = example(truths=example()[0].labels)
+    parity = reference.compare(labels, "int8")
     # Of class a 52 pixels are predicted and 50 right, of class b 48, all right of 50.
     assert parity.miou_difference == pytest.approx((50 / 52 + 48 / 50) / 2 - 1)
     assert str(parity) == "98.00% of labels as in Keras, mIoU -3.92"

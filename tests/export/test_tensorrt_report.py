@@ -5,11 +5,11 @@ import onnx
 import pytest
 import tensorflow as tf
 
-from asap_tf.export import tensorrt_report as converters
-from asap_tf.export.graph import deployed_graph
+from asap_tf.export import tensorrt_report
+from asap_tf.export.graph import Deployment
 from asap_tf.export.tensorrt_report import onnx_refusals, onnx_report, report, segmentation
-from asap_tf.export.writers.onnx import onnx_model
-from asap_tf.export.writers.tf_trt import tf_trt_graph
+from asap_tf.export.writers import tf_trt
+from asap_tf.export.writers.onnx import REWRITES, onnx_model
 
 
 def graph_of(function, dtype=tf.float32):
@@ -23,8 +23,8 @@ def block(x, name="conv"):
 
 
 @pytest.fixture(scope="module")
-def graph(model):
-    return deployed_graph(model, (64, 128))
+def deployment(model):
+    return Deployment(model, (64, 128))
 
 
 def kinds(graph, names):
@@ -33,18 +33,20 @@ def kinds(graph, names):
 
 @pytest.mark.parametrize("output", ["labels", "logits"])
 def test_the_network_is_one_segment(model, output):
-    graph = tf_trt_graph(deployed_graph(model, (64, 128), output=output)).function.graph
+    deployment = Deployment(model, (64, 128), output=output)
+    graph = deployment.graph(tf_trt.REWRITES).function.graph
     found = segmentation(graph)
     assert found.whole
     assert kinds(graph, found.before) == ["Cast", "Placeholder"]
     assert kinds(graph, found.after) == (["Cast"] if output == "labels" else []) + ["Identity"]
 
 
-def test_the_graph_of_other_runtimes_is_not(graph):
+def test_the_graph_of_other_runtimes_is_not(deployment):
+    graph = deployment.graph().function.graph
     # TensorFlow 2.17.1's own segmenter makes four engines of it (tests/tf217).
-    found = segmentation(graph.function.graph)
+    found = segmentation(graph)
     assert len(found.segments) == 4
-    assert set(kinds(graph.function.graph, found.between)) == {"ResizeBilinear"}
+    assert set(kinds(graph, found.between)) == {"ResizeBilinear"}
 
 
 def test_an_operator_that_is_not_taken_cuts_a_graph_in_two():
@@ -105,10 +107,11 @@ def test_refusals(function, refusal):
     assert (whys == []) if refusal is None else (refusal in whys[0])
 
 
-def test_report(graph, frames, tmp_path):
+def test_report(deployment, frames, tmp_path):
     file = tmp_path / "asap_int8.onnx"
+    graph = deployment.graph(REWRITES)
     onnx.save(onnx_model(graph, "int8", list(frames[:2]), for_tensorrt=True), file)
-    text = report(graph, file)
+    text = report(deployment, file)
     assert "| Conv2D | 30 | yes |" in text
     assert "**1 segment**" in text
     assert "Left to TensorFlow: Placeholder, Cast before it, Cast, Identity after it." in text
@@ -118,8 +121,8 @@ def test_report(graph, frames, tmp_path):
 
 
 @pytest.mark.parametrize("precision", ["fp32", "fp16"])
-def test_onnx_graphs_are_taken_whole(graph, tmp_path, precision):
-    onnx.save(onnx_model(graph, precision), tmp_path / "a.onnx")
+def test_onnx_graphs_are_taken_whole(deployment, tmp_path, precision):
+    onnx.save(onnx_model(deployment.graph(REWRITES), precision), tmp_path / "a.onnx")
     assert not onnx_refusals(tmp_path / "a.onnx")
 
 
@@ -175,7 +178,7 @@ def test_stored_int8_weights_are_for_later_versions(fake_gpu, tmp_path):
     assert edited(fake_gpu, tmp_path, edit).keys() == {
         ("DequantizeLinear", "weights as floats before a Q/DQ pair only")
     }
-    assert not onnx_refusals(tmp_path / "edited.onnx", converters.ONNX_10)
+    assert not onnx_refusals(tmp_path / "edited.onnx", tensorrt_report.ONNX_10)
 
 
 def test_operators_of_later_versions(fake_gpu, tmp_path):
@@ -184,7 +187,7 @@ def test_operators_of_later_versions(fake_gpu, tmp_path):
         node.op_type = "Hardmax"
 
     assert edited(fake_gpu, tmp_path, edit) == {("Hardmax", "no converter"): 1}
-    assert not onnx_refusals(tmp_path / "edited.onnx", converters.ONNX_10)
+    assert not onnx_refusals(tmp_path / "edited.onnx", tensorrt_report.ONNX_10)
     text = onnx_report(tmp_path / "edited.onnx")
     assert "| Hardmax | 1 | no (no converter) | yes |" in text
     assert "**8.6: none; 10 and 11: one engine, nothing outside.**" in text

@@ -20,7 +20,7 @@ def tiny_artifact(tmp_path_factory) -> Path:
     import keras
     from keras import layers
 
-    from asap_tf.export.graph import deployed_graph
+    from asap_tf.export.graph import Deployment
     from asap_tf.export.writers import litert
     from asap_tf.saving.metadata import checksums, sidecar
 
@@ -31,7 +31,7 @@ def tiny_artifact(tmp_path_factory) -> Path:
     model = keras.Model(frames, layers.UpSampling2D(2, interpolation="bilinear", name="logits")(x))
     path = tmp_path_factory.mktemp("export") / "tiny.tflite"
     metadata = {"size": SIZE, "batch": 1, "output": "labels", "classes": CLASSES}
-    litert.write(deployed_graph(model, SIZE), "fp32", path, [], metadata)
+    litert.write(Deployment(model, SIZE), "fp32", path, [], metadata)
     sidecar(path).write_text(json.dumps({**metadata, "files": checksums(path)}))
     return path
 

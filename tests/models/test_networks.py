@@ -13,7 +13,7 @@ from keras import layers
 
 from asap_tf import OhemCrossEntropy, open_dataset
 from asap_tf.data.images import read_pair
-from asap_tf.export.graph import EVERYWHERE, deployed_graph
+from asap_tf.export.graph import EVERYWHERE, Deployment
 from asap_tf.export.writers.litert import REWRITES
 from asap_tf.models import create_model, list_models
 
@@ -89,7 +89,7 @@ def test_saved_model_loads_with_keras(fitted, tmp_path):
 
 @pytest.mark.parametrize("rewrites", [EVERYWHERE, REWRITES], ids=["everywhere", "litert"])
 def test_the_deployed_graph_is_exact(fitted, rewrites):
-    graph = deployed_graph(fitted.model, SIZE, batch=2, output="logits", rewrites=rewrites)
+    graph = Deployment(fitted.model, SIZE, batch=2, output="logits").graph(rewrites)
     logits = graph.function(tf.constant(fitted.frames, tf.uint8))[0]
     np.testing.assert_allclose(logits, fitted.logits, atol=1e-4 * abs(fitted.logits).max())
 

@@ -43,12 +43,11 @@ def exported(tiny, tmp_path_factory) -> Path:
     import tensorflow as tf
     import tf2onnx
 
-    from asap_tf.export.graph import deployed_graph
+    from asap_tf.export.graph import Deployment
 
     folder = tmp_path_factory.mktemp("exported")
     for output, batch in (("labels", 1), ("logits", 2)):
-        graph = deployed_graph(tiny, SIZE, batch, output)
-        function = graph.function
+        function = Deployment(tiny, SIZE, batch, output).graph().function
         converter = tf.lite.TFLiteConverter.from_concrete_functions([function])
         (folder / f"{output}.tflite").write_bytes(with_metadata(converter.convert()))
 

@@ -19,7 +19,7 @@ from asap_tf import ASAPNet
 from asap_tf.core.errors import AsapError
 from asap_tf.core.formats import FORMATS
 from asap_tf.export.gpu_probe import found, tensorrt_choice
-from asap_tf.export.graph import deployed_graph
+from asap_tf.export.graph import Deployment
 from asap_tf.export.tensorrt_report import segmentation
 from asap_tf.export.trt_operators import TF_TRT
 from asap_tf.export.writers import tf_trt
@@ -42,23 +42,23 @@ from asap_tf import ASAPNet
 from asap_tf.core.errors import AsapError
 from asap_tf.export.writers import saved_model
 from asap_tf.export.writers import tf_trt
-from asap_tf.export.graph import deployed_graph
+from asap_tf.export.graph import EVERYWHERE, Deployment
 
 class Zeros:
     device = "GPU:0"
 
 trt_convert.array_ops = type("Ops", (), {"zeros": lambda shape: Zeros})
 folder = Path(sys.argv[1])
-graph = deployed_graph(ASAPNet(19, (64, 128, 3)), (64, 128))
+deployment = Deployment(ASAPNet(19, (64, 128, 3)), (64, 128))
 said = {}
-for name, each in (("plain", graph), ("rewritten", tf_trt.tf_trt_graph(graph))):
-    saved_model.write(each, "fp32", folder / name, [], {})
+for name, rewrites in (("plain", EVERYWHERE), ("rewritten", tf_trt.REWRITES)):
+    saved_model.write(deployment, "fp32", folder / name, [], {}, rewrites)
     converter = trt_convert.TrtGraphConverterV2(str(folder / name), use_dynamic_shape=True)
     nodes = converter.convert().graph.as_graph_def().node
     said[name] = sorted(node.op for node in nodes if node.op != "Const")
 for precision in ("fp32", "fp16", "int8"):
     try:
-        tf_trt.write(graph, precision, folder / precision, [], {})
+        tf_trt.write(deployment, precision, folder / precision, [], {})
     except AsapError as error:
         said[precision] = str(error)
 print(json.dumps(said))
@@ -96,8 +96,8 @@ def test_tensorflows_own_segmenter_makes_one_engine(said):
 
 
 def test_the_report_counts_as_it_does(said):
-    graph = deployed_graph(ASAPNet(19, (64, 128, 3)), (64, 128))
-    segments = segmentation(graph.function.graph).segments
+    graph = Deployment(ASAPNet(19, (64, 128, 3)), (64, 128)).graph().function.graph
+    segments = segmentation(graph).segments
     assert said["plain"].count("TRTEngineOp") == len(segments) == 4
 
 
@@ -124,9 +124,9 @@ def test_libraries_that_are_there(libraries, monkeypatch):
 
 
 def test_without_libraries_the_writer_says_so(tmp_path):
-    graph = deployed_graph(ASAPNet(19, (64, 128, 3)), (64, 128))
+    deployment = Deployment(ASAPNet(19, (64, 128, 3)), (64, 128))
     with pytest.raises(AsapError, match="TensorRT support"):
-        tf_trt.write(graph, "fp16", tmp_path / "trt", [], {})
+        tf_trt.write(deployment, "fp16", tmp_path / "trt", [], {})
     assert not list(tmp_path.iterdir())
 
 

@@ -1,4 +1,4 @@
-"""Finding one's way in a functional model, and putting other layers in."""
+"""Questions to a functional model that rewrites ask."""
 
 from __future__ import annotations
 
@@ -12,11 +12,11 @@ Replacements = dict[str, layers.Layer]
 """What is called instead of a layer, by the layer's name."""
 
 Rewrite = Callable[[keras.Model, Replacements], Replacements]
-"""From a model and the stand-ins that there are already to further ones."""
+"""From a model and the replacements made so far to further ones."""
 
 
 def is_linear_conv(layer: Any) -> bool:
-    """Whether a layer is a convolution, or a depthwise one, and nothing after it."""
+    """Whether a layer is a convolution, depthwise or not, without an activation."""
     return (
         type(layer) in (layers.Conv2D, layers.DepthwiseConv2D)
         and layer.activation is keras.activations.linear
@@ -24,14 +24,14 @@ def is_linear_conv(layer: Any) -> bool:
 
 
 def is_relu(layer: Any) -> bool:
-    """Whether a layer makes zeros of what is negative, and nothing else."""
+    """Whether a layer is a plain ReLU."""
     if isinstance(layer, layers.ReLU):
         return not layer.negative_slope
     return isinstance(layer, layers.Activation) and layer.activation is keras.activations.relu
 
 
 def consumers(layer: Any, model: keras.Model) -> list[Any]:
-    """The layers of `model` that take what `layer` gives; not those of a training head."""
+    """The layers of `model` that take the output of `layer`; not those of auxiliary heads."""
     takers = [node.operation for node in layer._outbound_nodes]
     return [taker for taker in takers if taker in model.operations]
 
@@ -42,5 +42,5 @@ def logits_layer(model: keras.Model) -> Any:
 
 
 def producer(layer: layers.Layer) -> Any:
-    """The layer that gives what `layer` takes."""
+    """The layer whose output `layer` takes."""
     return layer.input._keras_history.operation

@@ -11,15 +11,13 @@ import numpy as np
 
 from asap_tf.core.errors import AsapError, first_line
 from asap_tf.core.system import stderr_silenced
-from asap_tf.export.graph import EVERYWHERE, DeployedGraph, calibration_batches, repeated
-from asap_tf.export.rewrites.blocks import depthwise_pooling, pooled_pyramid
-from asap_tf.export.rewrites.stem import (
-    fold_normalization,
-    pool_odd_maps,
-    space_to_depth_stem,
-)
+from asap_tf.export.graph import EVERYWHERE, DeployedGraph, Deployment
+from asap_tf.export.rewrites.graph_utils import Rewrite
+from asap_tf.export.rewrites.labels import repeat_as_bytes
+from asap_tf.export.rewrites.pooling import depthwise_pooling, pool_odd_maps
+from asap_tf.export.rewrites.pyramid import pooled_pyramid
+from asap_tf.export.rewrites.stem import fold_normalization, space_to_depth_stem
 from asap_tf.layers import FFDN
-from asap_tf.layers.tensor import Tensor
 from asap_tf.saving.metadata import METADATA_NAME
 
 REWRITES = (
@@ -33,55 +31,31 @@ REWRITES = (
 
 
 def write(
-    graph: DeployedGraph,
+    deployment: Deployment,
     precision: str,
     path: Path,
     calibration: Sequence[np.ndarray],
     metadata: dict[str, Any],
+    rewrites: Sequence[Rewrite] = REWRITES,
 ) -> None:
     """Writes a `.tflite` file of built-in operators only.
 
-    Args:
-        graph: The deployed network; its model is rewritten once more, for XNNPACK.
-        precision: `"fp32"`, `"fp16"` (weights; computed in float32 where the processor has no
-            float16), `"dynamic"` (int8 weights, activations quantized as they come) or `"int8"`.
-        path: Ends in `.tflite`.
-        calibration: uint8 `(H, W, 3)` frames at the graph's size; for int8.
-        metadata: Embedded as the entry `asap_tf.json`.
-
-    Raises:
-        AsapError: if TensorFlow's converter fails.
+    float16 is the type of the weights; it is computed in float32 where the processor has no other.
+    dynamic has int8 weights, and activations quantized as they come. The metadata is the entry
+    `asap_tf.json`. Arguments as of all writers.
 
     In int8 the maps and all convolutions are integers. The statistics of FFDN's norms and the
     products and softmax of the attention, where 8 bits would cost accuracy, are float32: some
     hundred numbers, and the two passes over FFDN's map. So are the frames on their way to int8:
     LiteRT takes half as long for that as from uint8 straight to int8.
     """
-    rewritten = graph.rewritten(REWRITES, repeat=_repeated)
+    graph = deployment.graph(rewrites, repeat_as_bytes)
     try:
         with stderr_silenced():
-            content = _converted(rewritten, precision, calibration)
+            content = _converted(graph, precision, calibration)
     except Exception as error:
         raise AsapError(f"TensorFlow cannot convert the graph: {first_line(error)}") from error
-    path.write_bytes(_finished(content, graph.output, metadata))
-
-
-def _repeated(labels: Tensor, stride: int) -> Tensor:
-    """What `graph.repeated` gives, as uint8: rows by one product and a look at its bytes.
-
-    Joining single bytes took LiteRT longer than the argmax.
-    """
-    import tensorflow as tf
-
-    if stride not in (2, 4):
-        return repeated(labels, stride)
-    batch, height, width = labels.shape
-    if stride == 2:
-        rows = tf.bitcast(tf.cast(labels * 0x0101, tf.int16), tf.uint8)
-    else:
-        rows = tf.bitcast(labels * 0x01010101, tf.uint8)
-    rows = tf.reshape(rows, (batch, height, 1, width * stride))
-    return tf.reshape(tf.concat([rows] * stride, axis=2), (batch, height * stride, width * stride))
+    path.write_bytes(_finished(content, deployment.output, metadata))
 
 
 def _converted(graph: DeployedGraph, precision: str, frames: Sequence[np.ndarray]) -> bytes:
@@ -100,7 +74,7 @@ def _converted(graph: DeployedGraph, precision: str, frames: Sequence[np.ndarray
     from tensorflow.lite.python.convert import mlir_quantize
 
     def batches() -> Iterator[list[np.ndarray]]:
-        for batch in calibration_batches(graph, frames):
+        for batch in graph.batches(frames):
             # Both ends of the range, so that the scale of the frames is 1: in two pixels, since a
             # whole white frame would stretch the ranges of all maps.
             batch[0, 0, 0], batch[0, -1, -1] = 0, 255
@@ -119,7 +93,8 @@ def _stay_float(calibrated: bytes, graph: DeployedGraph) -> list[str]:
     from tensorflow.lite.python import schema_py_generated as schema
     from tensorflow.lite.tools import flatbuffer_utils
 
-    fusions = [f"/{layer.name}_" for layer in graph.model.layers if isinstance(layer, FFDN)]
+    layers = graph.deployment.model.layers
+    fusions = [f"/{layer.name}_" for layer in layers if isinstance(layer, FFDN)]
     integer_anyway = {schema.BuiltinOperator.CONV_2D, schema.BuiltinOperator.CONCATENATION}
     products = {schema.BuiltinOperator.BATCH_MATMUL, schema.BuiltinOperator.SOFTMAX}
     model = flatbuffer_utils.convert_bytearray_to_object(bytearray(calibrated))

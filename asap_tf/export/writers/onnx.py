@@ -2,28 +2,23 @@
 
 from __future__ import annotations
 
-import functools
 import json
 import tempfile
 from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
+from weakref import WeakKeyDictionary
 
 import numpy as np
 
 from asap_tf.core.errors import AsapError, first_line
 from asap_tf.core.optional import require
 from asap_tf.core.system import stderr_silenced
-from asap_tf.export.graph import (
-    EVERYWHERE,
-    DeployedGraph,
-    Repeat,
-    calibration_batches,
-    repeated,
-)
-from asap_tf.export.rewrites.blocks import norms_with_attention
+from asap_tf.export.graph import EVERYWHERE, DeployedGraph, Deployment
 from asap_tf.export.rewrites.graph_utils import Rewrite
-from asap_tf.export.rewrites.stem import fold_normalization, pad_in_pooling
+from asap_tf.export.rewrites.norms import norms_with_attention
+from asap_tf.export.rewrites.pooling import pad_in_pooling
+from asap_tf.export.rewrites.stem import fold_normalization
 from asap_tf.runtime.onnx_network import METADATA_KEY
 
 if TYPE_CHECKING:
@@ -42,27 +37,23 @@ MAPS = {"Conv", "Resize", "MaxPool", "AveragePool"}
 
 
 def write(
-    graph: DeployedGraph,
+    deployment: Deployment,
     precision: str,
     path: Path,
     calibration: Sequence[np.ndarray],
     metadata: dict[str, Any],
-    for_tensorrt: bool = False,
+    rewrites: Sequence[Rewrite] = REWRITES,
 ) -> None:
     """Writes an `.onnx` file of standard operators, checked by ONNX's own checker.
 
-    Args:
-        graph: The deployed network; its model is rewritten once more, by `REWRITES`.
-        precision: `"fp32"`, `"fp16"` or `"int8"`; see `onnx_model`.
-        path: Ends in `.onnx`.
-        calibration: uint8 `(H, W, 3)` frames at the graph's size; for int8.
-        metadata: Embedded as the property `asap_tf`, in JSON.
-        for_tensorrt: Whether int8 is meant for TensorRT instead of ONNX Runtime.
-
-    Raises:
-        AsapError: if a package is missing, or the graph cannot be converted.
+    See `onnx_model` for the precisions. The metadata is the property `asap_tf`. Arguments as of all
+    writers.
     """
-    model = onnx_model(graph, precision, calibration, for_tensorrt)
+    save(onnx_model(deployment.graph(rewrites), precision, calibration), path, metadata)
+
+
+def save(model: onnx.ModelProto, path: Path, metadata: dict[str, Any]) -> None:
+    """Writes a file with its metadata embedded, as JSON."""
     require("onnx", "onnx").helper.set_model_props(model, {METADATA_KEY: json.dumps(metadata)})
     path.write_bytes(model.SerializeToString())
 
@@ -72,13 +63,11 @@ def onnx_model(
     precision: str = "fp32",
     calibration: Sequence[np.ndarray] = (),
     for_tensorrt: bool = False,
-    further: Sequence[Rewrite] = (),
-    repeat: Repeat = repeated,
 ) -> onnx.ModelProto:
     """The graph in ONNX, `frames` to `labels` or `logits`.
 
     Args:
-        graph: The deployed network; its model is rewritten once more, by `REWRITES`.
+        graph: Deployed graph, in TensorFlow.
         precision: `"fp32"`; `"fp16"`, all but normalization, the statistics of norms and softmax,
             which stay float32; or `"int8"`, convolutions and what is between them as Q/DQ, by
             channel, kernels in 7 bits, the statistics and the attention's products float32.
@@ -87,14 +76,12 @@ def onnx_model(
             Q/DQ before convolutions and additions only; weights and biases float32. ONNX Runtime
             would run that in float32: its integer convolutions want every output quantized, and
             what follows a ReLU as uint8.
-        further: Rewrites after `REWRITES`.
-        repeat: See `deployed_graph`.
 
     Raises:
         AsapError: if a package is missing, or the graph cannot be converted.
 
     Example:
-        >>> onnx_model(deployed_graph(model, (512, 1024))).graph.output[0].name
+        >>> onnx_model(Deployment(model, (512, 1024)).graph()).graph.output[0].name
         'labels'
     """
     onnx = require("onnx", "onnx")
@@ -102,11 +89,11 @@ def onnx_model(
     onnxruntime = require("onnxruntime", "onnx")
     try:
         with stderr_silenced():
-            model = onnx.load_from_string(_converted(graph, (*REWRITES, *further), repeat))
+            model = onnx.load_from_string(_converted(graph))
             if precision == "fp16":
                 model = _in_float16(model)
             elif precision == "int8":
-                model = _in_int8(model, calibration_batches(graph, calibration), for_tensorrt)
+                model = _in_int8(model, graph.batches(calibration), for_tensorrt)
             del model.opset_import[:]
             model.opset_import.append(onnx.helper.make_opsetid("", OPSET))
             onnx.checker.check_model(model, full_check=True)
@@ -148,20 +135,24 @@ def _of_a_strip(node: onnx.NodeProto) -> bool:
     return node.op_type == "AveragePool" and 1 in kernel
 
 
-@functools.lru_cache(maxsize=2)  # Every precision starts from the same; OpenVINO from its own.
-def _converted(graph: DeployedGraph, rewrites: tuple[Rewrite, ...], repeat: Repeat) -> bytes:
-    """The graph in float32."""
+_CONVERTED: WeakKeyDictionary[DeployedGraph, bytes] = WeakKeyDictionary()
+
+
+def _converted(graph: DeployedGraph) -> bytes:
+    """The graph in float32, from which every precision starts."""
+    if graph in _CONVERTED:
+        return _CONVERTED[graph]
     import onnx
     import tf2onnx
 
-    function = graph.rewritten(rewrites, repeat=repeat).function
+    function = graph.function
     entrance, leaving = function.inputs[0].name, function.outputs[0].name
     model, _ = tf2onnx.convert.from_graph_def(
         function.graph.as_graph_def(),
         input_names=[entrance],
         output_names=[leaving],
         opset=OPSET,
-        tensors_to_rename={entrance: "frames", leaving: graph.output},
+        tensors_to_rename={entrance: "frames", leaving: graph.deployment.output},
     )
     model.ir_version = IR_VERSION
     labels = {node.output[0] for node in model.graph.node if node.op_type == "ArgMax"}
@@ -170,7 +161,8 @@ def _converted(graph: DeployedGraph, rewrites: tuple[Rewrite, ...], repeat: Repe
             # TensorRT makes uint8 of floats alone, not of integers.
             node.attribute[0].i = onnx.TensorProto.FLOAT
     model = onnx.shape_inference.infer_shapes(model, check_type=True, strict_mode=True)
-    return model.SerializeToString()
+    _CONVERTED[graph] = model.SerializeToString()
+    return _CONVERTED[graph]
 
 
 def _in_float16(model: onnx.ModelProto) -> onnx.ModelProto:

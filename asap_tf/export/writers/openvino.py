@@ -12,56 +12,50 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
-from keras import ops
 
 from asap_tf.core.errors import AsapError, first_line
 from asap_tf.core.optional import require
 from asap_tf.core.system import stderr_silenced
-from asap_tf.export.graph import DeployedGraph, calibration_batches
-from asap_tf.export.rewrites.blocks import pooled_pyramid
+from asap_tf.export.graph import Deployment
+from asap_tf.export.rewrites.graph_utils import Rewrite
+from asap_tf.export.rewrites.labels import repeat_by_maximum
+from asap_tf.export.rewrites.pyramid import pooled_pyramid
 from asap_tf.export.rewrites.upsampling import planar_logits
-from asap_tf.export.writers.onnx import float_islands, onnx_model
-from asap_tf.layers.tensor import Tensor
+from asap_tf.export.writers import onnx as onnx_writer
 from asap_tf.runtime.openvino_network import METADATA_KEY, core
 
 if TYPE_CHECKING:
     import onnx
     import openvino
 
-REWRITES = (pooled_pyramid, planar_logits)
-"""After those for ONNX."""
+REWRITES = (*onnx_writer.REWRITES, pooled_pyramid, planar_logits)
 
 # NNCF reports every use to its makers over the network, unless this is set before its import.
 os.environ.setdefault("NNCF_CI", "1")
 
 
 def write(
-    graph: DeployedGraph,
+    deployment: Deployment,
     precision: str,
     path: Path,
     calibration: Sequence[np.ndarray],
     metadata: dict[str, Any],
+    rewrites: Sequence[Rewrite] = REWRITES,
 ) -> None:
     """Writes an `.xml` file and, beside it, its weights in a `.bin` file of the same name.
 
-    Args:
-        graph: The deployed network.
-        precision: `"fp32"`; `"fp16"`, which is the type of the weights, the processor computes in
-            what it has; or `"int8"`, by NNCF, the statistics of norms and the attention's products
-            in floating point.
-        path: Ends in `.xml`. It does not name the `.bin`, so both may be renamed alike.
-        calibration: uint8 `(H, W, 3)` frames at the graph's size; for int8.
-        metadata: Embedded as `asap_tf` of the runtime information, in JSON.
-
-    Raises:
-        AsapError: if a package is missing, or the graph cannot be converted.
+    float16 is the type of the weights; the processor computes in what it has. int8 is by NNCF, the
+    statistics of norms and the attention's products in floating point. The metadata is `asap_tf` of
+    the runtime information. The `.xml` does not name its `.bin`, so both may be renamed alike.
+    Arguments as of all writers.
 
     The graph comes from ONNX, whose layout OpenVINO keeps: from TensorFlow's own, argmax runs
     over the innermost axis, which took 12 times as long, and int8 a fourth longer in all.
     """
     openvino = require("openvino", "openvino")
     passes = require("openvino.passes", "openvino")
-    exported = onnx_model(graph, further=REWRITES, repeat=_repeated)
+    graph = deployment.graph(rewrites, repeat_by_maximum)
+    exported = onnx_writer.onnx_model(graph)
     if precision == "int8":
         with contextlib.redirect_stdout(io.StringIO()):
             require("nncf", "openvino")
@@ -74,7 +68,7 @@ def write(
             folding.register_pass(passes.ConstantFolding())
             folding.run_passes(model)
             if precision == "int8":
-                model = _in_int8(model, exported, calibration_batches(graph, calibration))
+                model = _in_int8(model, exported, graph.batches(calibration))
             model.set_rt_info(json.dumps(metadata), METADATA_KEY)
             openvino.save_model(model, path, compress_to_fp16=precision == "fp16")
     except Exception as error:
@@ -89,7 +83,7 @@ def _in_int8(
 ) -> openvino.Model:
     import nncf
 
-    tensors = {t for node in float_islands(exported.graph) for t in node.output}
+    tensors = {t for node in onnx_writer.float_islands(exported.graph) for t in node.output}
     islands = [
         operation.get_friendly_name()
         for operation in model.get_ops()
@@ -103,11 +97,3 @@ def _in_int8(
         advanced_parameters=nncf.AdvancedQuantizationParameters(disable_bias_correction=True),
         ignored_scope=nncf.IgnoredScope(names=islands, validate=False),
     )
-
-
-def _repeated(labels: Tensor, stride: int) -> Tensor:
-    """See `graph.repeated`: OpenVINO takes four times as long to join or to broadcast."""
-    batch, height, width = labels.shape
-    x = ops.reshape(ops.cast(labels, "float32"), (batch, height, 1, width, 1))
-    x = ops.maximum(x, np.zeros((1, 1, stride, 1, stride), np.float32))
-    return ops.reshape(x, (batch, height * stride, width * stride))

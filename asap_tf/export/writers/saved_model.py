@@ -11,35 +11,31 @@ import numpy as np
 
 from asap_tf.core.errors import AsapError, first_line
 from asap_tf.core.system import stderr_silenced
-from asap_tf.export.graph import DeployedGraph
+from asap_tf.export.graph import EVERYWHERE, Deployment
+from asap_tf.export.rewrites.graph_utils import Rewrite
 from asap_tf.saving.metadata import METADATA_NAME
 
 
 def write(
-    graph: DeployedGraph,
+    deployment: Deployment,
     precision: str,
     path: Path,
     calibration: Sequence[np.ndarray],
     metadata: dict[str, Any],
+    rewrites: Sequence[Rewrite] = EVERYWHERE,
 ) -> None:
     """Writes a SavedModel whose signature `serving_default` maps `frames` to the output.
 
-    Args:
-        graph: The deployed network.
-        precision: `"fp32"`.
-        path: The folder.
-        calibration: Not used.
-        metadata: Written into the folder as `asap_tf.json`.
-
-    Raises:
-        AsapError: if TensorFlow cannot write it.
+    Its metadata is the file `asap_tf.json` in the folder. Arguments as of all writers.
     """
     import tensorflow as tf
 
-    def serve(frames: Any) -> dict[str, Any]:
-        return {graph.output: graph.function(frames)[0]}
+    function = deployment.graph(rewrites).function
 
-    frames = tf.TensorSpec((graph.batch, *graph.size, 3), tf.uint8, name="frames")
+    def serve(frames: Any) -> dict[str, Any]:
+        return {deployment.output: function(frames)[0]}
+
+    frames = tf.TensorSpec((deployment.batch, *deployment.size, 3), tf.uint8, name="frames")
     module = tf.Module()
     module.serve = tf.function(serve, input_signature=[frames], autograph=False)
     try:

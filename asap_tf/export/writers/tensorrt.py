@@ -10,17 +10,19 @@ import numpy as np
 
 from asap_tf.core.errors import AsapError
 from asap_tf.export.build_and_time import build, source
-from asap_tf.export.graph import DeployedGraph
-from asap_tf.export.writers.onnx import onnx_model
+from asap_tf.export.graph import Deployment
+from asap_tf.export.rewrites.graph_utils import Rewrite
+from asap_tf.export.writers.onnx import REWRITES, onnx_model
 from asap_tf.runtime.engine import Failure
 
 
 def write(
-    graph: DeployedGraph,
+    deployment: Deployment,
     precision: str,
     path: Path,
     calibration: Sequence[np.ndarray],
     metadata: dict[str, Any],
+    rewrites: Sequence[Rewrite] = REWRITES,
 ) -> None:
     """Builds an engine; it runs on this version of TensorRT and this kind of GPU only.
 
@@ -29,21 +31,14 @@ def write(
     against Keras wherever ONNX Runtime runs, one calibration serves every version, and TensorRT
     11 has no calibrator any more.
 
-    Args:
-        graph: The deployed network.
-        precision: `"fp32"` (without TF32), `"fp16"` or `"int8"`.
-        path: Ends in `.engine`.
-        calibration: uint8 `(H, W, 3)` frames at the graph's size; for int8.
-        metadata: Not embedded, engines have no place for it.
-
-    Raises:
-        AsapError: if TensorRT is missing (`gpu_probe.tensorrt_choice` says how to get it) or
-            cannot build the engine.
+    `gpu_probe.tensorrt_choice` says how to get TensorRT. Metadata is not embedded, engines have no
+    place for it; fp32 is without TF32. Arguments as of all writers.
     """
     try:
         import tensorrt as trt
     except ImportError as error:
         raise AsapError(f"TensorRT cannot be imported ({error})") from error
+    graph = deployment.graph(rewrites)
     content = onnx_model(graph, source(trt, precision), calibration, for_tensorrt=True)
     try:
         path.write_bytes(build(trt, content.SerializeToString(), precision))

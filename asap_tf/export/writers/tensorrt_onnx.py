@@ -8,16 +8,19 @@ from typing import Any
 
 import numpy as np
 
-from asap_tf.export.graph import DeployedGraph
-from asap_tf.export.writers import onnx
+from asap_tf.export.graph import Deployment
+from asap_tf.export.rewrites.graph_utils import Rewrite
+from asap_tf.export.writers.onnx import REWRITES, onnx_model, save
 
 
 def write(
-    graph: DeployedGraph,
+    deployment: Deployment,
     precision: str,
     path: Path,
     calibration: Sequence[np.ndarray],
     metadata: dict[str, Any],
+    rewrites: Sequence[Rewrite] = REWRITES,
 ) -> None:
-    """As `asap_tf.export.writers.onnx.write`, with `for_tensorrt`."""
-    onnx.write(graph, precision, path, calibration, metadata, for_tensorrt=True)
+    """Writes an `.onnx` file as `asap_tf.export.writers.onnx` does, int8 by TensorRT's rules."""
+    model = onnx_model(deployment.graph(rewrites), precision, calibration, for_tensorrt=True)
+    save(model, path, metadata)

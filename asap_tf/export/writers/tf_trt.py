@@ -12,51 +12,43 @@ import numpy as np
 
 from asap_tf.core.errors import AsapError, first_line
 from asap_tf.core.system import stderr_silenced
-from asap_tf.export.graph import EVERYWHERE, DeployedGraph, calibration_batches
+from asap_tf.export.graph import EVERYWHERE, Deployment
+from asap_tf.export.rewrites.graph_utils import Rewrite
 from asap_tf.export.rewrites.upsampling import matmul_upsampling
 from asap_tf.export.writers import saved_model
 from asap_tf.saving.metadata import METADATA_NAME
 
+REWRITES = (*EVERYWHERE, matmul_upsampling)
+"""What leaves operators alone that TF-TRT can put into one engine; `tensorrt_report` checks it."""
+
 
 def write(
-    graph: DeployedGraph,
+    deployment: Deployment,
     precision: str,
     path: Path,
     calibration: Sequence[np.ndarray],
     metadata: dict[str, Any],
+    rewrites: Sequence[Rewrite] = REWRITES,
 ) -> None:
     """Writes a SavedModel converted by TF-TRT, with the engines for this GPU in it.
 
-    Args:
-        graph: The deployed network; its model is rewritten once more, by `tf_trt_graph`.
-        precision: `"fp32"` (without TF32), `"fp16"`, or `"int8"` (what gains nothing by integers
-            is float16).
-        path: The folder.
-        calibration: uint8 `(H, W, 3)` frames at the graph's size; for int8.
-        metadata: Written into the folder as `asap_tf.json`.
-
-    Raises:
-        AsapError: if TF-TRT cannot do it. Ask `gpu_probe.tensorrt_choice` first, which says what
-            is missing.
+    Its metadata is the file `asap_tf.json` in the folder; fp32 is without TF32, and what gains
+    nothing by int8 is float16 there. Ask `gpu_probe.tensorrt_choice` first, which says what is
+    missing. Arguments as of all writers.
     """
     # Engines are built on something, be it black.
-    frames = calibration or [np.zeros((*graph.size, 3), np.uint8)]
+    frames = calibration or [np.zeros((*deployment.size, 3), np.uint8)]
     with tempfile.TemporaryDirectory() as folder:
         plain = Path(folder) / "saved_model"
-        saved_model.write(tf_trt_graph(graph), "fp32", plain, (), metadata)
+        saved_model.write(deployment, "fp32", plain, (), metadata, rewrites)
         try:
             with stderr_silenced():
-                _convert(plain, path, precision, calibration_batches(graph, frames))
+                _convert(plain, path, precision, deployment.graph(rewrites).batches(frames))
         except AsapError:
             raise
         except Exception as error:
             raise AsapError(f"TF-TRT cannot convert the graph: {first_line(error)}") from error
     (path / METADATA_NAME).write_text(json.dumps(metadata, indent=1), encoding="utf-8")
-
-
-def tf_trt_graph(graph: DeployedGraph) -> DeployedGraph:
-    """The same network of operators that TF-TRT can put into one engine; `converters` checks it."""
-    return graph.rewritten((*EVERYWHERE, matmul_upsampling))
 
 
 def _convert(plain: Path, path: Path, precision: str, batches: list[np.ndarray]) -> None:

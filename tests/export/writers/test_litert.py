@@ -10,9 +10,9 @@ from ai_edge_litert.interpreter import Interpreter
 
 from asap_tf.core.errors import AsapError
 from asap_tf.core.formats import FORMATS
-from asap_tf.export.graph import deployed_graph
+from asap_tf.export.graph import Deployment
 from asap_tf.export.writers import litert
-from asap_tf.export.xnnpack_report import delegation
+from asap_tf.export.xnnpack_report import xnnpack_report
 
 METADATA = {"format": "litert", "classes": ["ä"]}
 
@@ -21,9 +21,9 @@ METADATA = {"format": "litert", "classes": ["ä"]}
 def written(model, frames, tmp_path_factory):
     """The files by precision, labels of one frame a call."""
     folder = tmp_path_factory.mktemp("litert")
-    graph = deployed_graph(model, (64, 128))
+    deployment = Deployment(model, (64, 128))
     for precision in FORMATS["litert"].precisions:
-        litert.write(graph, precision, folder / f"{precision}.tflite", list(frames), METADATA)
+        litert.write(deployment, precision, folder / f"{precision}.tflite", list(frames), METADATA)
     return {precision: folder / f"{precision}.tflite" for precision in FORMATS["litert"].precisions}
 
 
@@ -49,8 +49,8 @@ def test_labels_are_the_models(written, frames, logits, precision, floor):
 )
 def test_labels_of_a_stride(model, frames, strided_labels, tmp_path, precision, stride):
     path = tmp_path / "labels.tflite"
-    graph = deployed_graph(model, (64, 128), label_stride=stride)
-    litert.write(graph, precision, path, list(frames), {})
+    deployment = Deployment(model, (64, 128), label_stride=stride)
+    litert.write(deployment, precision, path, list(frames), {})
     labels = np.concatenate([run(path, frame[np.newaxis])[1] for frame in frames])
     assert labels.dtype == np.uint8
     agreement = np.mean(labels == strided_labels(stride))
@@ -60,8 +60,8 @@ def test_labels_of_a_stride(model, frames, strided_labels, tmp_path, precision, 
 @pytest.mark.parametrize("precision", ["fp32", "int8"])
 def test_logits_and_batches(model, frames, logits, tmp_path, precision):
     path = tmp_path / "logits.tflite"
-    graph = deployed_graph(model, (64, 128), batch=2, output="logits")
-    litert.write(graph, precision, path, list(frames), {})
+    deployment = Deployment(model, (64, 128), batch=2, output="logits")
+    litert.write(deployment, precision, path, list(frames), {})
     name, result = run(path, frames[:2])
     assert (name, result.dtype, result.shape) == ("logits", np.float32, (2, 64, 128, 19))
     if precision == "fp32":
@@ -76,7 +76,7 @@ def test_files_hold_what_their_precision_says(written):
 
 
 def test_int8_is_one_partition_of_integers(written):
-    found = delegation(written["int8"])
+    found = xnnpack_report(written["int8"])
     assert found.partitions == 1
     assert set(found.outside) == {"CAST", "ARG_MAX"}
     assert not {"CONV_2D", "DEPTHWISE_CONV_2D", "RESIZE_BILINEAR", "PAD"} & set(found.float32)
@@ -111,5 +111,5 @@ def test_a_failing_converter_is_one_line(model, tmp_path, monkeypatch):
 
     monkeypatch.setattr(tf.lite.TFLiteConverter, "from_concrete_functions", fail)
     with pytest.raises(AsapError, match=r"^TensorFlow cannot convert the graph: no$"):
-        litert.write(deployed_graph(model, (64, 128)), "fp32", tmp_path / "a.tflite", [], {})
+        litert.write(Deployment(model, (64, 128)), "fp32", tmp_path / "a.tflite", [], {})
     assert not list(tmp_path.iterdir())

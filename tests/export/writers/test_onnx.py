@@ -13,8 +13,8 @@ from onnx import TensorProto, numpy_helper
 
 from asap_tf.core.errors import AsapError
 from asap_tf.core.formats import FORMATS
-from asap_tf.export.graph import deployed_graph
-from asap_tf.export.writers import onnx
+from asap_tf.export.graph import Deployment
+from asap_tf.export.writers import onnx, tensorrt_onnx
 from asap_tf.saving.presets import preset_file
 
 METADATA = {"format": "onnx", "classes": ["ä"], "size": [64, 128]}
@@ -32,18 +32,18 @@ def loud(model):
 
 
 @pytest.fixture(scope="module")
-def graph(loud):
-    return deployed_graph(loud, (64, 128))
+def deployment(loud):
+    return Deployment(loud, (64, 128))
 
 
 @pytest.fixture(scope="module")
-def written(graph, frames, tmp_path_factory):
+def written(deployment, frames, tmp_path_factory):
     """The files by precision, labels of one frame a call; `tensorrt` is int8 by its rules."""
     folder = tmp_path_factory.mktemp("onnx")
     paths = {name: folder / f"{name}.onnx" for name in (*FORMATS["onnx"].precisions, "tensorrt")}
     for precision in FORMATS["onnx"].precisions:
-        onnx.write(graph, precision, paths[precision], list(frames), METADATA)
-    onnx.write(graph, "int8", paths["tensorrt"], list(frames), METADATA, for_tensorrt=True)
+        onnx.write(deployment, precision, paths[precision], list(frames), METADATA)
+    tensorrt_onnx.write(deployment, "int8", paths["tensorrt"], list(frames), METADATA)
     return paths
 
 
@@ -55,7 +55,7 @@ def run(path, frames):
 
 def test_labels_of_a_stride(model, frames, strided_labels, tmp_path):
     path = tmp_path / "labels.onnx"
-    onnx.write(deployed_graph(model, (64, 128), 8, label_stride=2), "fp32", path, [], METADATA)
+    onnx.write(Deployment(model, (64, 128), 8, label_stride=2), "fp32", path, [], METADATA)
     labels = run(path, frames)[1]
     assert labels.dtype == np.uint8
     assert np.mean(labels == strided_labels(2)) > 0.999
@@ -163,7 +163,7 @@ def test_int8_runs_in_integers(written, tmp_path):
 def test_int8_of_a_network_with_relu6(frames, tmp_path):
     model = keras.models.load_model(preset_file("asap_lite0_camvid"))
     path = tmp_path / "int8.onnx"
-    onnx.write(deployed_graph(model, (64, 128), batch=8), "int8", path, list(frames), METADATA)
+    onnx.write(Deployment(model, (64, 128), batch=8), "int8", path, list(frames), METADATA)
     wanted = np.argmax(model(frames.astype("float32"), training=False), -1)
     # Tiny frames, rendered: the network is unsure of them. With ranges of before ReLU6, 0.41 agree.
     assert np.mean(run(path, frames)[1] == wanted) > 0.85
@@ -204,42 +204,29 @@ def test_int8_by_tensorrts_rules(written):
         assert kinds == {"DequantizeLinear"} or "DequantizeLinear" not in kinds
 
 
-def test_nothing_is_printed(graph, frames, tmp_path, capfd):
-    onnx.write(graph, "int8", tmp_path / "a.onnx", list(frames[:1]), {})
+def test_nothing_is_printed(deployment, frames, tmp_path, capfd):
+    onnx.write(deployment, "int8", tmp_path / "a.onnx", list(frames[:1]), {})
     assert capfd.readouterr() == ("", "")
 
 
-def test_batches_are_filled_up_from_the_start(graph):
-    from dataclasses import replace
-
-    from asap_tf.export.graph import calibration_batches
-
-    frames = [np.full((2, 2, 3), i, np.uint8) for i in range(5)]
-    for batch, wanted in ((1, [[0], [1], [2], [3], [4]]), (3, [[0, 1, 2], [3, 4, 0]])):
-        found = calibration_batches(replace(graph, batch=batch), frames)
-        assert [b[:, 0, 0, 0].tolist() for b in found] == wanted
-    (found,) = calibration_batches(replace(graph, batch=4), frames[:2])
-    assert found[:, 0, 0, 0].tolist() == [0, 1, 0, 1]
-
-
-def test_what_cannot_be_converted(graph, tmp_path):
+def test_what_cannot_be_converted(deployment, tmp_path):
     with pytest.raises(AsapError, match=r"cannot make a graph in int8 of the network: No data"):
-        onnx.write(graph, "int8", tmp_path / "a.onnx", [], {})
+        onnx.write(deployment, "int8", tmp_path / "a.onnx", [], {})
     assert not list(tmp_path.iterdir())
 
 
 @pytest.mark.parametrize("package", ["onnx", "tf2onnx", "onnxruntime"])
-def test_a_missing_package_is_named(graph, tmp_path, monkeypatch, package):
+def test_a_missing_package_is_named(deployment, tmp_path, monkeypatch, package):
     monkeypatch.setitem(sys.modules, package, None)
     with pytest.raises(AsapError, match=rf"{package} .*pip install 'asap-tf\[onnx\]'"):
-        onnx.write(graph, "fp32", tmp_path / "a.onnx", [], {})
+        onnx.write(deployment, "fp32", tmp_path / "a.onnx", [], {})
     assert not list(tmp_path.iterdir())
 
 
-def test_logits_and_batches(logits_graph, frames, logits, tmp_path):
+def test_logits_and_batches(to_logits, frames, logits, tmp_path):
     path = tmp_path / "logits.onnx"
     for precision in FORMATS["onnx"].precisions:
-        onnx.write(logits_graph, precision, path, list(frames[:3]), {})
+        onnx.write(to_logits, precision, path, list(frames[:3]), {})
         name, result = run(path, frames[:2])
         assert (name, result.dtype, result.shape) == ("logits", np.float32, (2, 64, 128, 19))
         assert np.mean(result.argmax(-1) == logits[:2].argmax(-1)) > 0.96

@@ -19,12 +19,12 @@ FLOORS = {"fp32": 0.999, "fp16": 0.995, "int8": 0.97}
 
 
 @pytest.fixture(scope="module")
-def written(logits_graph, frames, tmp_path_factory):
+def written(to_logits, frames, tmp_path_factory):
     """The files by precision, logits of two frames a call."""
     folder = tmp_path_factory.mktemp("openvino")
     paths = {precision: folder / f"{precision}.xml" for precision in FORMATS["openvino"].precisions}
     for precision, path in paths.items():
-        openvino.write(logits_graph, precision, path, list(frames), METADATA)
+        openvino.write(to_logits, precision, path, list(frames), METADATA)
     return paths
 
 
@@ -102,8 +102,8 @@ def test_int8_keeps_statistics_and_products_as_they_are(written):
             assert "FakeQuantize" not in before
 
 
-def test_nothing_is_printed(logits_graph, frames, tmp_path, capfd):
-    openvino.write(logits_graph, "int8", tmp_path / "a.xml", list(frames[:2]), {})
+def test_nothing_is_printed(to_logits, frames, tmp_path, capfd):
+    openvino.write(to_logits, "int8", tmp_path / "a.xml", list(frames[:2]), {})
     assert capfd.readouterr() == ("", "")
 
 
@@ -111,17 +111,17 @@ def test_nothing_is_reported_to_anybody():
     assert os.environ["NNCF_CI"]  # what NNCF asks, at its import
 
 
-def test_a_missing_package_is_named(logits_graph, tmp_path, monkeypatch):
+def test_a_missing_package_is_named(to_logits, tmp_path, monkeypatch):
     monkeypatch.setitem(sys.modules, "nncf", None)
     with pytest.raises(AsapError, match=r"nncf .*pip install 'asap-tf\[openvino\]'"):
-        openvino.write(logits_graph, "int8", tmp_path / "a.xml", [], {})
+        openvino.write(to_logits, "int8", tmp_path / "a.xml", [], {})
     monkeypatch.setitem(sys.modules, "openvino", None)
     with pytest.raises(AsapError, match=r"openvino .*pip install 'asap-tf\[openvino\]'"):
-        openvino.write(logits_graph, "fp32", tmp_path / "a.xml", [], {})
+        openvino.write(to_logits, "fp32", tmp_path / "a.xml", [], {})
     assert not list(tmp_path.iterdir())
 
 
-def test_what_cannot_be_converted(logits_graph, tmp_path):
+def test_what_cannot_be_converted(to_logits, tmp_path):
     with pytest.raises(AsapError, match=r"OpenVINO .* cannot make a graph in int8 of the network"):
-        openvino.write(logits_graph, "int8", tmp_path / "a.xml", [], {})
+        openvino.write(to_logits, "int8", tmp_path / "a.xml", [], {})
     assert not list(tmp_path.iterdir())

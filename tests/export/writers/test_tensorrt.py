@@ -10,7 +10,7 @@ import pytest
 
 from asap_tf.core.errors import AsapError
 from asap_tf.export.build_and_time import WORKSPACE, build, source
-from asap_tf.export.graph import deployed_graph
+from asap_tf.export.graph import Deployment
 from asap_tf.export.writers import tensorrt
 from asap_tf.runtime.engine import Failure
 
@@ -91,18 +91,18 @@ def test_kernels_are_timed_once(trt, fake_gpu, tmp_path):
 
 
 @pytest.fixture(scope="module")
-def graph(model):
-    return deployed_graph(model, (64, 128))
+def deployment(model):
+    return Deployment(model, (64, 128))
 
 
 @pytest.mark.parametrize(
     ("version", "precision"), [("8.6.1", "fp16"), ("10.16.1.11", "int8"), ("11.4.0.106", "fp16")]
 )
 def test_an_engine_holds_the_network(
-    fake_gpu, graph, frames, logits, tmp_path, monkeypatch, version, precision
+    fake_gpu, deployment, frames, logits, tmp_path, monkeypatch, version, precision
 ):
     monkeypatch.setitem(sys.modules, "tensorrt", fake_gpu.tensorrt(version))
-    tensorrt.write(graph, precision, tmp_path / "asap.engine", list(frames[:4]), {})
+    tensorrt.write(deployment, precision, tmp_path / "asap.engine", list(frames[:4]), {})
     plan = (tmp_path / "asap.engine").read_bytes()
     content = base64.b64decode(plan.removeprefix(b"plan:"))
     agreement = np.mean(labels_of(content, frames[:1]) == logits[:1].argmax(-1))

@@ -10,16 +10,14 @@ import tensorflow as tf
 from tensorflow.python.compiler.tensorrt import trt_convert
 
 from asap_tf.core.errors import AsapError
-from asap_tf.export.graph import deployed_graph
+from asap_tf.export.graph import Deployment
 from asap_tf.export.writers import tf_trt
-from asap_tf.export.writers.tf_trt import tf_trt_graph
 from asap_tf.layers.resize import Upsample
 
 
 @pytest.mark.parametrize("batch", [1, 2])
 def test_the_rewritten_network_is_the_models(model, frames, logits, batch):
-    graph = tf_trt_graph(deployed_graph(model, (64, 128), batch, "logits"))
-    assert (graph.batch, graph.size, graph.output) == (batch, (64, 128), "logits")
+    graph = Deployment(model, (64, 128), batch, "logits").graph(tf_trt.REWRITES)
     result = graph.function(tf.constant(frames[:batch]))[0]
     np.testing.assert_allclose(result, logits[:batch], atol=1e-4)
     kinds = {operation.type for operation in graph.function.graph.get_operations()}
@@ -67,9 +65,9 @@ def small():
 def converted(small, frames, tmp_path, monkeypatch):
     def convert(precision, count):
         monkeypatch.setattr(trt_convert, "TrtGraphConverterV2", Converter)
-        graph = deployed_graph(small, (64, 128), batch=2)
+        deployment = Deployment(small, (64, 128), batch=2)
         metadata = {"format": "tf_trt"}
-        tf_trt.write(graph, precision, tmp_path / "trt", list(frames[:count]), metadata)
+        tf_trt.write(deployment, precision, tmp_path / "trt", list(frames[:count]), metadata)
         assert json.loads((tmp_path / "trt" / "asap_tf.json").read_text()) == metadata
         return dict(Converter.calls)
 
@@ -110,7 +108,7 @@ def test_a_conversion_that_made_no_engine(converted, monkeypatch):
 def test_without_tf_trt(small, tmp_path):
     if tf.config.list_physical_devices("GPU"):
         pytest.skip("there may be a TF-TRT here")
-    graph = deployed_graph(small, (64, 128))
+    deployment = Deployment(small, (64, 128))
     with pytest.raises(AsapError, match="TF-TRT cannot convert the graph: .*TensorRT support"):
-        tf_trt.write(graph, "fp16", tmp_path / "trt", [], {})
+        tf_trt.write(deployment, "fp16", tmp_path / "trt", [], {})
     assert not list(tmp_path.iterdir())
