@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import configparser
 import importlib
+import inspect
 import re
 import subprocess
 import sys
@@ -29,6 +30,12 @@ def test_what_a_row_names_is_there(row):
     assert {*row.precisions} <= {*FLOORS}
     assert bool(row.modules) == bool(row.extra)
     assert not row.extra or row.extra in extras["options.extras_require"]
+
+
+def test_writers_are_called_alike():
+    writers = [importlib.import_module(row.writer) for row in FORMATS.values() if row.writer]
+    first, *others = (list(inspect.signature(writer.write).parameters) for writer in writers)
+    assert all(other == first for other in others)
 
 
 def test_the_docs_table_is_this_one():

@@ -40,7 +40,7 @@ def strided_labels(model, frames):
     import cv2
     import keras
 
-    low = np.asarray(keras.Model(model.inputs, model.get_layer("logits").input)(frames * 1.0))
+    low = np.asarray(keras.Model(model.inputs[0], model.get_layer("logits").input)(frames * 1.0))
 
     def labels(stride: int) -> np.ndarray:
         logits = [cv2.resize(x, (128 // stride, 64 // stride)) for x in low]

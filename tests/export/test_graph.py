@@ -48,7 +48,7 @@ def test_nothing_is_left_of_training(model):
 
 
 def test_auxiliary_heads_are_left_out(frames):
-    model = ASAPNet(5, (None, None, 3), aux_heads=True)
+    model = ASAPNet(5, (None, None, 3), width=0.25, aux_heads=True)
     deployment = Deployment(model, (64, 128), output="logits")
     expected = model(frames[:1].astype("float32"))["logits"]
     np.testing.assert_allclose(run(deployment, frames[:1]), expected, atol=1e-4)
@@ -70,7 +70,7 @@ def test_the_model_is_not_touched(model, frames, logits):
     [("general", "horizontal"), ("ln", "full"), ("in", "none"), ("none", "vertical")],
 )
 def test_every_variant_of_the_network_is_rewritten_exactly(fusion, attention, frames):
-    model = ASAPNet(5, (64, 128, 3), fusion=fusion, attention=attention)
+    model = ASAPNet(5, (64, 128, 3), width=0.25, fusion=fusion, attention=attention)
     rng = np.random.default_rng(0)
     for variable in model.variables:
         if "moving" in variable.path or "gamma" in variable.path or "beta" in variable.path:

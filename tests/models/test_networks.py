@@ -16,6 +16,7 @@ from asap_tf.data.images import read_pair
 from asap_tf.export.graph import EVERYWHERE, Deployment
 from asap_tf.export.writers.litert import REWRITES
 from asap_tf.models import create_model, list_models
+from support.fitting import learn_by_heart
 
 SIZE = (64, 128)
 STEPS = 40
@@ -39,20 +40,7 @@ def fitted(request, streets_root):
         if isinstance(layer, layers.BatchNormalization):
             layer.momentum = 0.0
     loss = OhemCrossEntropy(min_kept=1.0)
-    rate = tf.Variable(0.0)
-
-    @tf.function(autograph=False)
-    def step():
-        with tf.GradientTape() as tape:
-            total = sum(loss(labels, x) for x in model(frames, training=True).values())
-        gradients = tape.gradient(total, model.trainable_variables)
-        # Three operations a variable, where Adam's fifteen would take most of the test's time.
-        for variable, gradient in zip(model.trainable_variables, gradients, strict=True):
-            variable.assign_sub(rate * tf.sign(gradient))
-
-    for i in range(STEPS):
-        rate.assign(RATE * (1 + np.cos(np.pi * i / STEPS)) / 2)
-        step()
+    learn_by_heart(model, frames, labels, loss, STEPS, RATE)
     logits = model(frames, training=False)["logits"].numpy()
     return SimpleNamespace(
         name=request.param, model=model, frames=frames, labels=labels, logits=logits
