@@ -15,13 +15,13 @@ from asap_tf.layers.tensor import Tensor
 class AdaptiveMean(layers.Layer):
     """Means over a grid of `bins` x `bins` windows that cover a map of any size.
 
-    Windows overlap where the map is no multiple of `bins`, and repeat where it is smaller.
-    What `keras.layers.AdaptiveAveragePooling2D` does, but that one (Keras 3.15) must know the
-    size when the model is built. Two products with small matrices also convert where windows of
-    unequal size would not.
+    Windows overlap where the map's size is no multiple of `bins`, and repeat where it is smaller.
+    Same as `keras.layers.AdaptiveAveragePooling2D`, which (Keras 3.15) needs the map's size when
+    the model is built. Two products with small matrices are used, since converters refuse windows
+    of unequal sizes.
 
     Args:
-        bins: Windows along either axis.
+        bins: Number of windows along either axis.
 
     Input `(N, H, W, C)`, output `(N, bins, bins, C)`.
 
@@ -42,8 +42,8 @@ class AdaptiveMean(layers.Layer):
         return ops.matmul(self.windows(width), x)
 
     def windows(self, size: Any) -> Tensor:
-        """`(bins, size)`: each row the share of every position in one mean."""
-        # Numbers where the size is known, so that exported graphs hold them and not their making.
+        """The weights of all positions in each window's mean, `(bins, size)`."""
+        # Computed by NumPy where the size is known: exported graphs then hold constants.
         lib: Any = np if isinstance(size, int) else ops
         starts = lib.arange(self.bins)[:, None] * size
         at = lib.arange(size)[None]

@@ -1,4 +1,4 @@
-"""The few building blocks that every part of the network shares, as functions on tensors."""
+"""Building blocks of all networks, as functions on tensors, and the two layers they need."""
 
 from __future__ import annotations
 
@@ -36,11 +36,11 @@ class PixelDot(layers.Layer):
 class BatchNormalization(layers.BatchNormalization):
     """`keras.layers.BatchNormalization` of the last axis, by one operation in training.
 
-    Keras (3.15) writes it as a dozen operations on the whole map, in float32 under every
-    precision; TensorFlow has both directions fused, which takes a quarter of the time. Output,
-    gradients and running statistics are the same up to rounding. So is the name, by which files
-    store the variables of layers within layers. Where several devices take a step together, the
-    statistics are those of the whole batch.
+    Keras (3.15) computes it by a dozen operations on the whole map, in float32 under every
+    precision; TensorFlow's fused operation takes a quarter of the time. Output, gradients and
+    running statistics are the same up to rounding. The class's name is Keras's as well, since
+    files store the variables of layers within layers by it. Where several devices share a batch,
+    the statistics are those of the whole batch.
 
     Input and output `(N, H, W, C)`.
 
@@ -65,8 +65,7 @@ class BatchNormalization(layers.BatchNormalization):
             epsilon=self.epsilon,
             is_training=True,
         )
-        # It gives the variance of the population that the batch is drawn from; Keras keeps the
-        # batch's own.
+        # The operation gives the unbiased variance; Keras keeps the batch's own.
         count = ops.cast(ops.size(inputs) // inputs.shape[-1], "float32")
         variance = result.batch_variance * (ops.maximum(count - 1, 1) / count)
         for kept, new in ((self.moving_mean, result.batch_mean), (self.moving_variance, variance)):
@@ -83,7 +82,7 @@ def batch_norm(name: str, epsilon: float = 1e-5, **kwargs: Any) -> BatchNormaliz
 
 
 def conv(x: Tensor, filters: int, kernel: int, stride: int, name: str) -> Tensor:
-    """Convolution without bias, padded alike on both sides.
+    """Convolution without bias, padded equally on both sides.
 
     Keras's `"same"` pads a strided convolution on the right and bottom only; weights trained
     elsewhere (torchvision, timm) expect symmetric padding. `kernel` is odd.
@@ -108,10 +107,10 @@ def conv_block(
 
 
 def resample(x: Tensor, stride: int, new_stride: int, name: str) -> Tensor:
-    """Brings a map from one stride to another.
+    """A map resampled from one stride to another.
 
-    Up is bilinear. Down by 2 is a 2 x 2 mean, which is what bilinear sampling of half the
-    positions amounts to.
+    Bilinear where it grows. Where it is halved, the mean of 2 x 2 positions, which equals bilinear
+    sampling.
     """
     if stride > new_stride:
         return Upsample(stride // new_stride, name=name)(x)

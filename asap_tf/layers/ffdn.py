@@ -45,9 +45,9 @@ class FFDN(layers.Layer):
     channel moments: the sample's moments follow from the channels'.
 
     Args:
-        filters: Channels of the output; even for `norms="both"`.
-        norms: `"both"` is the paper's module. `"layer"`, `"instance"` and `"none"` are the rows
-            of Table II; with one norm or none the convolution gives all `filters` channels.
+        filters: Number of channels of the output; even for `norms="both"`.
+        norms: Norms that are applied: `"both"` (the paper's module), or `"layer"`, `"instance"`
+            or `"none"` (the rows of Table II), where the convolution gives all `filters` channels.
 
     Input `(N, H, W, C)`, output `(N, H, W, filters)` in the compute dtype; the statistics are
     float32 under every precision.

@@ -13,30 +13,30 @@ from asap_tf.layers.replicas import replica_context
 from asap_tf.layers.tensor import Tensor
 
 SMALLEST = 1e-30
-"""Probability below which float32 soon has none left, and a loss is found without it."""
+"""Probability below which float32 may underflow, so that losses are computed from the logits."""
 
 
 @keras.saving.register_keras_serializable("asap_tf")
 class OhemCrossEntropy(keras.losses.Loss):
     """Mean cross entropy of the hard pixels of a batch.
 
-    Hard is a pixel whose true class has a probability under `threshold`. If they are fewer than
-    `min_kept` of the valid pixels (rounded up), the hardest of the valid ones fill up that share;
-    pixels equally hard at the edge share the places that are left.
+    A pixel is hard if its true class has a probability under `threshold`. If fewer than
+    `min_kept` of the valid pixels (rounded up) are hard, the valid pixels of the largest losses
+    are kept in their place; pixels tied for the last places are weighted down to fit them.
 
-    Where several devices share a batch, the hard pixels are those of the whole of it.
+    Where several devices share a batch, the hard pixels are chosen from the whole batch.
 
     Args:
         threshold: Probability of the true class under which a pixel is hard, in (0, 1].
-        min_kept: Share of the valid pixels that always counts, in (0, 1]; 1 is plain cross
+        min_kept: Least fraction of the valid pixels that is kept, in (0, 1]; 1 is plain cross
             entropy.
-        ignore_label: Train id that takes no part.
-        class_weights: One factor per class for the loss of its pixels, or None. Which pixels
-            count as hard does not depend on it.
+        ignore_label: Train id of pixels without a label, which are not valid.
+        class_weights: Factors of the pixels' losses, one per class; None for 1. They do not
+            change which pixels are hard.
 
     `y_true`: train ids `(N, H, W)`, any integer type. `y_pred`: logits `(N, H, W, C)`, any float
-    type. The result is one float32 scalar, computed in float32; 0 for a batch without a valid
-    pixel, nan for one with a label that is no class.
+    type. The loss is a float32 scalar, computed in float32: 0 for a batch without a valid pixel,
+    nan for one with a label that is neither a class nor `ignore_label`.
 
     Raises:
         ValueError: if `threshold` or `min_kept` is out of its range.
@@ -74,46 +74,47 @@ class OhemCrossEntropy(keras.losses.Loss):
         labels = ops.where(is_class, labels, 0)
         losses = ops.where(wrong, math.nan, cross_entropy(labels, logits, valid))
 
-        share, divisor = self.shares(ops.stop_gradient(losses), valid)
+        weights, divisor = self.pixel_weights(ops.stop_gradient(losses), valid)
         if self.class_weights is not None:
             losses = losses * ops.take(ops.convert_to_tensor(self.class_weights), labels)
-        return ops.sum(share * losses) / divisor
+        return ops.sum(weights * losses) / divisor
 
-    def shares(self, losses: Tensor, valid: Tensor) -> tuple[Tensor, Tensor]:
-        """How much of each pixel counts, and what the sum of the losses is divided by.
+    def pixel_weights(self, losses: Tensor, valid: Tensor) -> tuple[Tensor, Tensor]:
+        """The weight of each pixel's loss, and the divisor of their weighted sum.
 
-        Of a batch that is split over devices, Keras adds up the parts' losses, if they are scalars.
+        Where several devices share a batch, the divisor is that of the whole batch, since Keras
+        adds up the devices' losses.
         """
         context = replica_context()
         if context is None:
-            share = ops.stop_gradient(self.pixel_share(losses, valid))
-            return share, ops.maximum(ops.sum(share), 1.0)
-        everywhere = context.all_gather(ops.cast(valid, "int32"), 0)
-        share = self.pixel_share(context.all_gather(losses, 0), ops.cast(everywhere, "bool"))
-        divisor = ops.maximum(ops.sum(share), 1.0)
-        pixels, own = ops.size(losses), context.replica_id_in_sync_group
-        return ops.stop_gradient(share[own * pixels : (own + 1) * pixels]), divisor
+            weights = ops.stop_gradient(self.hard_mask(losses, valid))
+            return weights, ops.maximum(ops.sum(weights), 1.0)
+        all_valid = context.all_gather(ops.cast(valid, "int32"), 0)
+        weights = self.hard_mask(context.all_gather(losses, 0), ops.cast(all_valid, "bool"))
+        divisor = ops.maximum(ops.sum(weights), 1.0)
+        pixels, replica = ops.size(losses), context.replica_id_in_sync_group
+        return ops.stop_gradient(weights[replica * pixels : (replica + 1) * pixels]), divisor
 
-    def pixel_share(self, losses: Tensor, valid: Tensor) -> Tensor:
-        """How much of each pixel counts: 1 if it is kept, 0 if not, in between at a tie."""
+    def hard_mask(self, losses: Tensor, valid: Tensor) -> Tensor:
+        """The mask of the pixels that are kept, float32: 1 or 0, and in between at a tie."""
         count = ops.sum(ops.cast(valid, "float32"))
         kept = ops.ceil(self.min_kept * count)
         hard = ops.logical_and(valid, losses > -math.log(self.threshold))
         hard = ops.cast(hard, "float32")
 
         def hardest() -> Tensor:
-            ranked = ops.top_k(losses, self.largest_kept(losses))[0]
+            ranked = ops.top_k(losses, self.max_kept(losses))[0]
             edge = ops.take(ranked, ops.maximum(ops.cast(kept, "int32") - 1, 0))
             above = ops.cast(losses > edge, "float32")
             tied = ops.cast(ops.logical_and(valid, ops.equal(losses, edge)), "float32")
-            places = (kept - ops.sum(above)) / ops.maximum(ops.sum(tied), 1.0)
-            return above + tied * places
+            share = (kept - ops.sum(above)) / ops.maximum(ops.sum(tied), 1.0)
+            return above + tied * share
 
-        # Sorting is dear and early in training never needed.
+        # Sorting is slow, and not needed early in training.
         return ops.cond(ops.sum(hard) < kept, hardest, lambda: hard)
 
-    def largest_kept(self, losses: Tensor) -> Tensor | int:
-        """Upper bound of the number of kept pixels, static where the batch's size is."""
+    def max_kept(self, losses: Tensor) -> Tensor | int:
+        """Upper bound of the pixels that `min_kept` adds, static where the batch's size is."""
         pixels = ops.shape(losses)[0]
         if isinstance(pixels, int):
             return max(1, -int(-self.min_kept * pixels // 1))
@@ -132,13 +133,13 @@ class OhemCrossEntropy(keras.losses.Loss):
 def cross_entropy(labels: Tensor, logits: Tensor, valid: Tensor) -> Tensor:
     """Cross entropy of each pixel with its label, 0 where it is not valid.
 
-    Keras's own takes twice the time: here one softmax serves both the losses and their gradient.
+    In half the time of Keras's own: one softmax serves both the losses and their gradient.
 
     Args:
         labels: int32 `(P,)`, 0..C - 1.
         logits: float32 `(P, C)`.
-        valid: bool `(P,)`. What is not may hold anything, infinities included; none of it, nor of
-            its gradient, reaches a sum.
+        valid: bool `(P,)`. Pixels that are not valid may have logits that are not finite; neither
+            these nor their gradients reach a sum.
 
     Returns:
         float32 `(P,)`.
@@ -149,18 +150,18 @@ def cross_entropy(labels: Tensor, logits: Tensor, valid: Tensor) -> Tensor:
         probabilities = ops.softmax(logits)
         true = at_labels(probabilities, labels)
 
-        def by_the_likeliest() -> Tensor:
+        def stable_losses() -> Tensor:
             distance = ops.max(logits, axis=-1) - at_labels(logits, labels)
             return distance - ops.log(ops.max(probabilities, axis=-1))
 
-        # Nearly every batch is spared two more passes over all classes.
-        lost = ops.any(ops.logical_and(valid, true < SMALLEST))
-        losses = ops.cond(lost, by_the_likeliest, lambda: -ops.log(true))
+        # Two more passes over all classes, which nearly no batch needs.
+        underflows = ops.any(ops.logical_and(valid, true < SMALLEST))
+        losses = ops.cond(underflows, stable_losses, lambda: -ops.log(true))
 
         def gradient(*arguments: Tensor, upstream: Tensor | None = None) -> Tensor:
             upstream = arguments[0] if upstream is None else upstream
             slopes = probabilities - ops.one_hot(labels, logits.shape[-1])
-            return times_or_zero(slopes, upstream[:, None])
+            return multiply_no_nan(slopes, upstream[:, None])
 
         return losses, gradient
 
@@ -176,8 +177,8 @@ def at_labels(values: Tensor, labels: Tensor) -> Tensor:
     return ops.take(ops.reshape(values, (-1,)), ops.arange(pixels) * num_classes + labels)
 
 
-def times_or_zero(x: Tensor, factor: Tensor) -> Tensor:
-    """`x * factor`, and 0 where `factor` is, whatever x."""
+def multiply_no_nan(x: Tensor, factor: Tensor) -> Tensor:
+    """`x * factor`, and 0 where `factor` is 0, even if `x` is not finite."""
     if keras.backend.backend() != "tensorflow":
         return ops.where(ops.equal(factor, 0), 0.0, x * factor)
     import tensorflow as tf

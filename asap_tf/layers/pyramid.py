@@ -20,7 +20,7 @@ class SimplePyramid(layers.Layer):
     64 channels make the gathered map the 256 channels that its Table III needs.
 
     Args:
-        filters: Channels of every level of the output.
+        filters: Number of channels of every level of the output.
 
     Input: list of maps `(N, H / 2**i, W / 2**i, C_i)`, finest first, each half the size of the
     one before. Output: a list of the same sizes with `filters` channels each.

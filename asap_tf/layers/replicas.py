@@ -1,6 +1,6 @@
-"""What one device would see of a batch that TensorFlow's MirroredStrategy has split.
+"""Statistics of a whole batch that TensorFlow's MirroredStrategy has split over devices.
 
-On JAX nothing of this is needed: there a step is written, and compiled, for the whole batch.
+JAX needs none of this: its steps are compiled for the whole batch.
 """
 
 from __future__ import annotations
@@ -13,7 +13,7 @@ from asap_tf.layers.tensor import Tensor
 
 
 def replica_context() -> Any:
-    """TensorFlow's replica context within a step that several devices take, else None."""
+    """TensorFlow's replica context within a step that several devices share, else None."""
     if keras.backend.backend() != "tensorflow":
         return None
     import tensorflow as tf

@@ -14,11 +14,11 @@ from asap_tf.layers.tensor import Tensor
 class Upsample(layers.Layer):
     """Bilinear enlargement by a whole factor, of maps of any size.
 
-    What `keras.layers.UpSampling2D` does, but that one (Keras 3.15) cannot be traced by
-    TensorFlow where the size is known only at run time.
+    Same as bilinear `keras.layers.UpSampling2D`, which TensorFlow cannot trace (Keras 3.15) where
+    the size is known only at run time.
 
     Args:
-        factor: Output size over input size.
+        factor: Ratio of the output's size to the input's, a whole number.
 
     Input `(N, H, W, C)`, output `(N, factor * H, factor * W, C)`, in the compute dtype.
 

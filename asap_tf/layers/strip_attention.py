@@ -23,9 +23,10 @@ class StripAttention(layers.Layer):
     resize R is a broadcast). Attention costs O(W^2) instead of O((H W)^2).
 
     Args:
-        axis: `"vertical"` pools columns (the paper's module), `"horizontal"` rows, `"full"`
-            nothing: conventional self-attention over all H x W positions (Table III).
-        key_filters: Channels of queries and keys.
+        axis: Strips that are pooled: `"vertical"` for columns (the paper's module), `"horizontal"`
+            for rows, `"full"` for none: conventional self-attention over all H x W positions
+            (Table III).
+        key_filters: Number of channels of queries and keys.
 
     Input and output `(N, H, W, C)`. The softmax is float32 under every precision.
 
@@ -62,7 +63,7 @@ class StripAttention(layers.Layer):
         return inputs + self.context(self.strip(inputs), training)
 
     def context(self, strip: Tensor, training: bool | None = None) -> Tensor:
-        """What a strip's positions see in each other, in the strip's shape."""
+        """Attention between the positions of a strip, in the strip's shape."""
 
         def project(name: str) -> Tensor:
             conv, norm = self.projections[name]
@@ -74,7 +75,7 @@ class StripAttention(layers.Layer):
         return ops.reshape(ops.matmul(weights, project("value")), ops.shape(strip))
 
     def strip(self, inputs: Tensor) -> Tensor:
-        """What attends: the means along one axis, or the map itself."""
+        """The strip that attends: means along one axis, or the map itself."""
         pooled = POOLED_AXES[self.axis]
         return inputs if pooled is None else ops.mean(inputs, axis=pooled, keepdims=True)
 

@@ -1,98 +1,125 @@
-"""What holds for ASAP and all of its rivals alike."""
+"""What holds for every registered network alike."""
 
 from __future__ import annotations
 
-import collections
+import re
 from types import SimpleNamespace
 
 import keras
 import numpy as np
 import pytest
 import tensorflow as tf
+from ai_edge_litert.interpreter import Interpreter
 from keras import layers
 
-from asap_tf import OhemCrossEntropy, open_dataset
-from asap_tf.data.images import read_pair
-from asap_tf.export.graph import EVERYWHERE, Deployment
-from asap_tf.export.writers.litert import REWRITES
+from asap_tf import OhemCrossEntropy
+from asap_tf.core.errors import UsageError
+from asap_tf.export.graph import deployed_graph
+from asap_tf.export.writers import litert
 from asap_tf.models import create_model, list_models
-from support.fitting import learn_by_heart
+from asap_tf.models.registry import builder_of
 
-SIZE = (64, 128)
-STEPS = 40
-RATE = 0.0025
+SIZE = (64, 96)
 
 
 @pytest.fixture(scope="module", params=list_models())
-def fitted(request, streets_root):
-    """A network with both auxiliary heads that has learned two frames by heart.
+def network(request):
+    """A network for frames of any size, two frames, and its outputs for them.
 
-    Its name, itself, the frames, their labels, and its logits of them.
+    Its statistics and biases are such as training leaves them, and it has its auxiliary heads.
     """
-    dataset = open_dataset(streets_root)
-    pairs = [read_pair(pair, dataset.encoding) for pair in dataset.pairs("train")[:2]]
-    frames, labels = (np.stack(arrays) for arrays in zip(*pairs, strict=True))
-    frames = frames.astype("float32")
     keras.utils.set_random_seed(0)
-    model = create_model(request.param, 19, (*SIZE, 3), aux_heads=True)
-    # All batches are the same, so its statistics are the right ones: none from before are kept.
+    rng = np.random.default_rng(0)
+    model = create_model(request.param, 5, (None, None, 3), aux_heads=True)
     for layer in model.layers:
         if isinstance(layer, layers.BatchNormalization):
-            layer.momentum = 0.0
-    loss = OhemCrossEntropy(min_kept=1.0)
-    learn_by_heart(model, frames, labels, loss, STEPS, RATE)
-    logits = model(frames, training=False)["logits"].numpy()
-    return SimpleNamespace(
-        name=request.param, model=model, frames=frames, labels=labels, logits=logits
-    )
+            gamma, beta, mean, variance = (rng.uniform(0.5, 1.5, w.shape) for w in layer.weights)
+            layer.set_weights([gamma, beta - 1, mean - 1, variance])
+    frames = rng.integers(0, 256, (2, *SIZE, 3)).astype("float32")
+    outputs = {name: y.numpy() for name, y in model(frames, training=False).items()}
+    return SimpleNamespace(name=request.param, model=model, frames=frames, outputs=outputs)
 
 
-def test_over_fits(fitted):
-    """The loss of the recipes and both auxiliary heads: above 90 % of the pixels."""
-    known = fitted.labels != 255
-    right = fitted.logits.argmax(-1)[known] == fitted.labels[known]
-    assert right.mean() > 0.9
+def test_builder_model_and_file_have_one_name(network):
+    assert builder_of(network.name).__module__ == f"asap_tf.models.{network.name}"
+    assert network.model.name == network.name
 
 
-def test_any_size_from_the_same_weights(fitted):
-    dynamic = create_model(fitted.name, 19, (None, None, 3), aux_heads=True)
-    dynamic.set_weights(fitted.model.get_weights())
-    # One graph for all sizes: none is known when it is made.
-    traced = tf.function(dynamic, [tf.TensorSpec((None, None, None, 3))], autograph=False)
-    logits = traced(fitted.frames)["logits"]
-    np.testing.assert_allclose(logits, fitted.logits, atol=1e-5 * abs(fitted.logits).max())
+def test_outputs_have_the_size_of_the_frame_and_maps_their_strides(network):
+    shapes = {name: y.shape for name, y in network.outputs.items()}
+    assert shapes == dict.fromkeys(("logits", "aux3", "aux4"), (2, *SIZE, 5))
+    model = network.model
+    assert model.aux_outputs.keys() == {"aux3", "aux4"}
+    assert model.backbone_outputs.keys() >= {16, 32}
+    for maps in (model.backbone_outputs, model.pyramid_outputs):
+        shapes = keras.Model(model.input, dict(maps)).compute_output_shape((1, 128, 256, 3))
+        assert {s: shape[1:3] for s, shape in shapes.items()} == {
+            s: (128 // s, 256 // s) for s in maps
+        }
+
+
+def test_any_size_in_one_graph(network):
+    spec = tf.TensorSpec((None, None, None, 3))
+    traced = tf.function(network.model.inference_model(), [spec], autograph=False)
+    logits = network.outputs["logits"]
+    np.testing.assert_allclose(traced(network.frames), logits, atol=1e-5 * abs(logits).max())
     # At stride 64 the first is 1.5 x 2.5, the others half a position high or wide.
     for size in ((96, 160), (32, 64), (64, 32)):
-        outputs = traced(np.zeros((1, *size, 3), "float32"))
-        assert {name: tuple(y.shape) for name, y in outputs.items()} == dict.fromkeys(
-            ("logits", "aux3", "aux4"), (1, *size, 19)
-        )
+        assert traced(np.zeros((1, *size, 3), "float32")).shape == (1, *size, 5)
 
 
-def test_saved_model_loads_with_keras(fitted, tmp_path):
-    fitted.model.save(tmp_path / "model.keras")
+def test_saved_model_loads_with_keras(network, tmp_path):
+    network.model.save(tmp_path / "model.keras")
     loaded = keras.models.load_model(tmp_path / "model.keras")
-    np.testing.assert_array_equal(loaded(fitted.frames)["logits"], fitted.logits)
+    for name, y in loaded(network.frames, training=False).items():
+        np.testing.assert_array_equal(y, network.outputs[name])
+    config = loaded.get_config()
+    assert config["roles"] == network.model.get_config()["roles"]
+    assert loaded.backbone_outputs.keys() == network.model.backbone_outputs.keys()
 
 
-@pytest.mark.parametrize("rewrites", [EVERYWHERE, REWRITES], ids=["everywhere", "litert"])
-def test_the_deployed_graph_is_exact(fitted, rewrites):
-    graph = Deployment(fitted.model, SIZE, batch=2, output="logits").graph(rewrites)
-    logits = graph.function(tf.constant(fitted.frames, tf.uint8))[0]
-    np.testing.assert_allclose(logits, fitted.logits, atol=1e-4 * abs(fitted.logits).max())
+def test_a_training_step_lowers_the_loss(network):
+    model, loss = network.model, OhemCrossEntropy(min_kept=1.0)
+    before = model.get_weights()
+    labels = np.random.default_rng(1).integers(0, 5, (2, *SIZE))
+    with tf.GradientTape() as tape:
+        first = sum(loss(labels, y) for y in model(network.frames, training=True).values())
+    gradients = tape.gradient(first, model.trainable_variables)
+    assert all(np.isfinite(g).all() for g in gradients)
+    # As far as the loss would fall by a hundredth if it were linear.
+    rate = 0.01 * first / sum(tf.reduce_sum(g**2) for g in gradients)
+    for variable, gradient in zip(model.trainable_variables, gradients, strict=True):
+        variable.assign_sub(rate * gradient)
+    second = sum(loss(labels, y) for y in model(network.frames, training=True).values())
+    model.set_weights(before)
+    assert 0.97 < second / first < 0.995
 
-    operators = graph.function.graph.get_operations()
+
+def test_the_deployed_graph_is_exact(network):
+    graph = deployed_graph(network.model, SIZE, batch=2, output="logits")
+    logits = network.outputs["logits"]
+    result = graph.function(tf.constant(network.frames, tf.uint8))[0]
+    np.testing.assert_allclose(result, logits, atol=1e-4 * abs(logits).max())
     # Left of BatchNorms are those that follow something else than a convolution.
-    left = {layer.name for layer in fitted.model.layers if follows_no_convolution(layer)}
+    inference = network.model.inference_model()
+    left = {layer.name for layer in inference.layers if follows_no_convolution(layer)}
+    operators = graph.function.graph.get_operations()
     scopes = {part for op in operators for part in op.name.split("/") if "_bn" in part}
     assert {scope.removesuffix("_1") for scope in scopes} == left
-    # For LiteRT frames are taken as 2 x 2 blocks, by both branches of BiSeNetV2, and no mean
-    # pooling is left, which it would not do in int8.
-    kinds = collections.Counter(op.type for op in operators)
-    means = sum(isinstance(layer, layers.AveragePooling2D) for layer in fitted.model.layers)
-    stems = 2 if fitted.name == "bisenetv2" else 1
-    litert = rewrites is REWRITES
-    assert (kinds["SpaceToDepth"], kinds["AvgPool"]) == ((stems, 0) if litert else (0, means))
+
+
+def test_export(network, tmp_path):
+    """To LiteRT, whose rewrites are the most."""
+    graph = deployed_graph(network.model, SIZE, batch=2, output="logits", rewrites=())
+    litert.write(graph, "fp32", tmp_path / "model.tflite", [], {})
+    interpreter = Interpreter(str(tmp_path / "model.tflite"))
+    interpreter.allocate_tensors()
+    (source,), (result,) = interpreter.get_input_details(), interpreter.get_output_details()
+    interpreter.set_tensor(source["index"], network.frames.astype("uint8"))
+    interpreter.invoke()
+    logits = network.outputs["logits"]
+    result = interpreter.get_tensor(result["index"])
+    np.testing.assert_allclose(result, logits, atol=1e-4 * abs(logits).max())
 
 
 def follows_no_convolution(layer):
@@ -100,3 +127,16 @@ def follows_no_convolution(layer):
         return False
     before = layer.input._keras_history.operation
     return not isinstance(before, layers.Conv2D | layers.DepthwiseConv2D)
+
+
+@pytest.mark.parametrize(
+    ("name", "options", "message"),
+    [
+        ("asp", {}, "no network 'asp'; did you mean 'asap'?"),
+        ("asap", {"backbon": "resnet18"}, "asap has no option 'backbon'; did you mean 'backbone'?"),
+        ("stdc1", {"width": 0.5}, "stdc1 has no option 'width'; it has none"),
+    ],
+)
+def test_refuses(name, options, message):
+    with pytest.raises(UsageError, match=re.escape(message)):
+        create_model(name, **options)
