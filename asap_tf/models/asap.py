@@ -77,7 +77,7 @@ def ASAPNet(
     """
     check_options(backbone, fusion, attention, fuse_stride, width)
     if weights == "imagenet" and width != 1:
-        raise UsageError(f"there are no ImageNet weights of width={width}, only of width=1")
+        raise UsageError(f"there are no ImageNet weights of `width` {width}, only of 1")
     chosen = BACKBONES[backbone]
     frames = input_frames(num_classes, input_shape)
     maps = chosen.pyramid(normalize(frames, chosen.mean, chosen.deviation), width)
@@ -98,8 +98,8 @@ def ASAPNet(
         dict(zip(STRIDES, maps, strict=True)),
         aux_heads,
         weights,
-        backbone,
-        dict(zip(STRIDES, levels, strict=True)),
+        backbone=backbone,
+        pyramid_outputs=dict(zip(STRIDES, levels, strict=True)),
     )
 
 
@@ -129,8 +129,8 @@ def check_options(
         ("attention", attention, get_args(Attention)),
     ):
         if value not in valid:
-            raise UsageError(f"unknown {option}={value!r}; {nearest(value, valid)}")
+            raise UsageError(f"unknown `{option}` {value!r}; {nearest(value, valid)}")
     if fuse_stride not in get_args(FuseStride):
-        raise UsageError(f"fuse_stride must be 8 or 4. Received: fuse_stride={fuse_stride}")
+        raise UsageError(f"`fuse_stride` must be 8 or 4, got {fuse_stride}")
     if width <= 0 or width * 8 % 1:
-        raise UsageError(f"width must be a multiple of 1/8. Received: width={width}")
+        raise UsageError(f"`width` must be a positive multiple of 1/8, got {width}")

@@ -31,12 +31,12 @@ def input_frames(num_classes: int, input_shape: tuple[int | None, int | None, in
         UsageError: (a ValueError) for fewer than two classes, or a size no multiple of 32.
     """
     if num_classes < 2:
-        raise UsageError(f"num_classes must be at least 2. Received: num_classes={num_classes}")
+        raise UsageError(f"`num_classes` must be at least 2, got {num_classes}")
     sizes = input_shape[:2]
     if len(input_shape) != 3 or input_shape[2] != 3 or any(s and s % 32 for s in sizes):
         raise UsageError(
-            "input_shape must be (H, W, 3) with H and W multiples of 32 or None. "
-            f"Received: input_shape={tuple(input_shape)}"
+            "`input_shape` must be (H, W, 3) with H and W multiples of 32 or None, "
+            f"got {tuple(input_shape)}"
         )
     return keras.Input(input_shape, name="frames")
 

@@ -8,7 +8,7 @@ from keras import layers
 
 @pytest.fixture(scope="session")
 def convolutions():
-    """Parameters and multiply-accumulates of a model's convolutions on the inference path.
+    """Parameters and multiply-accumulates of a model's convolutions.
 
     Counted by layer: `asap_tf.models.operations` counts by operator of the graph.
     """
@@ -17,7 +17,7 @@ def convolutions():
         found = [
             layer
             for layer in model.layers
-            if isinstance(layer, layers.Conv2D | layers.DepthwiseConv2D) and "aux" not in layer.name
+            if isinstance(layer, layers.Conv2D | layers.DepthwiseConv2D)
         ]
         outputs = keras.Model(model.inputs[0], [layer.output for layer in found])
         shapes = outputs.compute_output_shape((1, *(size or model.input_shape[1:3]), 3))

@@ -9,7 +9,7 @@ from asap_tf.models.icnet import ICNet
 
 @pytest.fixture(scope="module")
 def model():
-    return ICNet(19, (None, None, 3), aux_heads=True)
+    return ICNet(19, (None, None, 3))
 
 
 def shape_at(model, name, size):
