@@ -46,7 +46,7 @@ VALUES = {"__keras_tensor__", "__tensor__", "__numpy__", "__bytes__", "__slice__
 
 
 def check_archive(file: Path) -> None:
-    """Refuses a `.keras` file that is damaged, or that holds more than arrays and known layers.
+    """Refuses a `.keras` file that is damaged, or holds anything but arrays and known layers.
 
     Nothing is unpacked or built for it. A class of somebody else's is fine where the program has
     registered it with Keras itself, by `keras.saving.register_keras_serializable`.
@@ -123,7 +123,8 @@ def is_known(item: dict[str, Any]) -> bool:
     module, name = str(item.get("module")), str(item["class_name"])
     if name.startswith("__"):
         return name in VALUES
-    if item.get("registered_name") in keras.saving.get_custom_objects():
+    # Without a module Keras reads an entry as of its older format, and by its class's name alone.
+    if "module" in item and item.get("registered_name") in keras.saving.get_custom_objects():
         return True
     if name == "function":
         return False

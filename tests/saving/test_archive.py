@@ -97,6 +97,16 @@ def test_objects_that_do_more_than_arithmetic(plain, module, name, registered):
         refused(plain, rf"{module}.{name} in it could run code")
 
 
+def test_an_entry_without_a_module_is_not_taken_for_a_registered_class(plain):
+    def change(config):
+        layer = config["config"]["layers"][-1]
+        del layer["module"]
+        layer |= {"class_name": "TFSMLayer", "registered_name": "asap_tf>FFDN"}
+
+    rewrite(plain, change)
+    refused(plain, "None.TFSMLayer in it could run code")
+
+
 @pytest.mark.parametrize("name", ["../evil", "/etc/evil", "assets/vocabulary.txt", "evil.py"])
 def test_members_of_other_names(plain, name):
     with zipfile.ZipFile(plain, "a") as archive:
