@@ -123,8 +123,10 @@ def as_segmentation_model(model: keras.Model) -> SegmentationModel:
             strides = [4 * 2**i for i in range(len(layer.output))]
             roles["backbone_outputs"] = dict(zip(strides, layer.input, strict=True))
             roles["pyramid_outputs"] = dict(zip(strides, layer.output, strict=True))
-    if isinstance(model, keras.Sequential):
-        inputs, outputs = model.inputs[0], model.outputs[0]
-    else:
-        inputs, outputs = model.input, model.output
-    return SegmentationModel(inputs, outputs, name=model.name, **roles)
+    outputs = model.outputs if isinstance(model, keras.Sequential) else model.output
+    return SegmentationModel(single(model.inputs), single(outputs), name=model.name, **roles)
+
+
+def single(tensors: Any) -> Any:
+    """The tensor of a list of one, or what was given."""
+    return tensors[0] if isinstance(tensors, list) and len(tensors) == 1 else tensors
