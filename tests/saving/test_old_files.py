@@ -51,9 +51,11 @@ def test_exports(name, frame, outputs):
 
 @pytest.mark.parametrize("name", preset_files())
 def test_shipped_presets(name, frame):
-    file = preset_files()[name]
-    labels = asap_tf.load(name).predict(frame)
-    recipe = read_metadata(file)["recipe"]["model"]
-    built = create_model(**{**recipe, "weights": name}, num_classes=11, input_shape=(64, 96, 3))
-    for model in (asap_tf.from_preset(name), keras.models.load_model(file), built):
-        assert (np.argmax(model(frame), -1) == labels).mean() > 0.999
+    model, network = asap_tf.from_preset(name), asap_tf.load(name).network
+    labels = np.argmax(model(frame), -1)
+    assert (network.labels(frame, frame.shape[1:3]) == labels).mean() > 0.999
+    options = read_metadata(preset_files()[name])["recipe"]["model"]
+    built = create_model(**{**options, "weights": name}, num_classes=11, input_shape=(64, 96, 3))
+    for other in (built, keras.models.load_model(preset_files()[name])):
+        for one, two in zip(model.get_weights(), other.get_weights(), strict=True):
+            np.testing.assert_array_equal(one, two)
