@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import collections
 import re
 from types import SimpleNamespace
 
@@ -14,7 +15,8 @@ from keras import layers
 
 from asap_tf import OhemCrossEntropy
 from asap_tf.core.errors import UsageError
-from asap_tf.export.graph import deployed_graph
+from asap_tf.export.graph import EVERYWHERE, Deployment
+from asap_tf.export.rewrites.labels import repeat_as_bytes
 from asap_tf.export.writers import litert
 from asap_tf.models import create_model, list_models
 from asap_tf.models.registry import builder_of
@@ -96,26 +98,35 @@ def test_a_training_step_lowers_the_loss(network):
 
 
 @pytest.fixture(scope="module")
-def graph(network):
-    """The deployed network, two frames to their logits."""
-    return deployed_graph(network.model, SIZE, batch=2, output="logits")
+def deployment(network):
+    return Deployment(network.model, SIZE, batch=2, output="logits")
 
 
-def test_the_deployed_graph_is_exact(network, graph):
+@pytest.mark.parametrize("rewrites", [EVERYWHERE, litert.REWRITES], ids=["everywhere", "litert"])
+def test_the_deployed_graph_is_exact(network, deployment, rewrites):
+    graph = deployment.graph(rewrites, repeat_as_bytes)
     logits = network.outputs["logits"]
     result = graph.function(tf.constant(network.frames, tf.uint8))[0]
     np.testing.assert_allclose(result, logits, atol=1e-4 * abs(logits).max())
-    # Left of BatchNorms are those that follow something else than a convolution.
-    inference = network.model.inference_model()
-    left = {layer.name for layer in inference.layers if follows_no_convolution(layer)}
+
     operators = graph.function.graph.get_operations()
+    inference = network.model.inference_model()
+    # Left of BatchNorms are those that follow something else than a convolution.
+    left = {layer.name for layer in inference.layers if follows_no_convolution(layer)}
     scopes = {part for op in operators for part in op.name.split("/") if "_bn" in part}
     assert {scope.removesuffix("_1") for scope in scopes} == left
+    # For LiteRT frames are taken as 2 x 2 blocks, by both branches of BiSeNetV2, and no mean
+    # pooling is left, which it would not do in int8.
+    kinds = collections.Counter(op.type for op in operators)
+    means = sum(isinstance(layer, layers.AveragePooling2D) for layer in inference.layers)
+    stems = 2 if network.name == "bisenetv2" else 1
+    expected = (stems, 0) if rewrites is litert.REWRITES else (0, means)
+    assert (kinds["SpaceToDepth"], kinds["AvgPool"]) == expected
 
 
-def test_export(network, graph, tmp_path):
+def test_export(network, deployment, tmp_path):
     """To LiteRT, for which most is rewritten."""
-    litert.write(graph, "fp32", tmp_path / "model.tflite", [], {})
+    litert.write(deployment, "fp32", tmp_path / "model.tflite", [], {})
     interpreter = Interpreter(str(tmp_path / "model.tflite"))
     interpreter.allocate_tensors()
     (source,), (result,) = interpreter.get_input_details(), interpreter.get_output_details()
