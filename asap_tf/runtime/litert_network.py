@@ -13,7 +13,7 @@ from asap_tf.core.system import available_cores, stderr_silenced, thread_count
 from asap_tf.runtime.network import (
     FixedNetwork,
     Signature,
-    Tensor,
+    TensorSpec,
     signature_of,
 )
 from asap_tf.saving.metadata import METADATA_NAME, parse_metadata
@@ -68,9 +68,9 @@ class LiteRTNetwork(FixedNetwork):
         return self._shared
 
 
-def _tensor(details: dict[str, Any]) -> Tensor:
+def _tensor(details: dict[str, Any]) -> TensorSpec:
     shape = [n if n > 0 else None for n in details["shape_signature"].tolist()]
-    return Tensor(details["name"], np.dtype(details["dtype"]).name, shape)
+    return TensorSpec(details["name"], np.dtype(details["dtype"]).name, shape)
 
 
 def _embedded(path: Path) -> dict[str, Any]:

@@ -16,7 +16,10 @@ from asap_tf.core.resize import resize_bilinear, resize_nearest
 
 
 class Network(ABC):
-    """A network in some runtime: what every class of a format is, and all that callers ask of one.
+    """A network in some runtime, and all that callers may ask of it.
+
+    A class that `asap_tf.core.formats` names also has a class method `open(path, threads=None)`,
+    which raises AsapError if the runtime is not installed or the file is no segmentation network.
 
     Attributes:
         format: Key of `asap_tf.core.formats.FORMATS`.
@@ -74,8 +77,14 @@ class Network(ABC):
         return {}
 
 
-class Tensor(NamedTuple):
-    """An input or output of a file; whatever is no int stands for a length left open."""
+class TensorSpec(NamedTuple):
+    """An input or output of a file.
+
+    Attributes:
+        name: Name in the file.
+        dtype: NumPy's name of the type.
+        shape: Lengths; whatever is no int stands for a length left open.
+    """
 
     name: str
     dtype: str
@@ -100,7 +109,9 @@ class Signature(NamedTuple):
     num_classes: int | None
 
 
-def signature_of(path: Path, inputs: Sequence[Tensor], outputs: Sequence[Tensor]) -> Signature:
+def signature_of(
+    path: Path, inputs: Sequence[TensorSpec], outputs: Sequence[TensorSpec]
+) -> Signature:
     """Checks that a file takes and gives what an exported network does.
 
     That is one input, uint8 `(N, H, W, 3)`, and one output, labels as uint8 `(N, H, W)` or logits
@@ -110,8 +121,8 @@ def signature_of(path: Path, inputs: Sequence[Tensor], outputs: Sequence[Tensor]
         AsapError: if not, saying what it takes and gives.
 
     Example:
-        >>> frames, labels = Tensor("x", "uint8", (1, 64, 96, 3)), Tensor("y", "uint8", (1, 64, 96))
-        >>> signature_of(Path("a.onnx"), [frames], [labels])
+        >>> frames = TensorSpec("x", "uint8", (1, 64, 96, 3))
+        >>> signature_of(Path("a.onnx"), [frames], [TensorSpec("y", "uint8", (1, 64, 96))])
         Signature(batch=1, size=(64, 96), num_classes=None)
     """
     tensors = [*inputs, *outputs]

@@ -12,7 +12,7 @@ from asap_tf.core.system import available_cores, thread_count
 from asap_tf.runtime.network import (
     FixedNetwork,
     Signature,
-    Tensor,
+    TensorSpec,
     signature_of,
 )
 from asap_tf.saving.metadata import parse_metadata
@@ -65,6 +65,6 @@ class ONNXNetwork(FixedNetwork):
         return self._session.run(None, {self._input: frames})[0]
 
 
-def _tensor(argument: Any) -> Tensor:
+def _tensor(argument: Any) -> TensorSpec:
     dtype = argument.type.removeprefix("tensor(").removesuffix(")")
-    return Tensor(argument.name, {"float": "float32"}.get(dtype, dtype), argument.shape)
+    return TensorSpec(argument.name, {"float": "float32"}.get(dtype, dtype), argument.shape)

@@ -14,7 +14,7 @@ from asap_tf.core.system import available_cores, thread_count
 from asap_tf.runtime.network import (
     FixedNetwork,
     Signature,
-    Tensor,
+    TensorSpec,
     signature_of,
 )
 from asap_tf.saving.metadata import artifact_files, parse_metadata
@@ -99,8 +99,8 @@ def _has_amx() -> bool:
     return cpuinfo.exists() and "amx_bf16" in cpuinfo.read_text()
 
 
-def _tensor(port: Any) -> Tensor:
+def _tensor(port: Any) -> TensorSpec:
     shape = [n.get_length() if n.is_static else "?" for n in port.get_partial_shape()]
-    dtype = port.get_element_type()
-    name = min(port.get_names(), default="")
-    return Tensor(name, {"u8": "uint8", "f32": "float32"}.get(dtype.to_string(), str(dtype)), shape)
+    kind = port.get_element_type()
+    dtype = {"u8": "uint8", "f32": "float32"}.get(kind.to_string(), str(kind))
+    return TensorSpec(min(port.get_names(), default=""), dtype, shape)

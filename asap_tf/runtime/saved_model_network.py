@@ -9,7 +9,7 @@ import numpy as np
 
 from asap_tf.core.errors import AsapError
 from asap_tf.core.keras_backend import import_tensorflow, set_tensorflow_threads
-from asap_tf.runtime.network import FixedNetwork, Signature, Tensor, signature_of
+from asap_tf.runtime.network import FixedNetwork, Signature, TensorSpec, signature_of
 from asap_tf.saving.saved_model import checked_copy, has_trt, read_graph
 
 SIGNATURE = "serving_default"
@@ -65,9 +65,9 @@ class SavedModelNetwork(FixedNetwork):
         return self._function(**{self._input: frames})[self._output].numpy()
 
 
-def _tensor(name: str, spec: Any) -> Tensor:
+def _tensor(name: str, spec: Any) -> TensorSpec:
     shape = [] if spec.shape.rank is None else spec.shape.as_list()
-    return Tensor(name, spec.dtype.name, shape)
+    return TensorSpec(name, spec.dtype.name, shape)
 
 
 def _require_trt(path: Path) -> None:

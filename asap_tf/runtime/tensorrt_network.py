@@ -8,7 +8,7 @@ import numpy as np
 
 from asap_tf.core.errors import AsapError
 from asap_tf.runtime.engine import Cuda, Engine, Failure
-from asap_tf.runtime.network import FixedNetwork, Signature, Tensor, signature_of
+from asap_tf.runtime.network import FixedNetwork, Signature, TensorSpec, signature_of
 
 
 class TensorRTNetwork(FixedNetwork):
@@ -58,5 +58,5 @@ class TensorRTNetwork(FixedNetwork):
             raise AsapError(str(failure)) from failure
 
 
-def _tensor(name: str, dtype: str, shape: tuple[int, ...]) -> Tensor:
-    return Tensor(name, dtype, [length if length > 0 else None for length in shape])
+def _tensor(name: str, dtype: str, shape: tuple[int, ...]) -> TensorSpec:
+    return TensorSpec(name, dtype, [length if length > 0 else None for length in shape])

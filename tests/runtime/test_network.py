@@ -9,9 +9,9 @@ import numpy as np
 import pytest
 
 from asap_tf.core.errors import AsapError, UsageError
-from asap_tf.runtime.network import FixedNetwork, Signature, Tensor, signature_of
+from asap_tf.runtime.network import FixedNetwork, Signature, TensorSpec, signature_of
 
-FRAMES = Tensor("frames", "uint8", (2, 32, 64, 3))
+FRAMES = TensorSpec("frames", "uint8", (2, 32, 64, 3))
 
 
 class ByHand(FixedNetwork):
@@ -115,7 +115,8 @@ def test_labels_have_no_probabilities():
 
 
 def test_signatures_of_exports():
-    labels, logits = Tensor("l", "uint8", (2, 32, 64)), Tensor("l", "float32", [2, 32, 64, 19])
+    labels = TensorSpec("l", "uint8", (2, 32, 64))
+    logits = TensorSpec("l", "float32", [2, 32, 64, 19])
     assert signature_of(Path("a"), [FRAMES], [labels]) == (2, (32, 64), None)
     assert signature_of(Path("a"), [FRAMES], [logits]) == (2, (32, 64), 19)
 
@@ -127,15 +128,15 @@ def test_signatures_of_exports():
         ([FRAMES, FRAMES], [], "and gives nothing"),
         ([], [FRAMES, FRAMES], "takes nothing"),
         (
-            [Tensor("data", "float32", ["N", 3, None, 224])],
-            [Tensor("prob", "float32", [1, 1000])],
+            [TensorSpec("data", "float32", ["N", 3, None, 224])],
+            [TensorSpec("prob", "float32", [1, 1000])],
             r"takes data float32 \(\?, 3, \?, 224\) and gives prob float32 \(1, 1000\)",
         ),
-        ([FRAMES], [Tensor("l", "uint8", (2, 16, 32))], "gives l uint8"),
-        ([FRAMES], [Tensor("l", "int64", (2, 32, 64))], "gives l int64"),
-        ([FRAMES], [Tensor("l", "float32", (2, 32, 64))], "gives l float32"),
-        ([FRAMES], [Tensor("l", "float32", (2, 32, 64, None))], "gives l float32"),
-        ([FRAMES], [Tensor("l", "float32", (2, 32, 64, 1000))], "gives l float32"),
+        ([FRAMES], [TensorSpec("l", "uint8", (2, 16, 32))], "gives l uint8"),
+        ([FRAMES], [TensorSpec("l", "int64", (2, 32, 64))], "gives l int64"),
+        ([FRAMES], [TensorSpec("l", "float32", (2, 32, 64))], "gives l float32"),
+        ([FRAMES], [TensorSpec("l", "float32", (2, 32, 64, None))], "gives l float32"),
+        ([FRAMES], [TensorSpec("l", "float32", (2, 32, 64, 1000))], "gives l float32"),
     ],
 )
 def test_foreign_signatures(inputs, outputs, message):
