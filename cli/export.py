@@ -72,7 +72,7 @@ def command(
 ) -> None:
     """Export MODEL, a run folder or .keras file, for other runtimes.
 
-    Every artifact takes uint8 RGB frames and gives label maps, and is held against the Keras model
+    Every artifact takes uint8 RGB frames and gives label maps, and is compared with the Keras model
     on 20 frames before it gets its name.
 
     \b
@@ -119,7 +119,7 @@ def command(
         bundle=bundle,
         on_artifact=on_artifact,
     )
-    click.echo(f"held against the Keras model on {artifacts[0].parity.source}")
+    click.echo(f"compared with the Keras model on {artifacts[0].parity.source}")
     if bundle:
         click.echo((out / BUNDLE / "operators.md").read_text(encoding="utf-8"))
         click.echo(f"{out / BUNDLE}  take it to a machine with a GPU: python3 build_and_time.py")

@@ -18,7 +18,7 @@ from asap_tf.data.pipeline import pair_reader
 from asap_tf.inference.files import IMAGE_SUFFIXES
 
 PARITY_FRAMES = 20
-"""Fewest frames that an artifact is held against the Keras model on."""
+"""Fewest frames on which an artifact is compared with the Keras model."""
 
 
 @dataclass(frozen=True, eq=False)

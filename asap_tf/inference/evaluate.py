@@ -11,12 +11,12 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 import numpy as np
-from PIL import Image
 from tqdm import tqdm
 
 from asap_tf.core.distributed import Hosts
 from asap_tf.core.errors import UsageError
 from asap_tf.core.labels import IGNORE_LABEL, LabelClass
+from asap_tf.core.resize import resize_nearest
 from asap_tf.core.sizes import network_side
 from asap_tf.data.dataset import Dataset, Pair
 from asap_tf.data.images import read_mask
@@ -147,7 +147,7 @@ def location_prior(dataset: Dataset, split_train: str = "train", split_val: str 
     size = read_mask(train[0], dataset.encoding).shape
     counts = np.zeros((*size, num_classes), np.uint32)
     for path in tqdm(train, "counting labels", unit="mask", disable=None):
-        flat = _resize(read_mask(path, dataset.encoding), size).ravel()
+        flat = resize_nearest(read_mask(path, dataset.encoding), size).ravel()
         labeled = np.flatnonzero(flat != IGNORE_LABEL)
         # Each position occurs once, so that indexing counts as np.bincount does, without its copy.
         counts.reshape(-1)[labeled * num_classes + flat[labeled]] += 1
@@ -157,7 +157,7 @@ def location_prior(dataset: Dataset, split_train: str = "train", split_val: str 
     total = np.zeros((num_classes, num_classes), np.int64)
     for path in tqdm(val, "scoring the prior", unit="mask", disable=None):
         truth = read_mask(path, dataset.encoding)
-        total += confusion_matrix(truth, _resize(prior, truth.shape), num_classes)
+        total += confusion_matrix(truth, resize_nearest(prior, truth.shape), num_classes)
     return Scores.from_confusion(total, dataset.classes)
 
 
@@ -216,10 +216,3 @@ def _predict(
             mirrored = np.ascontiguousarray(frames[:, :, ::-1])
             total += segmenter.probabilities(mirrored, size)[0, :, ::-1]
     return total.argmax(axis=-1).astype(np.uint8)
-
-
-def _resize(labels: np.ndarray, size: tuple[int, ...]) -> np.ndarray:
-    """Nearest-neighbor resize of uint8 `(H, W)` labels to `size`, (height, width)."""
-    if labels.shape == size:
-        return labels
-    return np.asarray(Image.fromarray(labels).resize((size[1], size[0]), Image.Resampling.NEAREST))

@@ -55,7 +55,7 @@ class OpenVINONetwork(FixedNetwork):
         try:
             model = core().read_model(path)
         except RuntimeError as error:
-            # It tells first where in its source it is, and last what is the matter.
+            # Its first lines name a place in its source, the last one what is wrong.
             raise RuntimeError(str(error).strip().rpartition("\n")[2]) from error
         takes, gives = map(_tensor, model.inputs), map(_tensor, model.outputs)
         signature = signature_of(path, list(takes), list(gives))

@@ -34,7 +34,7 @@ class Segmenter:
     ):
         if network.num_classes not in (None, len(classes)):
             raise UsageError(
-                f"the model tells {network.num_classes} classes apart, but {len(classes)} are named"
+                f"the model has {network.num_classes} classes, but {len(classes)} are named"
             )
         self.network = network
         self.classes = tuple(classes)

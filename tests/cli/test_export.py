@@ -11,7 +11,7 @@ def test_an_artifact_is_taken_where_a_model_is(asap, trained_model, streets_root
     )
     assert result.code == 0, result.err
     line, note, last = result.out.splitlines()
-    assert last.startswith("held against the Keras model on 20 frames of the validation split")
+    assert last.startswith("compared with the Keras model on 20 frames of the validation split")
     artifact = tmp_path / "out" / "asap_fp32.tflite"
     assert line.startswith(f"{artifact}  {artifact.stat().st_size / 1e6:.1f} MB  ")
     assert "% of labels as in Keras, mIoU " in line

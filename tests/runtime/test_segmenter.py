@@ -116,7 +116,7 @@ def test_refuses_a_place_that_labels_do_not_fit(out):
 
 
 def test_refuses_another_number_of_classes():
-    with pytest.raises(UsageError, match="3 classes apart, but 2 are named"):
+    with pytest.raises(UsageError, match="3 classes, but 2 are named"):
         Segmenter(FakeNetwork(), CLASSES[:2])
 
 

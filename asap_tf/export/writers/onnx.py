@@ -146,13 +146,13 @@ def _converted(graph: DeployedGraph) -> bytes:
     import tf2onnx
 
     function = graph.function
-    entrance, leaving = function.inputs[0].name, function.outputs[0].name
+    frames, output = function.inputs[0].name, function.outputs[0].name
     model, _ = tf2onnx.convert.from_graph_def(
         function.graph.as_graph_def(),
-        input_names=[entrance],
-        output_names=[leaving],
+        input_names=[frames],
+        output_names=[output],
         opset=OPSET,
-        tensors_to_rename={entrance: "frames", leaving: graph.deployment.output},
+        tensors_to_rename={frames: "frames", output: graph.deployment.output},
     )
     model.ir_version = IR_VERSION
     labels = {node.output[0] for node in model.graph.node if node.op_type == "ArgMax"}
