@@ -23,7 +23,8 @@ def locked(folder: Path, activity: str) -> Iterator[Callable[[], bool]]:
     The system takes the lock from a process that ends, however it ends.
 
     Args:
-        folder: Folder, made if missing; gets the files `LOCK`, which stays, and `OWNER`.
+        folder: Folder, made if missing, and removed if nothing is in it at the end; gets the files
+            `LOCK`, which stays, and `OWNER`.
         activity: What the lock is for, as in `"training"`.
 
     Yields:
@@ -64,3 +65,7 @@ def locked(folder: Path, activity: str) -> Iterator[Callable[[], bool]]:
         finally:
             if is_ours():
                 owner.unlink(missing_ok=True)
+                if os.listdir(folder) == [LOCK]:
+                    with contextlib.suppress(OSError):
+                        (folder / LOCK).unlink()
+                        folder.rmdir()

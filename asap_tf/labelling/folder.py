@@ -17,7 +17,7 @@ import numpy as np
 
 from asap_tf.core.errors import AsapError, UsageError
 from asap_tf.core.files import remove_leftovers, write_json, written_whole
-from asap_tf.core.locks import LOCK, OWNER, locked
+from asap_tf.core.locks import LOCK, locked
 from asap_tf.core.optional import require
 from asap_tf.labelling.source import Input
 
@@ -136,16 +136,12 @@ class LabelFolder:
                 raise UsageError(f"{self.path}: cannot be written to ({error.strerror})") from error
             remove_leftovers(self.path)
             shutil.rmtree(self._scratch, ignore_errors=True)
-            held.callback(self._remove_unless_started)
-            held.callback(shutil.rmtree, self._scratch, ignore_errors=True)
-            yield
-
-    def _remove_unless_started(self) -> None:
-        if not self._job.exists():
-            with contextlib.suppress(OSError):
-                for file in (self._inputs, self.path / OWNER, self.path / LOCK):
-                    file.unlink(missing_ok=True)
-                self.path.rmdir()
+            try:
+                yield
+            finally:
+                shutil.rmtree(self._scratch, ignore_errors=True)
+                if not self._job.exists():
+                    self._inputs.unlink(missing_ok=True)
 
     def start(self, job: LabelJob, inputs: Iterator[Input]) -> LabelJob:
         """Lists the inputs, and records the job with their count.

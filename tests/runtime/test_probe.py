@@ -79,8 +79,8 @@ def test_foreign_models_say_what_they_take_and_give(tmp_path):
 
 
 def test_damaged_artifacts(exported, tmp_path):
-    """The benchmark in short."""
-    script = Path(__file__).parents[2] / "benchmarks" / "damaged_artifacts.py"
+    """The stress test in short."""
+    script = Path(__file__).parents[1] / "stress" / "damaged_artifacts.py"
     for name in ("labels.tflite", "labels.onnx", "labels.xml"):
         for file in (*artifact_files(exported / name), sidecar(exported / name)):
             shutil.copy(file, tmp_path)

@@ -1,4 +1,4 @@
-"""What `bad_input.py` runs: the mistakes around `export`, `bench` and exported models.
+"""Cases of `bad_input.py` about `export`, `bench` and exported models.
 
 Every generator yields its cases in the folder that `bad_input.prepare` and `prepare` have filled.
 """
@@ -44,7 +44,7 @@ def flip(path: Path) -> None:
 
 
 def artifact_cases() -> Iterator[Case]:
-    """Exported models that are damaged, incomplete, or no networks of this program."""
+    """Exported models that are damaged, incomplete, or of other programs."""
     for part, name in PARTS.items():
         for what, kind, described, damage in (
             ("a truncated export", "truncated", True, halve),
@@ -151,11 +151,11 @@ def bench_cases() -> Iterator[Case]:
         ("a number out of range", "model.keras --threads 0", "--threads"),
         ("a number out of range", "model.keras --seconds 0", "--seconds"),
         ("a number out of range", "model.keras --seconds nan", "--seconds"),
-        ("no number", "model.keras --seconds long", "--seconds"),
+        ("not a number", "model.keras --seconds long", "--seconds"),
         ("a folder in place of a file", "model.keras --json plain", "plain"),
         ("a file that cannot be written", "model.keras --json missing/t.json", "missing/t.json"),
         ("a file that cannot be written", "model.keras --chart tiny.yaml/t.png", "tiny.yaml/t.png"),
-        ("a chart of another kind", "model.keras --chart times.jpg", "--chart times.jpg"),
+        ("a chart of another kind", "model.keras --chart times.jpg", "times.jpg"),
         ("no such dataset", "model.keras --data missing", "missing"),
         ("no dataset", "model.keras --data plain", "plain"),
         ("no dataset", "--training tiny.yaml", "--data"),

@@ -1,12 +1,12 @@
-"""Damages exported artifacts and counts what `asap_tf.load` and `predict` make of them.
+"""Damages exported artifacts and counts the answers of `asap_tf.load` and `predict`.
 
-    python benchmarks/damaged_artifacts.py EXPORT_FOLDER [--count 200] [--seed 0]
+    python tests/stress/damaged_artifacts.py EXPORT_FOLDER [--count 200] [--seed 0]
 
 Truncations, flipped bytes and words set to all ones over all artifacts of a folder in turn, half of
-them with the metadata beside that holds their checksums, half without. Each is opened in a process
-of its own, as a user's would: it may neither crash nor hang nor show a traceback. Where no
-checksum is there to see it, a flipped bit of a weight changes the answer; that is counted, and no
-fault. Ends with 1 if there is a fault.
+them with the metadata that holds their checksums, half without. Each is opened in a process of its
+own, as a user's would: it may neither crash nor hang nor show a traceback. Without a checksum a
+flipped bit of a weight changes the labels; that is counted, but no fault. Ends with 1 if there is a
+fault.
 """
 
 from __future__ import annotations

@@ -1,19 +1,15 @@
-"""Damages thousands of images and masks, and counts what every command makes of them.
+"""Thousands of damaged images and masks, and what every command makes of them.
 
-    python benchmarks/faults/bad_data.py [--files 2000] [--seed 0]
-
-A dataset in CamVid's layout, a few of its pairs sound: the rest have flipped bits, are cut short,
-are another kind of file, image or size, or claim a gigapixel in a few bytes. `data check` has to
-tell of every file that cannot be read, by its path; `train` and `eval` have to refuse the dataset
-before they start, and with `--skip-bad` to end well and to leave out what `data check` tells of and
-nothing else; `predict --skip-bad` likewise. None may crash, hang, show a traceback, or take more
-memory than on the sound pairs alone, but for the largest frame that is allowed. Ends with 1 if
-there is a fault.
+A dataset in CamVid's layout with a few sound pairs: the rest have flipped bits, are cut short, are
+another kind of file, image or size, or claim a gigapixel in a few bytes. `data check` has to name
+every file that cannot be read; `train` and `eval` have to refuse the dataset before they start, and
+with `--skip-bad` to succeed and to skip exactly the files that `data check` names; `predict
+--skip-bad` likewise. None may crash, hang, show a traceback, or take more memory than on the sound
+pairs alone, but for the largest frame that is allowed.
 """
 
 from __future__ import annotations
 
-import argparse
 import collections
 import io
 import os
@@ -21,22 +17,25 @@ import subprocess
 import sys
 import tempfile
 import time
+import zlib
 from collections.abc import Sequence
 from pathlib import Path
 from typing import NamedTuple
 
 import numpy as np
+import pytest
 from PIL import Image
-from tqdm import tqdm
 
 from asap_tf.data.images import MOST_PIXELS
 
+pytestmark = pytest.mark.stress
+
 SIZE = (96, 64)
 SOUND = 12
-"""Pairs of each split that nothing is done to."""
+"""Undamaged pairs of each split."""
 
 LIMIT = 600
-"""Seconds for a command."""
+"""Seconds that a command may take."""
 
 SLACK = MOST_PIXELS * 4 * 4
 """Bytes: the largest frame and its mask, read ahead four times."""
@@ -64,8 +63,8 @@ def encoded(array: np.ndarray, kind: str, **options: object) -> bytes:
     return buffer.getvalue()
 
 
-def damaged(content: bytes, ending: str, mask: bool, rng: np.random.Generator) -> tuple[str, bytes]:
-    """What was done to a file, and what is left of it."""
+def damaged(content: bytes, mask: bool, rng: np.random.Generator) -> tuple[str, bytes]:
+    """Kind of damage, and the damaged content."""
     kinds = ("bits", "cut", "other file", "other image", "gigapixel", "empty", "ones")
     kind = str(rng.choice(kinds, p=(0.3, 0.2, 0.1, 0.15, 0.15, 0.02, 0.08)))
     data = bytearray(content)
@@ -89,7 +88,7 @@ def damaged(content: bytes, ending: str, mask: bool, rng: np.random.Generator) -
         data = bytearray(encoded(images[rng.integers(len(images))], "PNG"))
     else:
         data = bytearray(gigapixel(str(rng.choice(["PNG", "BMP", "TIFF"]))))
-    return f"{kind}, {ending}", bytes(data)
+    return kind, bytes(data)
 
 
 def gigapixel(kind: str) -> bytes:
@@ -97,8 +96,6 @@ def gigapixel(kind: str) -> bytes:
     side = 32768
     data = bytearray(encoded(np.zeros((64, 64, 3), np.uint8), kind))
     if kind == "PNG":
-        import zlib
-
         data[16:24] = side.to_bytes(4, "big") * 2
         data[29:33] = zlib.crc32(data[12:29]).to_bytes(4, "big")
     elif kind == "BMP":
@@ -112,7 +109,7 @@ def gigapixel(kind: str) -> bytes:
 
 
 def write_dataset(root: Path, files: int, rng: np.random.Generator) -> collections.Counter[str]:
-    """Fills a folder; returns how many files were damaged in which way."""
+    """Fills a folder; returns the number of damaged files by kind."""
     done: collections.Counter[str] = collections.Counter()
     shares = {"train": 0.6, "val": 0.3, "test": 0.1}
     endings = {".png": "PNG", ".jpg": "JPEG", ".webp": "WEBP", ".bmp": "BMP", ".tif": "TIFF"}
@@ -127,9 +124,8 @@ def write_dataset(root: Path, files: int, rng: np.random.Generator) -> collectio
             content = {"image": encoded(frame, endings[ending]), "mask": encoded(labels, "PNG")}
             if i >= SOUND:
                 which = "image" if split == "test" or rng.random() < 0.5 else "mask"
-                of = ending if which == "image" else ".png"
-                what, content[which] = damaged(content[which], of, which == "mask", rng)
-                done[what.partition(",")[0]] += 1
+                kind, content[which] = damaged(content[which], which == "mask", rng)
+                done[kind] += 1
             (root / split / f"{split}{i:05d}{ending}").write_bytes(content["image"])
             (root / f"{split}annot" / f"{split}{i:05d}.png").write_bytes(content["mask"])
     return done
@@ -158,75 +154,50 @@ def named(text: str, root: Path, folders: Sequence[str]) -> set[str]:
     """The files below some folders that a text names at the beginning of a line."""
     found = set()
     for line in text.splitlines():
-        line = line.removeprefix("left out: ")
+        line = line.removeprefix("skipped: ")
         for folder in folders:
             if line.startswith(f"{root / folder}/"):
                 found.add(line.split(": ")[0])
     return found
 
 
-def campaign(home: Path, files: int, rng: np.random.Generator) -> list[str]:
-    """Prints what happened; returns the faults."""
+def test_every_command_names_or_skips_what_cannot_be_used(times, rng, tmp_path):
     from asap_tf import ASAPNet
     from asap_tf.data.camvid import CLASSES
     from asap_tf.saving.keras_file import save_model
 
-    sound, bad = home / "sound", home / "bad"
+    sound, bad, files = tmp_path / "sound", tmp_path / "bad", times(500)
     write_dataset(sound, 0, rng)
     done = write_dataset(bad, files, rng)
     print("damaged: " + ", ".join(f"{name} {count}" for name, count in sorted(done.items())))
-    recipe, model = home / "recipe.yaml", home / "model.keras"
+    recipe, model = tmp_path / "recipe.yaml", tmp_path / "model.keras"
     recipe.write_text(RECIPE)
     save_model(ASAPNet(11, (None, None, 3), width=0.125), model, CLASSES, (64, 96))
 
     check = run("data", "check", bad)
-    told = {s: named(check.text, bad, (s, f"{s}annot")) for s in ("train", "val", "test")}
-    total = sum(map(len, told.values()))
+    defects = {s: named(check.text, bad, (s, f"{s}annot")) for s in ("train", "val", "test")}
+    total = sum(map(len, defects.values()))
     print(f"data check: {total} of {files} cannot be used; the others still decode")
-    faults = [] if check.code == 1 else [f"data check ended with {check.code}"]
+    assert check.code == 1 and "Traceback" not in check.text
     commands = {
-        "train": (("train", recipe, "--data"), ("train", "val"), ("--out", home / "run")),
+        "train": (("train", recipe, "--data"), ("train", "val"), ("--out", tmp_path / "run")),
         "eval": (("eval", model, "--data"), ("val",), ()),
-        "predict": (("predict", model), ("test",), ("--out", home / "predicted")),
+        "predict": (("predict", model), ("test",), ("--out", tmp_path / "predicted")),
     }
-    for name, (head, splits, tail) in tqdm(commands.items(), disable=None):
+    for name, (head, splits, tail) in commands.items():
         roots = [root / "test" if name == "predict" else root for root in (sound, bad)]
-        plain = run(*head, roots[0], *tail[:1], *(f"{t}-sound" for t in tail[1:]))
+        plain = run(*head, roots[0], *tail[:1], *(f"{path}-sound" for path in tail[1:]))
         strict = run(*head, roots[1], *tail)
         lenient = run(*head, roots[1], *tail, "--skip-bad")
-        wanted = set().union(*(told[split] for split in splits))
-        wanted = {w for w in wanted if name != "predict" or "annot/" not in w}
-        left = named(lenient.text, bad, [f for s in splits for f in (s, f"{s}annot")])
-        codes = (plain.code, strict.code, lenient.code)
-        if codes != (0, 1, 0):
-            faults.append(f"{name}: ended with {codes}: {lenient.text[-300:]}")
-        if len(strict.text.strip().splitlines()) != 1 or str(bad) not in strict.text:
-            faults.append(f"{name}: refused by {strict.text[-300:]}")
-        if left != wanted:
-            faults.append(f"{name}: left out {len(left)} for {len(wanted)}: {left ^ wanted}"[:300])
-        for result in (check, plain, strict, lenient):
-            if "Traceback" in result.text:
-                faults.append(f"{name}: {result.text[-300:]}")
-        extra = lenient.peak - plain.peak
-        if extra > SLACK:
-            faults.append(f"{name}: {extra / 1e6:.0f} MB more than on sound files")
+        assert (plain.code, strict.code, lenient.code) == (0, 1, 0), lenient.text[-300:]
+        assert len(strict.text.strip().splitlines()) == 1 and str(bad) in strict.text
+        folders = [folder for split in splits for folder in (split, f"{split}annot")]
+        skipped = named(lenient.text, bad, folders)
+        wanted = set().union(*(defects[split] for split in splits))
+        assert skipped == {file for file in wanted if name != "predict" or "annot/" not in file}
+        assert not any("Traceback" in result.text for result in (plain, strict, lenient))
+        assert lenient.peak < plain.peak + SLACK
         print(
-            f"{name}: {len(left)} left out, {lenient.seconds:.0f} s, peak "
+            f"{name}: {len(skipped)} skipped, {lenient.seconds:.0f} s, peak "
             f"{lenient.peak / 1e6:.0f} MB, {plain.peak / 1e6:.0f} MB on sound files alone"
         )
-    return faults
-
-
-def main() -> int:
-    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("--files", type=int, default=2000)
-    parser.add_argument("--seed", type=int, default=0)
-    options = parser.parse_args()
-    with tempfile.TemporaryDirectory() as folder:
-        faults = campaign(Path(folder), options.files, np.random.default_rng(options.seed))
-    print(f"faults: {len(faults)}", *faults, sep="\n")
-    return bool(faults)
-
-
-if __name__ == "__main__":
-    sys.exit(main())

@@ -1,11 +1,11 @@
-"""Every kind of bad input, and the one line with which the program answers it.
+"""Every kind of bad input, and the error message that answers it.
 
-    python benchmarks/bad_input.py > docs/bad_input.md
+    python tests/stress/bad_input.py > docs/bad_input.md
 
 Makes what it needs in a temporary folder and runs the command line there, in this process. Ends
-with 1 if an answer is no single line that names what is wrong, has an exit code other than 1 and
-2, leaves files behind, or stands in the way of a second try. Takes some minutes, and a machine
-without an NVIDIA GPU: there `export --trt` is a mistake.
+with 1 if an answer is not a single line that names what is wrong, has an exit code other than 1 and
+2, leaves files behind, or is another one at a second try. Takes some minutes, on a machine without
+an NVIDIA GPU: there `export --trt` is an error.
 """
 
 from __future__ import annotations
@@ -44,17 +44,18 @@ train: {epochs: 1, batch_size: 2, precision: float32}
 """
 
 HEAD = """\
-# Bad input, and what it is answered with
+# Bad input and the error messages
 
-Made by `python benchmarks/bad_input.py > docs/bad_input.md`, which fails if one of these answers
-is a traceback, is longer than one line, does not name the file or field, has an exit code other
-than 1 (the data or the machine) and 2 (the command), leaves files behind, or stands in the way of
-a second try. Nothing here takes a single step of training. In place of a full disk, files may grow
-to {limit} bytes and no more. Only `export --trt` without a GPU answers in several lines: the first
-says what is wrong, the others what is missing and how to get it.
+Made by `python tests/stress/bad_input.py > docs/bad_input.md`, which `pytest -m stress
+tests/stress/test_bad_input.py` runs. It fails if one of these answers is a traceback, has more than
+one line, does not name the file or field, has an exit code other than 1 (the data or the machine)
+and 2 (the command), leaves files behind, or is another one at a second try. None of these commands
+takes a step of training. A full disk is imitated by a limit of {limit} bytes on the size of files.
+Only `export --trt` without a GPU answers in several lines: the first says what is wrong, the others
+what is missing and how to install it.
 
-Left out are the table that `data check` prints around its defects, and the usage that precedes a
-mistake in the options themselves.
+Not shown are the table that `data check` prints around its defects, and the usage that precedes an
+error in the options themselves.
 
 | what is wrong | command | exit | message |
 |---|---|---|---|
@@ -69,7 +70,7 @@ class Answer:
 
 
 def run(case: Case) -> Answer:
-    """Runs the command line as a shell would, and finds the message in what it printed."""
+    """Runs the command line as a shell would, and finds the message in its output."""
     sys.argv = ["asap-tf", *case.command.replace("'", "").split(" ")]
     out, err = io.StringIO(), io.StringIO()
     code: int | str = 0
@@ -102,10 +103,10 @@ def full_disk() -> Iterator[None]:
 
 
 def prepare() -> str:
-    """Makes, in the current folder, all that the cases share.
+    """Makes, in the current folder, the files that the cases share.
 
     Returns:
-        What became of a model's weights in a network for other classes, which is no mistake.
+        The report of loading a model's weights into a network for other classes, which is allowed.
     """
     import keras
 
@@ -126,7 +127,7 @@ def prepare() -> str:
     write_streets("streets", train=2, val=1, size=(64, 128))
     Path("plain").mkdir()
     Path("folder").mkdir()
-    Path("folder/dataset.yaml").write_text("masks: color\nclasses: []\n")
+    Path("folder/dataset.yaml").write_text("masks: colour\nclasses: []\n")
     Path("clip.mp4").write_text("no video")
 
     Path("tiny.yaml").write_text(RECIPE)
@@ -168,7 +169,7 @@ def files() -> set[Path]:
 
 
 def faults(case: Case, answer: Answer, again: Answer, new: set[Path]) -> list[str]:
-    """What is wrong with an answer, with that to a second try, and with the files it left."""
+    """Faults of an answer, of that to a second try, and of the files it left behind."""
     message = answer.message
     first, *more = message.split("\n")
     checked = case.command.startswith("data check")
@@ -190,7 +191,7 @@ def faults(case: Case, answer: Answer, again: Answer, new: set[Path]) -> list[st
 def main() -> int:
     os.environ["TF_CPP_MIN_LOG_LEVEL"] = "3"
     asap_tf.cli.demo.FRAMES = {"train": 1, "val": 1}
-    # Opening the good model again and again would take most of the time.
+    # Opening the good model for each case would take most of the time.
     asap_tf.runtime.load = functools.cache(asap_tf.runtime.load)
     shipped = f"{recipe_file('streets_demo').parents[1]}{os.sep}"
     failed = 0
@@ -227,7 +228,7 @@ def main() -> int:
                 lines = (" ".join(line.split()) for line in message.splitlines())
                 message = "<br>".join(lines).replace("|", "\\|")
                 print(f"| {case.what} | `{case.command}` | {answer.code} | {message} |", flush=True)
-    print(f"\nNo mistake: `model.weights` of a run on other classes. {transfer}")
+    print(f"\nAllowed: `model.weights` of a run on other classes. {transfer}")
     return 1 if failed else 0
 
 

@@ -1,4 +1,4 @@
-"""What `bad_input.py` runs: the mistakes around `reproduce`, and damaged rows of its tables.
+"""Cases of `bad_input.py` about `reproduce` and damaged rows of its tables.
 
 Yields its cases in the folder that `bad_input.prepare` and `bad_input_artifacts.prepare` have
 filled.
@@ -22,8 +22,8 @@ def reproduce_cases() -> Iterator[Case]:
         ("an unknown table", "table_2", "'table_2'"),
         ("an unknown table", "2", "'2'"),
         ("a number out of range", "table2 --seeds -1", "--seeds"),
-        ("no number", "table2 --seeds three", "--seeds"),
-        ("no number", "table3 --seeds 1.5", "--seeds"),
+        ("not a number", "table2 --seeds three", "--seeds"),
+        ("not a number", "table3 --seeds 1.5", "--seeds"),
         ("no such dataset", "table2 --data missing", "missing"),
         ("no dataset", "table2 --data plain", "plain"),
         ("a file in place of a dataset", "table3 --data tiny.yaml", "tiny.yaml"),
@@ -41,7 +41,7 @@ def reproduce_cases() -> Iterator[Case]:
         ("a file that cannot be written", "table2 --json missing/t.json", "missing/t.json"),
         ("a file that cannot be written", "table3 --json tiny.yaml/t.json", "tiny.yaml/t.json"),
         ("a file that cannot be written", "table3 --chart missing/t.png", "missing/t.png"),
-        ("a chart of another kind", "table3 --chart growth.jpg", "growth.jpg"),
+        ("a chart of another kind", "table3 --chart scaling.jpg", "scaling.jpg"),
         ("runs without data", "table1 model.keras", "--data"),
         ("data without runs", "table1 --data camvid", "--data"),
         ("no such dataset", "table1 model.keras --data missing", "missing"),
@@ -54,7 +54,7 @@ def reproduce_cases() -> Iterator[Case]:
         ("a number out of range", "table1 --seconds -1", "--seconds"),
         ("a number out of range", "table1 --seconds 0", "--seconds"),
         ("a number out of range", "table1 --seconds nan", "--seconds"),
-        ("no number", "table1 --seconds long", "--seconds"),
+        ("not a number", "table1 --seconds long", "--seconds"),
         ("a file that cannot be written", "table1 --json missing/t.json", "missing/t.json"),
     ):
         yield Case(what, f"reproduce {arguments}".strip(), names)
@@ -72,7 +72,7 @@ def row_cases() -> Iterator[Case]:
     for what, folder, content in (
         ("a truncated row", "truncated", json.dumps(METRICS)[:20]),
         ("an empty row", "empty", ""),
-        ("a row that is no text", "binary", "\udcff"),
+        ("a row that is not text", "binary", "\udcff"),
         ("a row without a field", "short", json.dumps({"miou": 0.3})),
         ("a row of another kind", "list", "[]"),
         ("a row of wrong values", "text", json.dumps({**METRICS, "miou": "good"})),
