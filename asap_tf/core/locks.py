@@ -63,9 +63,10 @@ def locked(folder: Path, activity: str) -> Iterator[Callable[[], bool]]:
             owner.write_text(f"process {os.getpid()} on {socket.gethostname()}", encoding="utf-8")
             yield is_ours
         finally:
-            if is_ours():
-                owner.unlink(missing_ok=True)
-                if os.listdir(folder) == [LOCK]:
-                    with contextlib.suppress(OSError):
+            # On a disk that has failed meanwhile, they stay.
+            with contextlib.suppress(OSError):
+                if is_ours():
+                    owner.unlink(missing_ok=True)
+                    if os.listdir(folder) == [LOCK]:
                         (folder / LOCK).unlink()
                         folder.rmdir()

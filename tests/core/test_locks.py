@@ -8,7 +8,7 @@ import sys
 import pytest
 
 from asap_tf.core.errors import UsageError
-from asap_tf.core.locks import LOCK, locked
+from asap_tf.core.locks import LOCK, OWNER, locked
 
 HOLD = (
     "import sys; from pathlib import Path; from asap_tf.core.locks import locked\n"
@@ -65,4 +65,11 @@ def test_a_folder_that_was_removed_is_no_longer_the_locked_one_even_under_the_sa
             assert is_theirs() and not is_ours()
         with locked(folder, "training"):
             (folder / "file").touch()
+    assert (folder / LOCK).exists()
+
+
+def test_what_cannot_be_removed_in_the_end_is_no_error(folder):
+    with locked(folder, "training"):
+        (folder / OWNER).unlink()
+        (folder / OWNER).mkdir()
     assert (folder / LOCK).exists()
