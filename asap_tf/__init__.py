@@ -8,10 +8,11 @@ after, the layers and losses that a saved model needs are registered with it, so
 from __future__ import annotations
 
 import importlib
-from importlib.metadata import PackageNotFoundError, version
 from typing import TYPE_CHECKING, Any
 
 import wrapt
+
+from asap_tf.core.system import package_version
 
 if TYPE_CHECKING:
     from asap_tf.data import open_dataset
@@ -21,10 +22,7 @@ if TYPE_CHECKING:
     from asap_tf.runtime import Segmenter, load
     from asap_tf.saving import from_preset
 
-try:
-    __version__ = version("asap-tf")
-except PackageNotFoundError:
-    __version__ = "0+unknown"
+__version__ = package_version()
 
 _HOMES = {
     "ASAPNet": "asap_tf.models",

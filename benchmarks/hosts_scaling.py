@@ -11,7 +11,7 @@ reading and decoding its frames takes. Measured here, between two processes with
 the time of an all-reduce alone by its size, which gives the bandwidth (the fastest of many: other
 work on the machine only ever adds); the collectives in the compiled step; and a step of one process
 against one of two with twice the batch, which gives what a collective costs within a step, where
-the processes wait for each other. With a larger batch, the model has to foretell the step of two.
+the processes wait for each other. With a larger batch, the model has to predict the step of two.
 Then it is filled with an accelerator's numbers, which are assumptions.
 """
 
@@ -20,21 +20,22 @@ from __future__ import annotations
 import argparse
 import math
 import re
-import socket
 import subprocess
 import sys
 import tempfile
 import time
 from pathlib import Path
 
-import hosts as bench_hosts
 import numpy as np
+
+sys.path.insert(0, str(Path(__file__).parents[1] / "tests"))
+from support.hosts import HostRunner, finish, free_port  # noqa: E402
 
 SIZES = (1 << 10, 1 << 14, 1 << 18, 1 << 20, 1 << 22, 1 << 24)
 """Bytes."""
 REPEATS = 50
 BATCHES = (4, 10)
-"""Frames of a process: for the fit, and for what has to be foretold."""
+"""Frames of a process: for the fit, and for what has to be predicted."""
 HEADS = 3
 """Outputs with an OHEM loss, each of which may have to rank all pixels of the batch."""
 
@@ -43,8 +44,8 @@ import os, sys, time
 os.sched_setaffinity(0, {sorted(os.sched_getaffinity(0))[int(sys.argv[1]) % os.cpu_count()]})
 os.environ["KERAS_BACKEND"] = "jax"
 import numpy as np
-from asap_tf.core.distributed import joined
-with joined("2", int(sys.argv[1]), sys.argv[2], training=True) as hosts:
+from asap_tf.core.distributed import connect
+with connect("2", int(sys.argv[1]), sys.argv[2]) as hosts:
     import jax
     from jax.sharding import Mesh, NamedSharding, PartitionSpec as P
     mesh = Mesh(np.array(jax.devices()), ("hosts",))
@@ -58,16 +59,14 @@ with joined("2", int(sys.argv[1]), sys.argv[2], training=True) as hosts:
             start = time.perf_counter()
             add(x).block_until_ready()
             seconds.append(time.perf_counter() - start)
-        if hosts.first:
+        if hosts.is_main:
             print(size, min(seconds))
 """
 """One of two processes that add up arrays; the first prints bytes and the fewest seconds."""
 
 
 def reduce_times() -> list[tuple[int, float]]:
-    with socket.socket() as probe:
-        probe.bind(("", 0))
-        address = f"127.0.0.1:{probe.getsockname()[1]}"
+    address = f"127.0.0.1:{free_port()}"
     sizes = ",".join(map(str, SIZES))
     processes = [
         subprocess.Popen(
@@ -77,8 +76,8 @@ def reduce_times() -> list[tuple[int, float]]:
         )
         for i in range(2)
     ]
-    told = [process.communicate(timeout=600)[0] for process in processes][0]
-    found = re.findall(r"^(\d+) ([\d.e-]+)$", told, re.MULTILINE)
+    out = [process.communicate(timeout=600)[0] for process in processes][0]
+    found = re.findall(r"^(\d+) ([\d.e-]+)$", out, re.MULTILINE)
     return [(int(size), float(seconds)) for size, seconds in found]
 
 
@@ -90,16 +89,16 @@ def fit(times: list[tuple[int, float]]) -> tuple[float, float]:
     return float(latency), float(1 / per_byte)
 
 
-def collectives(bench: bench_hosts.Bench) -> int:
+def collectives(bench: HostRunner) -> int:
     """All-reduces in the compiled step of the small network."""
     dump = bench.home / "dump"
     flags = f"--xla_dump_to={dump} --xla_dump_hlo_as_text --xla_force_host_platform_device_count=2"
-    bench.reference("dumped", XLA_FLAGS=flags)
+    bench.train("dumped", XLA_FLAGS=flags)
     (text,) = dump.glob("*jit_train_step*cpu_after_optimizations.txt")
     return len(re.findall(r"= .* all-reduce\(", text.read_text()))
 
 
-def step_times(bench: bench_hosts.Bench, batch: int) -> tuple[float, float]:
+def step_times(bench: HostRunner, batch: int) -> tuple[float, float]:
     """Fewest seconds of a step: of one process, and of two with twice the batch."""
     runs, files = (
         [bench.home / f"{kind}-{batch}-{n}" for n in (1, 2)] for kind in ("run", "times")
@@ -108,9 +107,9 @@ def step_times(bench: bench_hosts.Bench, batch: int) -> tuple[float, float]:
         ("train", bench.recipe, "--out", run, "--set", f"train.batch_size={n * batch}")
         for n, run in enumerate(runs, 1)
     ]
-    bench.finish(bench.start(*commands[0], CORE=0, TIMES=files[0]))
+    finish(bench.start(*commands[0], CORE=0, TIMES=files[0]))
     environments = ({"CORE": 0, "TIMES": files[1]}, {"CORE": 1})
-    bench.finish(*bench.pair(*commands[1], environments=environments))
+    finish(*bench.pair(*commands[1], environments=environments))
     ends = [np.array([float(line) for line in file.read_text().split()]) for file in files]
     return tuple(float(np.diff(e).min()) for e in ends)
 
@@ -194,15 +193,15 @@ def main() -> None:
               f"{(latency + size / bandwidth) * 1e3:8.2f} ms")  # fmt: skip
     parameters, norms = network_size()
     with tempfile.TemporaryDirectory() as folder:
-        bench = bench_hosts.Bench(Path(folder), [[], []])
+        bench = HostRunner(Path(folder))
         count = collectives(bench)
         steps = [step_times(bench, batch) for batch in BATCHES]
     within = (steps[0][1] - steps[0][0]) / count
     print(f"all-reduces in the compiled step of the small network, with 8 BatchNorms: {count}")
     for batch, (alone, two) in zip(BATCHES, steps, strict=True):
-        foretold = alone + count * within
+        predicted = alone + count * within
         print(f"{batch} frames a process: step of one {alone * 1e3:.1f} ms, of two "
-              f"{two * 1e3:.1f} ms, by the model {foretold * 1e3:.1f} ms")  # fmt: skip
+              f"{two * 1e3:.1f} ms, by the model {predicted * 1e3:.1f} ms")  # fmt: skip
     print(f"so an all-reduce within a step costs {within * 1e6:.0f} us")
     decode = decoding()
     print(f"reading and augmenting a frame of 1024 x 2048: {decode * 1e3:.0f} ms of one core")

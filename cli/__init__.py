@@ -55,7 +55,9 @@ class Verbs(click.Group):
         except AsapError as error:
             verb = self.get_command(ctx, ctx.invoked_subcommand or "")
             click.echo(f"Error: {with_flags(str(error), verb)}", err=True)
-            sys.exit(exit_code(error))
+            from asap_tf.core.distributed import leave
+
+            leave(exit_code(error))
 
     def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
         """Lists the verbs without importing them."""

@@ -45,15 +45,17 @@ def command(
     asap-tf eval model.keras --data Cityscapes --split test --submission test.zip
     asap-tf eval model.keras --data DATA --hosts 2 --host-id 0 --coordinator node0:7000
     """
-    from asap_tf.core.distributed import joined
+    from asap_tf.core.distributed import connect
     from asap_tf.core.errors import UsageError
     from asap_tf.data import open_dataset
     from asap_tf.data.check import checked
+    from asap_tf.inference.sharded_check import sharded
 
     if submission is not None and hosts != "1":
         raise UsageError("--submission is written by one host: leave --hosts out")
-    with joined(hosts, host_id, coordinator) as place:
-        dataset = checked(open_dataset(data), [split], skip_bad, place).dataset
+    with connect(hosts, host_id, coordinator) as distributed:
+        examine = sharded(distributed)
+        dataset = checked(open_dataset(data), [split], skip_bad, examine).dataset
 
         from asap_tf.inference.evaluate import evaluate
         from asap_tf.inference.submission import write_submission
@@ -64,8 +66,8 @@ def command(
             write_submission(segmenter, dataset, split, submission)
             click.echo(f"{submission}: {len(dataset.pairs(split))} label maps, checked")
             return
-        evaluation = evaluate(segmenter, dataset, split, scales, flip, place)
-    if not place.first:
+        evaluation = evaluate(segmenter, dataset, split, scales, flip, distributed)
+    if not distributed.is_main:
         return
     click.echo(evaluation.scores.table())
     if json_file is not None:

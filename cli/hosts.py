@@ -14,7 +14,7 @@ OPTIONS = (
 
 
 def host_options(command: Callable) -> Callable:
-    """Adds `--hosts`, `--host-id` and `--coordinator`, for `asap_tf.core.distributed.joined`."""
+    """Adds `--hosts`, `--host-id` and `--coordinator`, for `asap_tf.core.distributed.connect`."""
     for option in reversed(OPTIONS):
         command = option(command)
     return command

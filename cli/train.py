@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import logging
+import os
 import time
 from collections.abc import Iterator
 from pathlib import Path
@@ -47,7 +48,8 @@ def command(
     asap-tf train --resume runs/camvid_resnet18-20260101-120000
     KERAS_BACKEND=jax asap-tf train RECIPE --hosts 2 --host-id 0 --coordinator node0:7000
     """
-    from asap_tf.core.distributed import joined
+    from asap_tf.core.distributed import connect
+    from asap_tf.core.errors import UsageError
     from asap_tf.core.keras_backend import import_keras
     from asap_tf.training import check_data
     from asap_tf.training.recipe import validate
@@ -55,27 +57,31 @@ def command(
 
     if skip_bad:
         overrides = (*overrides, "data.skip_bad=true")
-    with joined(hosts, host_id, coordinator, training=True) as place:
-        run = opened(recipe, data, overrides, out, resume) if place.first else None
+    if hosts != "1" and os.environ.get("KERAS_BACKEND") != "jax":
+        raise UsageError("training on several hosts runs on JAX: put KERAS_BACKEND=jax before it")
+    with connect(hosts, host_id, coordinator) as distributed:
+        run = opened(recipe, data, overrides, out, resume) if distributed.is_main else None
         # Host 0's command counts; the others need not see its files.
-        values, path = place.told(run and (run[1].model_dump(mode="json"), str(run[0].path)))
+        values, path = distributed.broadcast(
+            run and (run[1].model_dump(mode="json"), str(run[0].path))
+        )
         settings = validate(values, "host 0")
         folder = run[0] if run else RunElsewhere(Path(path))
-        report = check_data(settings, place)
+        report = check_data(settings, distributed)
 
         import_keras()
         from asap_tf.training.results import write_results
         from asap_tf.training.trainer import Trainer
 
-        with messages_shown() if place.first else contextlib.nullcontext():
-            trainer = Trainer(folder, settings, report, place)
-        if place.first:
+        with messages_shown() if distributed.is_main else contextlib.nullcontext():
+            trainer = Trainer(folder, settings, report, distributed)
+        if distributed.is_main:
             size = f"{trainer.task.eval_model.count_params() / 1e6:.1f} M parameters"
             weights = settings.model.weights or "random weights"
             click.echo(f"run folder: {path}")
             click.echo(f"network: {settings.model.name}, {size}, from {weights}")
         trainer.train()
-    if not place.first:
+    if not distributed.is_main:
         return
     click.echo(write_results(folder, report.dataset).scores.table())
     click.echo(f"model: {folder.model}\nreport: {folder.report}")

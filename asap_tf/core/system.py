@@ -1,10 +1,19 @@
-"""The machine: its processor cores, and what native libraries print."""
+"""This installation: version, processor cores, and what native libraries print."""
 
 from __future__ import annotations
 
 import contextlib
 import os
 from collections.abc import Iterator
+from importlib.metadata import PackageNotFoundError, version
+
+
+def package_version() -> str:
+    """Version of asap-tf; `"0+unknown"` for a checkout that was never installed."""
+    try:
+        return version("asap-tf")
+    except PackageNotFoundError:
+        return "0+unknown"
 
 
 def available_cores() -> int:

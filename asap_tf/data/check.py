@@ -3,9 +3,7 @@
 from __future__ import annotations
 
 import logging
-import os
-import zlib
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -13,7 +11,6 @@ from pathlib import Path
 import numpy as np
 from tqdm import tqdm
 
-from asap_tf.core.distributed import Hosts
 from asap_tf.core.errors import AsapError, UsageError, nearest, shown
 from asap_tf.core.labels import IGNORE_LABEL
 from asap_tf.data.dataset import Dataset, MaskEncoding, Pair
@@ -114,8 +111,31 @@ class CheckReport:
         return shares
 
 
+def examine_pairs(pairs: Sequence[Pair], encoding: MaskEncoding) -> tuple[np.ndarray, list[Defect]]:
+    """Reads frames and masks in parallel.
+
+    Returns:
+        Pixels of each train id over all masks, int64 `(256,)`, and the defects in the order of the
+        pairs.
+    """
+    pixels, defects = np.zeros(256, np.int64), []
+    with ThreadPoolExecutor() as pool:
+        read = pool.map(lambda pair: _examine(pair, encoding), pairs)
+        for histogram, found in tqdm(read, "check", len(pairs), unit=" frames", disable=None):
+            pixels += histogram
+            defects += found
+    return pixels, defects
+
+
+Examine = Callable[[Sequence[Pair], MaskEncoding], tuple[np.ndarray, list[Defect]]]
+"""A function as `examine_pairs`."""
+
+
 def checked(
-    dataset: Dataset, splits: Sequence[str], skip_bad: bool = False, hosts: Hosts | None = None
+    dataset: Dataset,
+    splits: Sequence[str],
+    skip_bad: bool = False,
+    examine: Examine = examine_pairs,
 ) -> CheckReport:
     """Reads every file of some splits, to use them.
 
@@ -123,7 +143,7 @@ def checked(
         dataset: Holds the splits.
         splits: To read.
         skip_bad: Whether to skip the pairs that have a defect, with a warning for each.
-        hosts: See `check_dataset`.
+        examine: Reader of a split's pairs; see `check_dataset`.
 
     Raises:
         UsageError: if there is no such split, or no frame in it.
@@ -131,7 +151,7 @@ def checked(
     """
     for split in splits:
         dataset.pairs(split)
-    report = check_dataset(dataset, splits, hosts)
+    report = check_dataset(dataset, splits, examine)
     if not skip_bad:
         report.require_sound()
         return report
@@ -143,15 +163,15 @@ def checked(
 
 
 def check_dataset(
-    dataset: Dataset, splits: Sequence[str] | None = None, hosts: Hosts | None = None
+    dataset: Dataset, splits: Sequence[str] | None = None, examine: Examine = examine_pairs
 ) -> CheckReport:
-    """Read every file of a dataset once.
+    """Reads every file of a dataset once.
 
     Args:
-        dataset: What to check.
-        splits: The splits to read; None for all. Files without a partner belong to no split and
-            are reported in any case.
-        hosts: Each reads its share, and all get the same report; None for this alone.
+        dataset: Dataset to check.
+        splits: Splits to read; None for all. Files without a partner belong to no split and are
+            reported in any case.
+        examine: Reader of a split's pairs; another one where several hosts share them.
 
     Returns:
         Counts, class shares, and every defect: files that cannot be used, masks that do not fit
@@ -160,67 +180,36 @@ def check_dataset(
     Raises:
         UsageError: if there is no such split.
     """
-    hosts = hosts or Hosts()
     splits = list(dataset.splits) if splits is None else list(splits)
     for split in splits:
         if split not in dataset.splits:
             raise UsageError(
                 f"{dataset.root} has no split '{split}'; {nearest(split, dataset.splits)}"
             )
-    num_classes = len(dataset.classes)
-    pixels = {split: np.zeros(256, np.int64) for split in splits}
+    pixels: dict[str, np.ndarray] = {}
     defects: list[Defect] = []
     warnings: list[str] = []
-    total = sum(len(hosts.share(dataset.splits[split])) for split in splits)
-    with (
-        ThreadPoolExecutor() as pool,
-        tqdm(total=total, desc="check", unit=" frames", disable=None) as progress,
-    ):
-        for split in splits:
-            pairs = dataset.splits[split]
-            if not pairs:
-                defects.append(Defect(dataset.root, f"split '{split}' holds no frames"))
-            share = hosts.share(pairs)
-            own: list[Defect] = []
-            for histogram, found in pool.map(lambda p: _examine(p, dataset.encoding), share):
-                pixels[split] += histogram
-                own += found
-                progress.update()
-            told = [[str(defect.path), defect.problem] for defect in own]
-            names = zlib.crc32(os.fsencode("\n".join(pair.image.name for pair in pairs)))
-            everyone = hosts.exchange(((len(pairs), names), pixels[split].tolist(), told))
-            _require_alike(dataset, split, [listed for listed, _, _ in everyone])
-            pixels[split] = np.sum([histogram for _, histogram, _ in everyone], axis=0)
-            defects += [Defect(Path(p), problem) for *_, told in everyone for p, problem in told]
-            if pixels[split].any():
-                warnings += [
-                    f"class '{label.name}' never occurs in split '{split}'"
-                    for label, count in zip(dataset.classes, pixels[split], strict=False)
-                    if count == 0
-                ]
+    for split in splits:
+        pairs = dataset.splits[split]
+        if not pairs:
+            defects.append(Defect(dataset.root, f"split '{split}' holds no frames"))
+        pixels[split], found = examine(pairs, dataset.encoding)
+        defects += found
+        if pixels[split].any():
+            warnings += [
+                f"class '{label.name}' never occurs in split '{split}'"
+                for label, count in zip(dataset.classes, pixels[split], strict=False)
+                if count == 0
+            ]
     defects += [Defect(path, _UNPAIRED) for path in dataset.unpaired]
     return CheckReport(
         dataset,
         {split: len(dataset.splits[split]) for split in splits},
-        {split: pixels[split][:num_classes] for split in splits},
+        {split: pixels[split][: len(dataset.classes)] for split in splits},
         {split: int(pixels[split][IGNORE_LABEL]) for split in splits},
         defects,
         warnings,
     )
-
-
-def _require_alike(dataset: Dataset, split: str, listed: list[list[int]]) -> None:
-    """Refuses to go on where hosts see different frames, by their number and a hash of names.
-
-    Raises:
-        AsapError: if they do.
-    """
-    if any(other != listed[0] for other in listed):
-        counts = ", ".join(str(count) for count, _ in listed)
-        raise AsapError(
-            f"{dataset.root}: split '{split}' differs between the hosts, which see {counts} "
-            "frames; give all of them the same data under the same path"
-        )
 
 
 def _examine(pair: Pair, encoding: MaskEncoding) -> tuple[np.ndarray, list[Defect]]:

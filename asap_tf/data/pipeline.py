@@ -11,7 +11,6 @@ import cv2
 import numpy as np
 
 from asap_tf.core.ahead import map_ahead
-from asap_tf.core.distributed import Hosts
 from asap_tf.core.errors import UsageError
 from asap_tf.core.labels import IGNORE_LABEL
 from asap_tf.core.system import available_cores
@@ -76,36 +75,36 @@ def training_batches(
     seed: int,
     start_step: int,
     stop_step: int,
-    hosts: Hosts | None = None,
+    shard: tuple[int, int] = (0, 1),
 ) -> tf.data.Dataset:
     """Augmented batches of the steps `start_step` up to, not including, `stop_step`.
 
     The content of a step depends on `seed` and the step's number alone: a resumed run sees the
-    batches that it would have seen, whatever the number of threads and of hosts. Every epoch is a
+    batches that it would have seen, whatever the number of threads and of shards. Every epoch is a
     new permutation of the pairs.
 
     Args:
         pairs: Pairs of the training split.
         read: Reader from `pair_reader`.
         augmentation: Augmentation, applied to each pair with its own random numbers.
-        batch_size: Number of pairs in a batch, over all hosts together.
+        batch_size: Number of pairs in a batch, over all shards together; a multiple of theirs.
         seed: Seed, at least 0.
         start_step: First step, counted from the beginning of the training.
         stop_step: Step to stop before.
-        hosts: Each reads its part of every batch, which is the same for all; None for this alone.
+        shard: Index and number of the equal parts of every batch, one for each host.
 
     Returns:
         Frames, uint8 `(batch_size, *crop, 3)` RGB, and train ids, uint8 `(batch_size, *crop)`; of
-        several hosts, the part of this one.
+        several shards, the frames of this one alone.
 
     Raises:
         UsageError: if there are fewer pairs than one batch holds.
     """
     import tensorflow as tf
 
-    hosts = hosts or Hosts()
+    index, count = shard
     steps = steps_per_epoch(len(pairs), batch_size)
-    part = batch_size // hosts.count
+    part = batch_size // count
     # tf.data has threads of its own, with which OpenCV's would compete.
     cv2.setNumThreads(1)
 
@@ -116,7 +115,7 @@ def training_batches(
     def sample(number: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
         step, place = divmod(int(number), part)
         epoch, step = divmod(step, steps)
-        position = step * batch_size + hosts.id * part + place
+        position = step * batch_size + index * part + place
         image, mask = read(pairs[order(epoch)[position]])
         return augmentation(image, mask, np.random.default_rng([seed, epoch, position]))
 

@@ -83,8 +83,8 @@ def evaluate(
         scales: Factors of the network size (`segmenter.size`, or the frame's own where the
             network takes any); the result is rounded to multiples of 32.
         flip: Whether to add a mirrored pass for each scale.
-        hosts: Each scores its share of the frames; all get the result for the whole split. None
-            for this alone.
+        hosts: Hosts that score a part of the frames each, and all get the result of the whole
+            split; None for this one alone.
 
     Raises:
         UsageError: if the classes differ, the split has no masks, or a scale is not positive.
@@ -100,20 +100,20 @@ def evaluate(
     require_masks(dataset, split)
     hosts = hosts or Hosts()
     pairs = dataset.pairs(split)
-    share = hosts.share(pairs)
+    shard = hosts.shard(pairs)
     num_classes = len(dataset.classes)
     total = np.zeros((num_classes, num_classes), np.int64)
     frames: list[tuple[float, float]] = []
     start = time.perf_counter()
     progress = tqdm(
-        eval_pairs(share, dataset.encoding), "evaluating", len(share), unit="frame", disable=None
+        eval_pairs(shard, dataset.encoding), "evaluating", len(shard), unit="frame", disable=None
     )
     for _, image, truth in progress:
         matrix = confusion_matrix(truth, _predict(segmenter, image, scales, flip), num_classes)
         scores = Scores.from_confusion(matrix, dataset.classes)
         frames.append((scores.miou, scores.pixel_accuracy))
         total += matrix
-    everyone = hosts.exchange((total.tolist(), frames))
+    everyone = hosts.all_gather((total.tolist(), frames))
     total = np.sum([np.array(matrix, np.int64) for matrix, _ in everyone], axis=0)
     scored = [
         FrameScore(pair, *everyone[i % hosts.count][1][i // hosts.count])

@@ -12,6 +12,7 @@ from asap_tf.data.check import CheckReport, checked
 from asap_tf.data.dataset import Pair
 from asap_tf.data.pairing import FRAME_ENDINGS, find_files, match
 from asap_tf.inference.evaluate import require_masks
+from asap_tf.inference.sharded_check import sharded
 from asap_tf.training.recipe import Recipe
 
 UNLABELED = "frames without masks"
@@ -23,7 +24,7 @@ def check_data(recipe: Recipe, hosts: Hosts | None = None) -> CheckReport:
 
     Args:
         recipe: Recipe with `data.root` given.
-        hosts: Hosts that share the reading; None for this one alone.
+        hosts: Hosts that read a part of the files each; None for this one alone.
 
     Returns:
         The report, which holds the dataset.
@@ -45,7 +46,7 @@ def check_data(recipe: Recipe, hosts: Hosts | None = None) -> CheckReport:
         pairs = tuple(p for folder in recipe.distill.frames for p in frames_alone(Path(folder)))
         dataset = replace(dataset, splits={**dataset.splits, UNLABELED: pairs})
         splits.append(UNLABELED)
-    return checked(dataset, splits, data.skip_bad, hosts)
+    return checked(dataset, splits, data.skip_bad, sharded(hosts or Hosts()))
 
 
 def frames_alone(folder: Path) -> tuple[Pair, ...]:

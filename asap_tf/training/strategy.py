@@ -8,13 +8,12 @@ from typing import Any
 
 import keras
 
-from asap_tf.core.distributed import Hosts
 from asap_tf.core.errors import UsageError
 
 Scope = Callable[[], contextlib.AbstractContextManager[Any]]
 
 
-def strategy_scope(batch_size: int, hosts: Hosts) -> Scope:
+def strategy_scope(batch_size: int) -> Scope:
     """Data parallelism over all devices there are; nothing where there is one.
 
     On JAX over the devices of all hosts, on TensorFlow over the GPUs of this machine. Every device
@@ -22,8 +21,7 @@ def strategy_scope(batch_size: int, hosts: Hosts) -> Scope:
     gradients are the whole batch's.
 
     Args:
-        batch_size: Frames in a batch.
-        hosts: That train together.
+        batch_size: Frames in a batch, over all devices together.
 
     Returns:
         Makes the context in which the model is to be built and fitted.
@@ -32,7 +30,7 @@ def strategy_scope(batch_size: int, hosts: Hosts) -> Scope:
         UsageError: if the devices cannot share a batch equally.
     """
     if keras.backend.backend() == "jax":
-        devices, scope = jax_devices(hosts)
+        devices, scope = jax_devices()
     else:
         devices, scope = tensorflow_devices()
     if batch_size % devices:
@@ -43,26 +41,16 @@ def strategy_scope(batch_size: int, hosts: Hosts) -> Scope:
     return scope
 
 
-def jax_devices(hosts: Hosts) -> tuple[int, Scope]:
-    """The number of JAX's devices, over all hosts, and `keras.distribution.DataParallel`.
-
-    Raises:
-        UsageError: if one host has more of them than another.
-    """
+def jax_devices() -> tuple[int, Scope]:
+    """The number of JAX's devices, over all hosts, and `keras.distribution.DataParallel`."""
     import jax
     import tensorflow as tf
 
     # TensorFlow only feeds: it would take the GPUs' memory.
     tf.config.set_visible_devices([], "GPU")
-    counts = hosts.exchange(jax.local_device_count())
-    if len(set(counts)) > 1:
-        raise UsageError(
-            f"the hosts have {', '.join(map(str, counts))} devices; give each the same number, "
-            "for instance by CUDA_VISIBLE_DEVICES"
-        )
-    if sum(counts) == 1:
+    if jax.device_count() == 1:
         return 1, contextlib.nullcontext
-    return sum(counts), keras.distribution.DataParallel(auto_shard_dataset=False).scope
+    return jax.device_count(), keras.distribution.DataParallel(auto_shard_dataset=False).scope
 
 
 def tensorflow_devices() -> tuple[int, Scope]:

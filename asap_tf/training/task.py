@@ -71,7 +71,7 @@ class SegmentationTask:
         self.recipe = recipe
         self.dataset = dataset = report.dataset
         self.hosts = hosts = hosts or Hosts()
-        self.scope = strategy_scope(recipe.train.batch_size, hosts)
+        self.scope = strategy_scope(recipe.train.batch_size)
         self.pairs = dataset.pairs(recipe.data.train_split) + dataset.splits.get(UNLABELED, ())
         self.skipped: set[Path] = set()
         skip = self.skip if recipe.data.skip_bad else None
@@ -84,7 +84,7 @@ class SegmentationTask:
         )
         build = functools.partial(create_model, recipe.model.name, len(dataset.classes))
         options = recipe.model.options()
-        precision = hosts.told(resolve_precision(recipe.train.precision))
+        precision = hosts.broadcast(resolve_precision(recipe.train.precision))
         with self.scope(), dtype_policy(precision):
             steps = self.steps_per_epoch * recipe.train.epochs
             self.optimizer = build_optimizer(recipe.optimizer, steps)
@@ -144,7 +144,7 @@ class SegmentationTask:
             self.recipe.train.seed,
             start_step,
             stop_step,
-            self.hosts,
+            (self.hosts.index, self.hosts.count),
         )
         heads = list(self.model.output)
         return batches.map(lambda frames, labels: (frames, dict.fromkeys(heads, labels)))

@@ -64,7 +64,7 @@ class Trainer:
         self.hosts = hosts = hosts or Hosts()
         self.callbacks = callbacks
         checkpoint = run.latest()
-        progress = hosts.told(checkpoint and (checkpoint.step, checkpoint.best_miou))
+        progress = hosts.broadcast(checkpoint and (checkpoint.step, checkpoint.best_miou))
         self.task = task = SegmentationTask(recipe, report, hosts, initialize=not progress)
         schedule = task.optimizer.schedule
         self.state = TrainingState(task.steps_per_epoch, recipe.train.epochs, schedule)
@@ -87,7 +87,7 @@ class Trainer:
                 f"{len(self.task.dataset.classes)} classes; was either changed since the start?"
             )
         arrays = {name: checkpoint.arrays[name].astype(v.dtype) for name, v in variables.items()}
-        for name, array in self.hosts.broadcast(arrays).items():
+        for name, array in self.hosts.broadcast_arrays(arrays).items():
             variables[name].assign(array)
         self.state.step = checkpoint.step
         self.state.best_miou = checkpoint.best_miou
@@ -105,7 +105,7 @@ class Trainer:
                 if self.run.newest_step() > self.state.step:
                     raise UsageError(f"{self.run.path}: was resumed meanwhile; start this again")
                 self.run.rewind_log(self.state.step)
-                self.hosts.remedy = self.run.resume_hint
+                self.hosts.set_recovery_hint(self.run.resume_hint)
                 self.run_epochs(stop)
         except Unwritable as error:
             raise Unwritable(f"{error}; {self.run.recovery_hint}") from error
@@ -120,7 +120,7 @@ class Trainer:
         task, state, train = self.task, self.state, self.recipe.train
         guard = FiniteGuard(state, [*task.variables().values()], task.model)
         log = Log(state, self.run, train.batch_size)
-        shown = [Progress(state)] if self.hosts.first else []
+        shown = [Progress(state)] if self.hosts.is_main else []
         hooks = keras.callbacks.CallbackList(
             [guard, log, *shown, *self.callbacks],
             model=task.model,
@@ -152,7 +152,7 @@ class Trainer:
                 raise log.error
         hooks.on_train_end()
         if reason > ENDED_BY_CALLBACK and state.step < state.total_steps:
-            self.hosts.exchange(None)  # Host 0 has saved.
+            self.hosts.all_gather(None)  # Host 0 has saved.
             raise Interrupted(
                 f"stopped at step {state.step} of {state.total_steps} and saved; "
                 f"{self.run.resume_hint}",
@@ -192,7 +192,7 @@ class Trainer:
         if evaluation is not None:
             miou = evaluation.scores.miou
             is_best = state.best_miou is None or miou > state.best_miou
-            if self.hosts.first and (is_best or not self.run.model.exists()):
+            if self.hosts.is_main and (is_best or not self.run.model.exists()):
                 self.task.save(self.run.model, state.step, evaluation)
                 state.best_miou = miou
         arrays = {name: np.asarray(v) for name, v in self.task.variables().items()}
@@ -238,7 +238,7 @@ class Steps(keras.callbacks.Callback):
 
     def stop_reason(self) -> int:
         """Signal that asks any host to stop, `ENDED_BY_CALLBACK`, or 0; the same on all hosts."""
-        return self.hosts.largest(
+        return self.hosts.all_max(
             self.stop.requested or ENDED_BY_CALLBACK * int(self.stepping.stop_training)
         )
 

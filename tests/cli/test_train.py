@@ -130,3 +130,9 @@ def test_weights_of_a_model_of_other_classes_are_told_layer_by_layer(
         name.startswith(("backbone", "pyramid", "fusion", "attention")) for name in fresh
     )
     assert [c.name for c in asap_tf.load(run).classes] == ["a", "b", "c"]
+
+
+def test_training_on_several_hosts_wants_jax(asap, monkeypatch):
+    monkeypatch.delenv("KERAS_BACKEND", raising=False)
+    result = asap("train", "camvid_resnet18", "--hosts", 2)
+    assert result.code == 2 and "put KERAS_BACKEND=jax before it" in result.err

@@ -8,7 +8,6 @@ import pytest
 import tensorflow as tf
 from PIL import Image
 
-from asap_tf.core.distributed import Hosts
 from asap_tf.core.errors import UsageError
 from asap_tf.data import open_dataset, pipeline
 from asap_tf.data.augment import Augmentation
@@ -93,9 +92,9 @@ def test_a_resumed_run_sees_what_it_would_have_seen(start: int, dataset: Dataset
     assert_equal(batches(dataset, start, 10), batches(dataset, 0, 10)[start:])
 
 
-def test_hosts_read_their_parts_of_the_same_batches(dataset: Dataset) -> None:
+def test_shards_are_parts_of_the_same_batches(dataset: Dataset) -> None:
     whole = batches(dataset, 1, 5, 6)
-    parts = [batches(dataset, 1, 5, 6, hosts=Hosts(i, 3)) for i in range(3)]
+    parts = [batches(dataset, 1, 5, 6, shard=(i, 3)) for i in range(3)]
     joined = [
         tuple(np.concatenate(arrays) for arrays in zip(*step, strict=True))
         for step in zip(*parts, strict=True)

@@ -9,10 +9,12 @@ from PIL import Image
 
 from asap_tf.core.errors import AsapError, UsageError
 from asap_tf.core.labels import IGNORE_LABEL, LabelClass
+from asap_tf.data import open_dataset
 from asap_tf.data.dataset import Dataset, Pair
 from asap_tf.data.encodings import train_id_encoding
 from asap_tf.inference.evaluate import Evaluation, FrameScore, evaluate, location_prior
 from asap_tf.inference.metrics import Scores, confusion_matrix
+from support.thread_hosts import on_two_hosts
 
 CLASSES = tuple(
     LabelClass(name, (i, i, i), category, i)
@@ -240,3 +242,20 @@ def test_location_prior_of_named_splits(tmp_path):
     dataset = make_dataset(tmp_path, {"a": [ones], "b": [twos], "val": [ones]})
     assert location_prior(dataset, "a", "b").pixel_accuracy == 0
     assert location_prior(dataset, "a").pixel_accuracy == 1
+
+
+def test_hosts_score_parts_and_get_the_result_of_one(streets_root):
+    class Dark:
+        """Sees class 1 in dark frames and 0 in others."""
+
+        classes = open_dataset(streets_root).classes
+
+        def predict(self, frames):
+            return np.broadcast_to((frames.mean() < 128), frames.shape[:3]).astype(np.uint8)
+
+    dataset = open_dataset(streets_root)
+    alone = evaluate(Dark(), dataset)
+    assert len({frame.miou for frame in alone.frames}) > 10
+    for evaluation in on_two_hosts(lambda hosts: evaluate(Dark(), dataset, hosts=hosts)):
+        np.testing.assert_array_equal(evaluation.matrix, alone.matrix)
+        assert evaluation.frames == alone.frames

@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import functools
+from collections.abc import Callable
 from pathlib import Path
 
 from asap_tf.layers import SegmentationModel
 from asap_tf.layers.blocks import conv_block
 from asap_tf.models import register
 from asap_tf.models.interface import head, input_frames, normalize, segmentation_model
+from asap_tf.models.registry import BUILDERS, COMMON_ARGUMENTS
 
 
 @register("tiny")
@@ -25,3 +28,13 @@ def Tiny(
         maps[2**i] = x
     logits = head(maps[8], num_classes, 8, "logits")
     return segmentation_model("tiny", frames, logits, maps, aux_heads, weights)
+
+
+def tiny_as_asap() -> Callable[..., SegmentationModel]:
+    """A builder of `Tiny` with the signature of ASAP's."""
+
+    @functools.wraps(BUILDERS["asap"])
+    def build(**arguments):
+        return Tiny(**{name: arguments[name] for name in COMMON_ARGUMENTS})
+
+    return build

@@ -1,6 +1,5 @@
 from __future__ import annotations
 
-import functools
 from collections.abc import Callable
 from pathlib import Path
 
@@ -9,12 +8,12 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from asap_tf.models.registry import BUILDERS, COMMON_ARGUMENTS
+from asap_tf.models.registry import BUILDERS
 from asap_tf.training import check_data
 from asap_tf.training.recipe import Recipe, validate
 from asap_tf.training.run_folder import RunFolder
 from asap_tf.training.trainer import Trainer
-from support.tiny import Tiny
+from support.tiny import Tiny, tiny_as_asap
 
 
 @pytest.fixture(scope="session")
@@ -68,12 +67,7 @@ def trainer():
 
 def put_tiny(patch: pytest.MonkeyPatch) -> None:
     """Puts `Tiny` in ASAP's place."""
-
-    @functools.wraps(BUILDERS["asap"])
-    def build(**arguments):
-        return Tiny(**{name: arguments[name] for name in COMMON_ARGUMENTS})
-
-    patch.setitem(BUILDERS, "asap", build)
+    patch.setitem(BUILDERS, "asap", tiny_as_asap())
 
 
 @pytest.fixture

@@ -4,20 +4,12 @@ import contextlib
 
 import pytest
 
-from asap_tf.core.distributed import Hosts
 from asap_tf.core.errors import UsageError
 from asap_tf.training import strategy
 
 
 def test_a_batch_that_devices_cannot_share_is_refused(monkeypatch):
     monkeypatch.setattr(strategy, "tensorflow_devices", lambda: (3, contextlib.nullcontext))
-    assert strategy.strategy_scope(6, Hosts()) is contextlib.nullcontext
+    assert strategy.strategy_scope(6) is contextlib.nullcontext
     with pytest.raises(UsageError, match="train.batch_size=4: 3 devices .* a multiple of 3"):
-        strategy.strategy_scope(4, Hosts())
-
-
-def test_hosts_of_different_numbers_of_devices_are_refused(monkeypatch):
-    hosts = Hosts()
-    monkeypatch.setattr(hosts, "exchange", lambda value: [value, value + 1])
-    with pytest.raises(UsageError, match="the hosts have 1, 2 devices; give each the same number"):
-        strategy.jax_devices(hosts)
+        strategy.strategy_scope(4)
