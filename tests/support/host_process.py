@@ -10,6 +10,7 @@ CORE, the only one to use; VERSION, of asap-tf.
 
 from __future__ import annotations
 
+import functools
 import os
 import signal
 import sys
@@ -30,6 +31,7 @@ def add_line(variable: str, line: object) -> None:
             file.write(f"{line}\n")
 
 
+@functools.cache
 def prepare() -> None:
     """Puts the network in its place and watches reads and steps."""
     import keras

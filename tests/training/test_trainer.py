@@ -131,7 +131,7 @@ def test_class_weights():
         resolve_class_weights((1.0, 1.0, 1.0), np.array([1, 2]))
 
 
-HOST = Path(__file__).parents[2] / "tests" / "support" / "host_process.py"
+HOST = Path(__file__).parents[1] / "support" / "host_process.py"
 
 
 def total_loss(log) -> float:
