@@ -64,7 +64,7 @@ def test_any_size_in_one_graph(network):
     spec = tf.TensorSpec((None, None, None, 3))
     traced = tf.function(network.model.inference_model(), [spec], autograph=False)
     logits = network.outputs["logits"]
-    np.testing.assert_allclose(traced(network.frames), logits, atol=1e-5 * abs(logits).max())
+    np.testing.assert_allclose(traced(network.frames), logits, atol=1e-4 * abs(logits).max())
     # At stride 64 the first is 1.5 x 2.5, the others half a position high or wide.
     for size in ((96, 160), (32, 64), (64, 32)):
         assert traced(np.zeros((1, *size, 3), "float32")).shape == (1, *size, 5)
@@ -88,13 +88,13 @@ def test_a_training_step_lowers_the_loss(network):
         first = sum(loss(labels, y) for y in model(network.frames, training=True).values())
     gradients = tape.gradient(first, model.trainable_variables)
     assert all(np.isfinite(g).all() for g in gradients)
-    # As far as the loss would fall by a hundredth if it were linear.
-    rate = 0.01 * first / sum(tf.reduce_sum(g**2) for g in gradients)
+    # As far as the loss would fall by a thousandth if it were linear.
+    rate = 0.001 * first / sum(tf.reduce_sum(g**2) for g in gradients)
     for variable, gradient in zip(model.trainable_variables, gradients, strict=True):
         variable.assign_sub(rate * gradient)
     second = sum(loss(labels, y) for y in model(network.frames, training=True).values())
     model.set_weights(before)
-    assert 0.97 < second / first < 0.995
+    assert 0.998 < second / first < 0.9995
 
 
 @pytest.fixture(scope="module")
