@@ -35,8 +35,7 @@ from asap_tf.benchmark.markdown import table
 from asap_tf.benchmark.statistics import summarize
 from asap_tf.core.charts import COLORS, SOFT, new_figure, save_png
 from asap_tf.core.files import write_json
-from asap_tf.saving.metadata import read_metadata
-from asap_tf.saving.presets import preset_file
+from asap_tf.saving import preset_file, read_metadata
 
 PRESETS = {
     "asap_resnet18_camvid": "ASAP",

@@ -55,7 +55,7 @@ def write_model(path: Path, size: tuple[int, int]) -> None:
 
     from asap_tf.export.graph import Deployment
     from asap_tf.export.writers import litert
-    from asap_tf.saving.metadata import checksums, sidecar
+    from asap_tf.saving import checksums, sidecar
 
     keras.utils.set_random_seed(0)
     classes = [dataclasses.asdict(c) for c in CLASSES]

@@ -185,7 +185,7 @@ def share_rows(
 def scoring_rows(artifact: Path, data: Path | None, folder: Path) -> list[Row]:
     """Peak memory of `asap-tf eval`, of a Keras model on full frames, and of the artifact."""
     from asap_tf import ASAPNet, open_dataset
-    from asap_tf.saving.keras_file import save_model
+    from asap_tf.saving import save_model
 
     streets = folder / "streets"
     write_streets(streets, train=0, val=4, size=FULL_SIZE)

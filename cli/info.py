@@ -14,7 +14,7 @@ def command(model: Path) -> None:
     """Say what MODEL, trained or exported, is: size, classes, scores, recipe."""
     import yaml
 
-    from asap_tf.saving.metadata import artifact_bytes
+    from asap_tf.saving import artifact_bytes
 
     path, info = describe(model)
     lines = {
@@ -53,8 +53,7 @@ def describe(model: Path) -> tuple[Path, dict[str, Any]]:
     Metadata that checksums vouch for is enough; otherwise the model is opened.
     """
     from asap_tf.runtime import format_of, load
-    from asap_tf.saving.keras_file import model_file
-    from asap_tf.saving.metadata import read_sidecar
+    from asap_tf.saving import model_file, read_sidecar
 
     if format_of(model) == "keras":
         path = model_file(model)

@@ -69,7 +69,7 @@ def trained_model(streets_root, tmp_path_factory) -> Path:
 
     from asap_tf import ASAPNet, OhemCrossEntropy, open_dataset
     from asap_tf.data.images import read_pair
-    from asap_tf.saving.keras_file import save_model
+    from asap_tf.saving import save_model
     from support.fitting import learn_by_heart
 
     dataset = open_dataset(streets_root)

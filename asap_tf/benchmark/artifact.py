@@ -17,8 +17,7 @@ from asap_tf.core.resize import resize_bilinear
 from asap_tf.core.system import available_cores
 from asap_tf.data.images import read_image
 from asap_tf.runtime import Segmenter, load
-from asap_tf.saving.keras_file import model_file
-from asap_tf.saving.metadata import artifact_bytes
+from asap_tf.saving import artifact_bytes, model_file
 
 ROWS = ("network", "resize", "jpeg", "png")
 LEAD_IN = 0.1

@@ -21,8 +21,7 @@ from asap_tf.core.sizes import STRIDE, network_side
 from asap_tf.data.dataset import Dataset
 from asap_tf.inference.evaluate import evaluate, require_same_classes
 from asap_tf.runtime import format_of, load
-from asap_tf.saving.keras_file import model_file
-from asap_tf.saving.metadata import classes_of, read_metadata, read_sidecar
+from asap_tf.saving import classes_of, model_file, read_metadata, read_sidecar
 
 SOURCE_SIDES = (32, 8000)
 """Smallest and largest side of a source frame, pixels."""

@@ -24,8 +24,7 @@ from asap_tf.export.parity import Parity, Reference
 from asap_tf.export.xnnpack_report import xnnpack_report
 from asap_tf.models.operations import Operations, count_operations
 from asap_tf.runtime import load
-from asap_tf.saving.keras_file import model_file
-from asap_tf.saving.metadata import artifact_bytes, artifact_files, checksums, sidecar, versions
+from asap_tf.saving import artifact_bytes, artifact_files, checksums, model_file, sidecar, versions
 
 if TYPE_CHECKING:
     from asap_tf.export.graph import Deployment

@@ -18,7 +18,7 @@ from asap_tf.labelling.cluster import Resources, ray_session, rows_until_stopped
 from asap_tf.labelling.folder import LabelFolder, LabelJob
 from asap_tf.labelling.source import Input, Source
 from asap_tf.labelling.worker import LabelWorker, class_names, model_hash
-from asap_tf.saving.presets import preset_file
+from asap_tf.saving import preset_file
 
 FORMATS = ("png", "parquet")
 

@@ -20,8 +20,7 @@ from asap_tf.data.video import open_video
 from asap_tf.labelling.folder import LabelFolder
 from asap_tf.labelling.source import Input
 from asap_tf.runtime import Segmenter, format_of, load
-from asap_tf.saving.keras_file import model_file
-from asap_tf.saving.metadata import fingerprint
+from asap_tf.saving import fingerprint, model_file
 
 fsspec = require("fsspec", "ray")
 

@@ -13,7 +13,7 @@ from asap_tf.layers import SegmentationModel
 from asap_tf.layers.blocks import conv_block
 from asap_tf.layers.resize import Upsample
 from asap_tf.layers.tensor import Tensor
-from asap_tf.saving.transfer import load_weights
+from asap_tf.saving import load_weights
 
 LOGGER = logging.getLogger("asap_tf")
 

@@ -14,8 +14,7 @@ from asap_tf.core.keras_backend import set_backend_threads, uses_tensorflow
 from asap_tf.core.resize import resize_frames
 from asap_tf.models.operations import count_operations
 from asap_tf.runtime.network import Network
-from asap_tf.saving.keras_file import load_keras_model
-from asap_tf.saving.metadata import read_metadata
+from asap_tf.saving import load_keras_model, read_metadata
 
 
 class KerasNetwork(Network):

@@ -16,7 +16,7 @@ from asap_tf.runtime.network import (
     TensorSpec,
     signature_of,
 )
-from asap_tf.saving.metadata import METADATA_NAME, parse_metadata
+from asap_tf.saving import METADATA_NAME, parse_metadata
 
 
 class LiteRTNetwork(FixedNetwork):

@@ -13,9 +13,7 @@ from asap_tf.core.labels import numbered_classes
 from asap_tf.runtime.network import Network
 from asap_tf.runtime.probe import probe
 from asap_tf.runtime.segmenter import Segmenter
-from asap_tf.saving.keras_file import model_file
-from asap_tf.saving.metadata import classes_of, read_sidecar
-from asap_tf.saving.presets import preset_file, preset_files
+from asap_tf.saving import classes_of, model_file, preset_file, preset_files, read_sidecar
 
 
 def load(path: str | Path, threads: int | None = None) -> Segmenter:

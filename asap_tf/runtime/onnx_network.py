@@ -15,7 +15,7 @@ from asap_tf.runtime.network import (
     TensorSpec,
     signature_of,
 )
-from asap_tf.saving.metadata import parse_metadata
+from asap_tf.saving import parse_metadata
 
 METADATA_KEY = "asap_tf"
 """Of the metadata among the properties of an ONNX model."""

@@ -17,7 +17,7 @@ from asap_tf.runtime.network import (
     TensorSpec,
     signature_of,
 )
-from asap_tf.saving.metadata import artifact_files, parse_metadata
+from asap_tf.saving import artifact_files, parse_metadata
 
 METADATA_KEY = "asap_tf"
 """Of the metadata in OpenVINO's runtime information."""

@@ -15,6 +15,7 @@ from asap_tf.saving.metadata import (
     read_metadata,
     read_sidecar,
     sidecar,
+    versions,
 )
 from asap_tf.saving.presets import preset_file, preset_files
 from asap_tf.saving.transfer import Transfer, copy_matching, load_weights
@@ -39,4 +40,5 @@ __all__ = [
     "read_sidecar",
     "save_model",
     "sidecar",
+    "versions",
 ]

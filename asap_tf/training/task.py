@@ -21,8 +21,7 @@ from asap_tf.layers.losses import OhemCrossEntropy
 from asap_tf.models import create_model
 from asap_tf.runtime import Segmenter
 from asap_tf.runtime.keras_network import KerasNetwork
-from asap_tf.saving.keras_file import save_model
-from asap_tf.saving.transfer import copy_matching
+from asap_tf.saving import copy_matching, save_model
 from asap_tf.training import UNLABELED
 from asap_tf.training.distillation import load_teacher, mean_output, with_teacher
 from asap_tf.training.optimizers import build_optimizer

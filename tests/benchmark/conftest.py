@@ -65,7 +65,7 @@ def small_model(tmp_path_factory):
     """A `.keras` file of ASAP at an eighth of its width, 64 x 128, with random weights."""
     from asap_tf import ASAPNet
     from asap_tf.data.cityscapes import CLASSES
-    from asap_tf.saving.keras_file import save_model
+    from asap_tf.saving import save_model
 
     path = tmp_path_factory.mktemp("small") / "model.keras"
     save_model(ASAPNet(19, (None, None, 3), width=0.125), path, CLASSES, (64, 128))

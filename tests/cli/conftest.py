@@ -36,7 +36,7 @@ def model(tmp_path_factory):
     """An untrained network that knows CamVid's classes, as a run folder."""
     from asap_tf import ASAPNet
     from asap_tf.data.camvid import CLASSES
-    from asap_tf.saving.keras_file import save_model
+    from asap_tf.saving import save_model
 
     run = tmp_path_factory.mktemp("run")
     scores = {"miou": 0.5}
@@ -80,7 +80,7 @@ def artifact(model, tmp_path_factory):
     from asap_tf import load
     from asap_tf.export.graph import Deployment
     from asap_tf.export.writers import litert
-    from asap_tf.saving.metadata import checksums, sidecar
+    from asap_tf.saving import checksums, sidecar
 
     segmenter = load(model)
     metadata = {

@@ -8,7 +8,7 @@ import numpy as np
 from PIL import Image
 
 import asap_tf
-from asap_tf.saving.metadata import sidecar
+from asap_tf.saving import sidecar
 
 
 def test_ids_of_an_image_are_the_models_labels(asap, model, camvid, tmp_path):

@@ -6,7 +6,7 @@ import pytest
 
 @pytest.fixture(scope="session")
 def model(trained_model):
-    from asap_tf.saving.keras_file import load_keras_model
+    from asap_tf.saving import load_keras_model
 
     return load_keras_model(trained_model)
 

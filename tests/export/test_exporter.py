@@ -13,7 +13,7 @@ from asap_tf.core.errors import AsapError, UsageError
 from asap_tf.export.exporter import export
 from asap_tf.export.frames import export_frames
 from asap_tf.export.writers import litert
-from asap_tf.saving.metadata import sidecar
+from asap_tf.saving import sidecar
 
 
 @pytest.fixture(scope="module")

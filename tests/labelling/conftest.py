@@ -22,7 +22,7 @@ def tiny_artifact(tmp_path_factory) -> Path:
 
     from asap_tf.export.graph import Deployment
     from asap_tf.export.writers import litert
-    from asap_tf.saving.metadata import checksums, sidecar
+    from asap_tf.saving import checksums, sidecar
 
     keras.utils.set_random_seed(6)
     frames = keras.Input((*SIZE, 3), name="frames")

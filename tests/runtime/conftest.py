@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from asap_tf.saving.metadata import artifact_files, checksums, sidecar
+from asap_tf.saving import artifact_files, checksums, sidecar
 
 SIZE = (64, 96)
 CLASSES = [

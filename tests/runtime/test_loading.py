@@ -13,7 +13,7 @@ import pytest
 import asap_tf
 from asap_tf.core.errors import AsapError, UsageError
 from asap_tf.runtime import format_of
-from asap_tf.saving.metadata import sidecar
+from asap_tf.saving import sidecar
 
 FORMATS = {".tflite": "litert", ".onnx": "onnx", ".xml": "openvino", "": "saved_model"}
 SUFFIXES = list(FORMATS)

@@ -10,7 +10,7 @@ import pytest
 import asap_tf
 from asap_tf.core.errors import AsapError
 from asap_tf.runtime.probe import probe
-from asap_tf.saving.metadata import artifact_files, sidecar
+from asap_tf.saving import artifact_files, sidecar
 
 RUNTIME = "import os, sys, time\ndef Interpreter(*args, **options): {}\n"
 

@@ -15,8 +15,8 @@ import pytest
 
 from asap_tf.core.errors import AsapError
 from asap_tf.models import create_model, list_models
+from asap_tf.saving import load_keras_model
 from asap_tf.saving.archive import check_archive
-from asap_tf.saving.keras_file import load_keras_model
 
 
 def save(tmp_path, outputs_of, name="model.keras"):

@@ -9,7 +9,7 @@ import pytest
 import asap_tf
 from asap_tf.core.errors import AsapError, UsageError
 from asap_tf.core.labels import LabelClass
-from asap_tf.saving.keras_file import save_model
+from asap_tf.saving import save_model
 from support.tiny import Tiny
 
 CLASSES = tuple(LabelClass(f"c{i}", (10 * i, 0, 255), "things", i) for i in range(5))

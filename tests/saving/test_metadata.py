@@ -7,7 +7,7 @@ import pytest
 
 from asap_tf.core.errors import AsapError
 from asap_tf.core.labels import numbered_classes
-from asap_tf.saving.metadata import (
+from asap_tf.saving import (
     artifact_files,
     checksums,
     classes_of,

@@ -111,9 +111,7 @@ def prepare() -> str:
     import keras
 
     from asap_tf import ASAPNet
-    from asap_tf.saving.keras_file import save_model
-    from asap_tf.saving.metadata import METADATA_NAME
-    from asap_tf.saving.transfer import load_weights
+    from asap_tf.saving import METADATA_NAME, load_weights, save_model
     from asap_tf.streets import write_streets
     from asap_tf.training.run_folder import Checkpoint, RunFolder
 

@@ -17,7 +17,7 @@ from damaged_artifacts import copy
 from PIL import Image
 
 from asap_tf.data.camvid import CLASSES
-from asap_tf.saving.metadata import checksums, sidecar
+from asap_tf.saving import checksums, sidecar
 
 NAMES = {
     "litert": "asap.tflite",
@@ -179,7 +179,7 @@ def prepare() -> None:
     from asap_tf import ASAPNet
     from asap_tf.export.graph import Deployment
     from asap_tf.export.writers import litert, onnx, openvino, saved_model
-    from asap_tf.saving.keras_file import save_model
+    from asap_tf.saving import save_model
 
     keras.utils.set_random_seed(0)
     network = ASAPNet(len(CLASSES), (None, None, 3))

@@ -27,7 +27,7 @@ from tqdm import tqdm
 
 from asap_tf.core.errors import AsapError, UsageError
 from asap_tf.runtime import format_of, load
-from asap_tf.saving.metadata import artifact_files, sidecar
+from asap_tf.saving import artifact_files, sidecar
 
 LIMIT = 180
 """Seconds for a process: the probe's own limit, and TensorFlow's slow start, twice."""

@@ -164,7 +164,7 @@ def named(text: str, root: Path, folders: Sequence[str]) -> set[str]:
 def test_every_command_names_or_skips_what_cannot_be_used(times, rng, tmp_path):
     from asap_tf import ASAPNet
     from asap_tf.data.camvid import CLASSES
-    from asap_tf.saving.keras_file import save_model
+    from asap_tf.saving import save_model
 
     sound, bad, files = tmp_path / "sound", tmp_path / "bad", times(500)
     write_dataset(sound, 0, rng)

@@ -35,7 +35,7 @@ EVERY = 5.0
 def model(tmp_path_factory):
     """A LiteRT artifact of ASAP with random weights."""
     from asap_tf.data.cityscapes import CLASSES
-    from asap_tf.saving.keras_file import save_model
+    from asap_tf.saving import save_model
 
     folder = tmp_path_factory.mktemp("model")
     network = asap_tf.ASAPNet(19, (None, None, 3), width=0.25)

@@ -68,7 +68,7 @@ def repeat(count: int, call: Callable[[], object]) -> None:
 def models(tmp_path_factory) -> dict[str, Path]:
     """ASAP at an eighth of its width, by Keras and by LiteRT."""
     from asap_tf.data.camvid import CLASSES
-    from asap_tf.saving.keras_file import save_model
+    from asap_tf.saving import save_model
 
     folder = tmp_path_factory.mktemp("models")
     keras_file, export = folder / "model.keras", folder / "export"

@@ -7,7 +7,7 @@ import pytest
 import asap_tf
 from asap_tf.core.errors import AsapError, UsageError
 from asap_tf.core.labels import LabelClass
-from asap_tf.saving.keras_file import save_model
+from asap_tf.saving import save_model
 from asap_tf.training import UNLABELED, check_data
 from asap_tf.training.distillation import FeatureMimicking, KLDivergence
 

@@ -4,7 +4,7 @@ import json
 
 from asap_tf import ASAPNet
 from asap_tf.data import open_dataset
-from asap_tf.saving.keras_file import save_model
+from asap_tf.saving import save_model
 from asap_tf.training.results import write_results
 from asap_tf.training.run_folder import RunFolder
 

@@ -18,7 +18,7 @@ from asap_tf.export.rewrites.pooling import depthwise_pooling, pool_odd_maps
 from asap_tf.export.rewrites.pyramid import pooled_pyramid
 from asap_tf.export.rewrites.stem import fold_normalization, space_to_depth_stem
 from asap_tf.layers import FFDN
-from asap_tf.saving.metadata import METADATA_NAME
+from asap_tf.saving import METADATA_NAME
 
 REWRITES = (
     *EVERYWHERE,

@@ -13,7 +13,7 @@ from asap_tf.core.errors import AsapError, first_line
 from asap_tf.core.system import stderr_silenced
 from asap_tf.export.graph import EVERYWHERE, Deployment
 from asap_tf.export.rewrites.graph_utils import Rewrite
-from asap_tf.saving.metadata import METADATA_NAME
+from asap_tf.saving import METADATA_NAME
 
 
 def write(

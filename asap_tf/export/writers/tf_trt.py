@@ -16,7 +16,7 @@ from asap_tf.export.graph import EVERYWHERE, Deployment
 from asap_tf.export.rewrites.graph_utils import Rewrite
 from asap_tf.export.rewrites.upsampling import matmul_upsampling
 from asap_tf.export.writers import saved_model
-from asap_tf.saving.metadata import METADATA_NAME
+from asap_tf.saving import METADATA_NAME
 
 REWRITES = (*EVERYWHERE, matmul_upsampling)
 """What leaves operators alone that TF-TRT can put into one engine; `tensorrt_report` checks it."""

@@ -15,7 +15,7 @@ from asap_tf.core.errors import AsapError
 from asap_tf.core.formats import FORMATS
 from asap_tf.export.graph import Deployment
 from asap_tf.export.writers import onnx, tensorrt_onnx
-from asap_tf.saving.presets import preset_file
+from asap_tf.saving import preset_file
 
 METADATA = {"format": "onnx", "classes": ["ä"], "size": [64, 128]}
 STATISTICS = {"ReduceMean", "GlobalAveragePool", "Sqrt", "Reciprocal", "Softmax", "MatMul"}
