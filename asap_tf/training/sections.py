@@ -57,8 +57,8 @@ class Model(Section):
 
     Attributes:
         name: One of `asap_tf.list_models()`.
-        weights: See `asap_tf.ASAPNet`. `imagenet` means random ones for a network without a
-            choice of backbones, of which none are published.
+        weights: Initial weights, as of `asap_tf.ASAPNet`. `imagenet` means random ones for a
+            network without a choice of backbones, of which none are published.
     """
 
     name: str = "asap"
