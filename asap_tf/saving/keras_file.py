@@ -26,7 +26,7 @@ WANTED = f"give a run folder, a .keras file or a preset ({', '.join(preset_files
 
 
 def model_file(path: str | Path) -> Path:
-    """The `.keras` file that a run folder, a file's path or a preset's name stands for.
+    """The `.keras` file of a run folder, of a preset's name, or at a path.
 
     Raises:
         UsageError: if there is none.
@@ -53,7 +53,7 @@ def load_keras_model(path: str | Path) -> SegmentationModel:
 
     Raises:
         UsageError: if there is no such file.
-        AsapError: if it is damaged or of a foreign kind.
+        AsapError: if it is damaged, or holds classes that are not known.
     """
     file = model_file(path)
     import_keras()
@@ -78,7 +78,7 @@ def from_preset(name: str) -> SegmentationModel:
     """A trained network that ships with asap-tf, as a Keras model.
 
     Args:
-        name: Of the preset. `asap_tf.load(name)` gives it with its classes, from frames to
+        name: Name of the preset. `asap_tf.load(name)` gives it with its classes, from frames to
             label maps, and `ASAPNet(weights=name)` its weights for other classes.
 
     Returns:
@@ -112,10 +112,10 @@ def save_model(
 
     Args:
         model: Functional model from frames to logits.
-        path: Ends in `.keras`.
-        classes: In the order of their train ids.
-        size: `(H, W)` the network is to run at, or None for the frame's own.
-        **metadata: More entries, as JSON can hold them.
+        path: File to write, ending in `.keras`.
+        classes: Classes in the order of their train ids.
+        size: Size `(H, W)` that the network is to run at; None for the frame's own.
+        **metadata: Further entries, which JSON can hold.
     """
     entries = {
         "classes": [asdict(c) for c in classes],

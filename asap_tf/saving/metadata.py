@@ -1,4 +1,4 @@
-"""What an artifact says of itself, in a JSON beside it, and the checksums that vouch for it."""
+"""The metadata of an artifact, as JSON beside or within it, and its checksums."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ METADATA_NAME = "asap_tf.json"
 
 
 def sidecar(path: Path) -> Path:
-    """Where the metadata of an artifact is: beside a file, in a SavedModel's folder.
+    """The metadata file of an artifact: beside a file, in a SavedModel's folder.
 
     Example:
         >>> sidecar(Path("export/asap_int8.tflite")).name
@@ -78,8 +78,8 @@ def read_sidecar(path: Path) -> tuple[dict[str, Any], bool]:
     """The metadata beside an artifact.
 
     Returns:
-        The metadata, empty if there is none, and whether its checksums vouch for the artifact:
-        they do not for one that was renamed, or has no metadata.
+        The metadata, empty if there is none, and whether its checksums cover the artifact: they
+        do not if it was renamed, or has no metadata.
 
     Raises:
         AsapError: if the metadata is damaged, or the artifact is not as it was exported.
@@ -124,11 +124,11 @@ def parse_metadata(text: str | bytes, where: str) -> dict[str, Any]:
     """Metadata from JSON.
 
     Args:
-        text: The JSON.
-        where: Where it was found, for the message.
+        text: JSON text.
+        where: Name of the file it is from, for the message.
 
     Raises:
-        AsapError: if it is none of ours.
+        AsapError: if it is damaged.
     """
     try:
         metadata = json.loads(text)

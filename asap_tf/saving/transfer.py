@@ -1,4 +1,4 @@
-"""Weights from elsewhere: a backbone's of ImageNet, and whole networks of earlier runs."""
+"""Initial weights from elsewhere: a backbone's, or those of a whole network of an earlier run."""
 
 from __future__ import annotations
 
@@ -36,8 +36,8 @@ def load_weights(model: keras.Model, source: str | Path, backbone: str | None = 
     """Loads what fits of `source` into a freshly built model.
 
     Args:
-        model: A network of this package.
-        source: `"imagenet"`; a file of the backbone in PyTorch's layout (`.pth`, `.safetensors`);
+        model: Network of this package.
+        source: Origin of the weights: `"imagenet"`; a file of the backbone in PyTorch's layout (`.pth`, `.safetensors`);
             a preset's name, a run folder or a `.keras` file.
         backbone: Name of the backbone, for `"imagenet"`; None for one without ImageNet weights.
 
@@ -70,8 +70,8 @@ def copy_matching(source: keras.Model, target: keras.Model) -> Transfer:
     Heads for another number of classes, or heads that only one of the two has, stay as they are.
 
     Args:
-        source: Where the values come from.
-        target: Changed in place.
+        source: Model that values are copied from.
+        target: Model that they are copied to, in place.
 
     Returns:
         The layers copied and those left.
@@ -95,10 +95,10 @@ def load_torch_names(model: keras.Model, tensors: dict[str, np.ndarray], origin:
     """Fills the backbone from tensors named and laid out as PyTorch's networks have them.
 
     Args:
-        model: A network whose backbone layers carry these names behind `backbone_`, with `_` for
+        model: Network whose backbone layers have these names after `backbone_`, with `_` for
             each dot and without the `_` that an attribute may begin with.
-        tensors: Arrays by torch name, convolutions as `(out, in, h, w)`.
-        origin: What to call the tensors in an error.
+        tensors: Arrays by PyTorch's names, convolutions as `(out, in, h, w)`.
+        origin: Name of the tensors' source, for an error.
 
     Raises:
         AsapError: if one is missing or has another shape.
