@@ -37,8 +37,8 @@ def load_weights(model: keras.Model, source: str | Path, backbone: str | None = 
 
     Args:
         model: Network of this package.
-        source: Origin of the weights: `"imagenet"`; a file of the backbone in PyTorch's layout (`.pth`, `.safetensors`);
-            a preset's name, a run folder or a `.keras` file.
+        source: Origin of the weights: `"imagenet"`; a file of the backbone in PyTorch's layout
+            (`.pth`, `.safetensors`); a preset's name, a run folder or a `.keras` file.
         backbone: Name of the backbone, for `"imagenet"`; None for one without ImageNet weights.
 
     Returns:
