@@ -19,9 +19,10 @@ def trap(tmp_path, monkeypatch):
     return tmp_path
 
 
-def test_a_module_runs_without_the_current_folder(trap):
+def test_a_module_runs_without_the_current_folder(trap, monkeypatch):
     found = run_module("calendar", "2026", "1", timeout=60)
     assert found.returncode == 0 and b"January 2026" in found.stdout
+    monkeypatch.delenv("PYTHONSAFEPATH", raising=False)
     bare = subprocess.run([sys.executable, "-c", "import locale"], capture_output=True)
     assert bare.returncode == 7
 
