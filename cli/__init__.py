@@ -19,11 +19,11 @@ VERBS = {
     "eval": "Score a model on a dataset.",
     "predict": "Label images, folders and videos.",
     "label": "Label large collections of frames, by many workers.",
-    "gallery": "Show what models see in their best and worst frames.",
+    "gallery": "Show the frames that models label best and worst.",
     "info": "Say what a model is.",
     "export": "Write a model for other runtimes, proven equal.",
     "bench": "Time models, or a training.",
-    "reproduce": "Print a table of the paper beside what comes out here.",
+    "reproduce": "Print a table of the paper beside our results.",
     "data": "Make, check and look at datasets.",
     "demo": "Render streets, train on them, and look at the result.",
 }

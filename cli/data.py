@@ -17,7 +17,7 @@ def command() -> None:
 @click.option("--train", default=200, show_default=True, help="Frames to train on.")
 @click.option("--val", default=50, show_default=True, help="Frames to validate on.")
 @click.option("--size", default="512x1024", show_default=True, help="HEIGHTxWIDTH of a frame.")
-@click.option("--seed", default=0, show_default=True, help="Other seeds give other streets.")
+@click.option("--seed", default=0, show_default=True, help="Each seed gives other streets.")
 def streets(out: Path, train: int, val: int, size: str, seed: int) -> None:
     """Render streets into OUT, in the layout of Cityscapes."""
     from asap_tf.cli.checks import parse_size
@@ -31,7 +31,7 @@ def streets(out: Path, train: int, val: int, size: str, seed: int) -> None:
 @click.argument("root", type=click.Path(path_type=Path))
 @click.pass_context
 def check(context: click.Context, root: Path) -> None:
-    """Read every file of the dataset in ROOT; print counts, class shares and every defect."""
+    """Read every file of the dataset in ROOT; print counts, class shares and defects."""
     from asap_tf.data import open_dataset
     from asap_tf.data.check import check_dataset
 
@@ -48,7 +48,7 @@ def check(context: click.Context, root: Path) -> None:
     type=click.IntRange(min=1),
     default=12,
     show_default=True,
-    help="How many, evenly spread.",
+    help="Number of frames, evenly spread.",
 )
 @click.option(
     "--out", type=click.Path(path_type=Path), default=Path("sheet.png"), show_default=True
@@ -66,7 +66,7 @@ def show(root: Path, split: str, frames: int, out: Path) -> None:
 @command.command()
 @click.argument("root", type=click.Path(path_type=Path))
 def prior(root: Path) -> None:
-    """Score the location prior of ROOT: each position's commonest class, the baseline to beat."""
+    """Score the location prior of ROOT: each position's most frequent class, a baseline."""
     from asap_tf.data import open_dataset
     from asap_tf.inference.evaluate import location_prior
 

@@ -15,7 +15,7 @@ from asap_tf.cli.hosts import host_options
 @click.option("--split", default="val", show_default=True, help="Split to score.")
 @click.option("--scales", multiple=True, type=float, default=(1.0,), help="Repeat to average.")
 @click.option("--flip", is_flag=True, help="Average with the mirrored frame too.")
-@click.option("--skip-bad", is_flag=True, help="Go on without damaged files, and list them.")
+@click.option("--skip-bad", is_flag=True, help="Skip damaged files, with a warning for each.")
 @click.option("--json", "json_file", type=click.Path(path_type=Path), help="Write scores here.")
 @click.option(
     "--submission",

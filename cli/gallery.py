@@ -11,7 +11,13 @@ import click
 @click.argument("models", nargs=-1, required=True, type=click.Path(path_type=Path))
 @click.option("--data", type=click.Path(path_type=Path), required=True, help="Dataset's folder.")
 @click.option("--split", default="val", show_default=True, help="Split to choose from.")
-@click.option("--count", type=click.IntRange(min=1), default=3, show_default=True, help="Of each.")
+@click.option(
+    "--count",
+    type=click.IntRange(min=1),
+    default=3,
+    show_default=True,
+    help="Number of best and of worst frames.",
+)
 @click.option(
     "--out", type=click.Path(path_type=Path), default=Path("gallery.png"), show_default=True
 )

@@ -24,21 +24,21 @@ import click
     show_default=True,
     help="Frame under its labels, colors alone, or raw train ids.",
 )
-@click.option("--skip-bad", is_flag=True, help="Go on without damaged files, and list them.")
+@click.option("--skip-bad", is_flag=True, help="Skip damaged files, with a warning for each.")
 @click.option(
     "--frames",
     type=click.Choice(["newest", "every"]),
     default="newest",
     show_default=True,
-    help="Of a stream: drop what there is no time for, or let the source wait.",
+    help="Of a stream: label the newest frame and drop others, or let the source wait.",
 )
 def command(
     model: Path, inputs: tuple[str, ...], out: Path, mode: str, skip_bad: bool, frames: str
 ) -> None:
     """Label INPUTS (images, folders, videos, or one live stream) with MODEL.
 
-    MODEL is trained, exported, or a preset. A stream is an address or a camera's device; Ctrl-C
-    ends it, and what was labeled is kept.
+    MODEL is trained, exported, or a preset. A stream is an address or a camera device; Ctrl-C ends
+    it and keeps the frames labeled so far.
 
     \b
     asap-tf predict asap_lite0_camvid photo.jpg

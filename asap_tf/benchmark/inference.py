@@ -143,7 +143,7 @@ def compare(
 
         bar.set_description("measuring")
         bar.reset()
-        rounds = measure(workers, seconds, show)
+        rounds = measure(workers, seconds, show, least=MIN_ROUNDS)
     if not rounds:
         raise Interrupted("stopped before the first round was finished; nothing was measured")
     names = short_names([worker.spec for worker in workers])

@@ -33,15 +33,15 @@ def asap(monkeypatch, capsys):
 
 @pytest.fixture(scope="session")
 def model(tmp_path_factory):
-    """An untrained network that knows CamVid's classes, as a run folder."""
-    from asap_tf import ASAPNet
+    """A tiny untrained network that knows CamVid's classes, as a run folder."""
     from asap_tf.data.camvid import CLASSES
     from asap_tf.saving import save_model
+    from support.tiny import Tiny
 
     run = tmp_path_factory.mktemp("run")
     scores = {"miou": 0.5}
     save_model(
-        ASAPNet(11, (None, None, 3)),
+        Tiny(11, (None, None, 3)),
         run / "model.keras",
         CLASSES,
         (32, 64),

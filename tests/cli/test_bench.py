@@ -9,9 +9,11 @@ from PIL import Image
 from asap_tf import load, open_dataset
 from asap_tf.benchmark import inference, rounds
 from asap_tf.inference.evaluate import evaluate
+from support import tiny  # noqa: F401
 
 RECIPE = """\
 name: tiny
+model: {name: tiny}
 augment: {crop: [32, 32]}
 train: {batch_size: 2, precision: float32}
 """
@@ -52,7 +54,7 @@ def test_a_model_against_itself(asap, model, camvid, tmp_path, short):
 def test_ctrl_c_reports_what_there_is(asap, model, tmp_path, short, monkeypatch):
     enough = 2
 
-    def measure(runners, *args):
+    def measure(runners, *args, **kwargs):
         return [[runner.turn() for runner in runners] for _ in range(enough)]
 
     monkeypatch.setattr(inference, "measure", measure)
