@@ -21,7 +21,10 @@ class AdaptiveMean(layers.Layer):
     of unequal sizes.
 
     Args:
-        bins: Number of windows along either axis.
+        bins: Number of windows along either axis, 1 to 64.
+
+    Raises:
+        ValueError: for another number.
 
     Input `(N, H, W, C)`, output `(N, bins, bins, C)`.
 
@@ -32,6 +35,9 @@ class AdaptiveMean(layers.Layer):
 
     def __init__(self, bins: int, **kwargs: Any):
         super().__init__(**kwargs)
+        # The matrices have a row for each: a file's number must not ask for any amount of memory.
+        if not 1 <= bins <= 64:
+            raise ValueError(f"bins must be 1 to 64. Received: bins={bins}")
         self.bins = bins
 
     def call(self, inputs: Tensor) -> Tensor:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import warnings
 import zipfile
 from collections.abc import Sequence
 from dataclasses import asdict
@@ -60,14 +61,18 @@ def load_keras_model(path: str | Path) -> SegmentationModel:
     import keras
 
     from asap_tf.layers.segmentation_model import as_segmentation_model
-    from asap_tf.saving.archive import check_archive
+    from asap_tf.saving.archive import checked_copy
 
-    check_archive(file)
     try:
-        model = keras.models.load_model(file, compile=False, safe_mode=True)
+        with checked_copy(file) as copy, warnings.catch_warnings():
+            # What is wrong is an error here, or nothing.
+            warnings.simplefilter("ignore")
+            model = keras.models.load_model(copy, compile=False, safe_mode=True)
         if not isinstance(model, keras.Model):
             raise TypeError(f"holds a {type(model).__name__}")
         return as_segmentation_model(model)
+    except AsapError:
+        raise
     except Exception as error:
         raise AsapError(
             f"{file}: cannot be opened as a Keras model: {first_line(error)}"

@@ -16,7 +16,7 @@ import pytest
 from asap_tf.core.errors import AsapError
 from asap_tf.models import create_model, list_models
 from asap_tf.saving import load_keras_model
-from asap_tf.saving.archive import check_archive
+from asap_tf.saving.archive import checked_copy
 
 
 def save(tmp_path, outputs_of, name="model.keras"):
@@ -50,7 +50,8 @@ def rewrite(file, change):
 @pytest.mark.parametrize("name", list_models())
 def test_every_network_of_the_package_is_known(name, tmp_path):
     create_model(name, 3, (64, 64, 3)).save(tmp_path / "model.keras")
-    check_archive(tmp_path / "model.keras")
+    with checked_copy(tmp_path / "model.keras"):
+        pass
 
 
 def test_a_lambda_layer(tmp_path):
@@ -90,11 +91,7 @@ def test_objects_that_do_more_than_arithmetic(plain, module, name, registered):
         config["config"]["layers"][-1]["config"]["kernel_initializer"] = layer
 
     rewrite(plain, change)
-    if registered and not name.startswith("__"):
-        # It is made of the class that is registered under the name, whatever it calls itself.
-        check_archive(plain)
-    else:
-        refused(plain, rf"{module}.{name} in it could run code")
+    refused(plain, rf"{module}.{name} in it could run code")
 
 
 def test_an_entry_without_a_module_is_not_taken_for_a_registered_class(plain):
@@ -134,7 +131,7 @@ def test_a_bomb(plain):
         for _ in range(2200):
             member.write(bytes(1 << 20))
     assert os.path.getsize(plain) < 4e6
-    refused(plain, r"it would unpack to 2 GB")
+    refused(plain, r"it would unpack to 2.3 GB")
 
 
 def weights_of(plain, fill):
