@@ -16,7 +16,7 @@ import pytest
 from keras import layers
 
 from asap_tf.core.errors import AsapError
-from asap_tf.saving.keras_file import load_keras_model
+from asap_tf.saving import load_keras_model
 
 
 def saved(path, *stack):
