@@ -7,7 +7,7 @@ import os
 import re
 import sys
 from collections.abc import Iterator
-from typing import Any
+from typing import Any, NoReturn
 
 import click
 
@@ -55,9 +55,7 @@ class Verbs(click.Group):
         except AsapError as error:
             verb = self.get_command(ctx, ctx.invoked_subcommand or "")
             click.echo(f"Error: {with_flags(str(error), verb)}", err=True)
-            from asap_tf.core.distributed import leave
-
-            leave(exit_code(error))
+            end(exit_code(error))
 
     def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
         """Lists the verbs without importing them."""
@@ -110,7 +108,7 @@ def main() -> None:
     try:
         sys.exit(group.main(prog_name="asap-tf", standalone_mode=False))
     except click.exceptions.Abort:
-        sys.exit(130)
+        end(130)
     except click.ClickException as error:
         error.show()
         sys.exit(error.exit_code)
@@ -119,4 +117,11 @@ def main() -> None:
         if error.filename is None:
             raise
         click.echo(f"Error: {shown(error.filename)}: {error.strerror}", err=True)
-        sys.exit(1)
+        end(1)
+
+
+def end(code: int) -> NoReturn:
+    """Ends the process; on several hosts without waiting for the others."""
+    from asap_tf.core.distributed import leave
+
+    leave(code)

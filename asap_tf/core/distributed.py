@@ -104,10 +104,10 @@ class Hosts:
 
         return int(process_allgather(np.int32(number)).max())
 
-    def set_recovery_hint(self, hint: str) -> None:
+    def set_resume_hint(self, hint: str) -> None:
         """Sets what a person is told to do when another host is lost: `"resume with: ..."`."""
         if _last_words is not None:
-            _last_words.say(_lost(hint))
+            _last_words.say(f"another host failed or was lost, see what it says itself; {hint}")
 
 
 @contextlib.contextmanager
@@ -147,11 +147,12 @@ def connect(hosts: str, host_id: int | None, coordinator: str | None) -> Iterato
     jax.config.update("jax_cpu_collectives_implementation", "gloo")
     # SIGTERM is Python's: see `core.signals`.
     jax.config.update("jax_enable_preemption_service", False)
-    words = LastWords(
+    unconnected = (
         f"the hosts could not be connected at {coordinator or 'host 0'}: it has to be a free port "
         f"of host 0 that all reach, and all have to start within {START_SECONDS} s, with ids of "
         "their own"
     )
+    words = LastWords(unconnected)
     try:
         jax.distributed.initialize(
             **arguments,
@@ -166,13 +167,12 @@ def connect(hosts: str, host_id: int | None, coordinator: str | None) -> Iterato
             "`hosts`, the number of all, `host_id`, and `coordinator`, HOST:PORT of host 0"
         ) from None
     except RuntimeError as error:
-        text = words.text
         words.close()
-        raise AsapError(f"{text} ({first_line(error)})") from error
+        raise AsapError(f"{unconnected} ({first_line(error)})") from error
     _last_words = words
     try:
         connected = Hosts(jax.process_index(), jax.process_count())
-        connected.set_recovery_hint("start all of them again")
+        connected.set_resume_hint("start all of them again")
         _require_alike(jax, connected)
         yield connected
         connected.all_gather(None)  # Host 0 may still be writing.
@@ -252,7 +252,3 @@ def _require_alike(jax: Any, hosts: Hosts) -> None:
         raise AsapError(
             f"the hosts run asap-tf {', '.join(versions)}; install the same version on all"
         )
-
-
-def _lost(hint: str) -> str:
-    return f"another host failed or was lost, see what it says itself; {hint}"

@@ -30,7 +30,7 @@ class LastWords:
         self.text = text
         assert self._child.stdin is not None
         with contextlib.suppress(OSError):
-            self._child.stdin.write(f"{text}\n".encode())
+            self._child.stdin.write(f"{text}\n".encode(errors="backslashreplace"))
             self._child.stdin.flush()
 
     def close(self) -> None:

@@ -23,8 +23,9 @@ class SegmentationModel(keras.Model):
         outputs: Keras tensor of the logits, `(N, H, W, num_classes)`, or a dict of `"logits"` and
             the outputs that only training needs.
         name: Name of the network.
-        backbone_outputs: Maps of the backbone by their strides.
-        pyramid_outputs: Maps of the feature pyramid by their strides.
+        backbone_outputs: Maps of the backbone by their strides; those that the outputs do not
+            depend on are dropped.
+        pyramid_outputs: Maps of the feature pyramid by their strides; likewise.
 
     Attributes:
         logits: Keras tensor of the logits.
@@ -49,9 +50,15 @@ class SegmentationModel(keras.Model):
         **kwargs: Any,
     ):
         super().__init__(inputs, outputs, name=name, **kwargs)
-        # Not plain dicts: Keras would track them, and TensorFlow refuse their keys.
-        self.backbone_outputs = MappingProxyType(dict(backbone_outputs or {}))
-        self.pyramid_outputs = MappingProxyType(dict(pyramid_outputs or {}))
+        self.backbone_outputs = self._own(backbone_outputs)
+        self.pyramid_outputs = self._own(pyramid_outputs)
+
+    def _own(self, maps: Mapping[int, Tensor] | None) -> Mapping[int, Tensor]:
+        """Those of the maps that the outputs depend on: other layers' weights are not saved."""
+        known = set(self.operations)
+        own = {s: x for s, x in (maps or {}).items() if x._keras_history.operation in known}
+        # Not a plain dict: Keras would track it, and TensorFlow refuse its keys.
+        return MappingProxyType(own)
 
     @property
     def logits(self) -> Tensor:

@@ -90,7 +90,7 @@ class FiniteGuard(keras.callbacks.Callback):
     def require_finite(self) -> None:
         """Checks every variable, before it is saved or validated.
 
-        The loss tells of them one step later or, where an activation makes zeros of them, never.
+        The loss shows it one step later or, where an activation makes zeros of NaN, never.
 
         Raises:
             AsapError: naming the first that is not finite.

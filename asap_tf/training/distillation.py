@@ -1,4 +1,4 @@
-"""Learning from a teacher's answers as well as from masks."""
+"""Distillation: learning from a teacher's outputs as well as from masks."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from asap_tf.runtime import load
 
 
 class KLDivergence(layers.Layer):
-    """Kullback-Leibler divergence of a student's answer from its teacher's, at every pixel.
+    """Kullback-Leibler divergence of a student's output from its teacher's, at every pixel.
 
     Input: logits of both, `[(N, H, W, C), (N, H, W, C)]`, the student's first. Output: float32
     `(N, H, W)`, nats, 0 where they agree.
@@ -37,10 +37,10 @@ class KLDivergence(layers.Layer):
 
 
 class FeatureMimicking(layers.Layer):
-    """How far a teacher's maps are from what a student's maps foretell of them.
+    """Distance of a teacher's feature maps from a student's, projected to the same channels.
 
-    Each of the student's maps goes through a 1 x 1 convolution of this layer's to its teacher's
-    channels, which are brought to mean 0 and variance 1 over the batch.
+    Each of the student's maps goes through a 1 x 1 convolution of this layer's to as many channels
+    as its teacher's has, whose maps are normalized to mean 0 and variance 1 over the batch.
 
     Input: `[(N, H, W, C), ...]`, the student's maps, then as many of its teacher's, of the same
     sizes. Output: float32 `(N,)`, the mean squared difference, summed over the maps.
@@ -50,23 +50,23 @@ class FeatureMimicking(layers.Layer):
 
     def build(self, input_shape: list[tuple]) -> None:
         half = len(input_shape) // 2
-        self.guesses = []
-        pairs = zip(input_shape[:half], input_shape[half:], strict=True)
-        for level, (own, wanted) in enumerate(pairs, 1):
-            guess = layers.Conv2D(wanted[-1], 1, dtype=self.dtype_policy, name=f"guess{level}")
-            guess.build(own)
-            self.guesses.append(guess)
+        self.projections = []
+        for own, target in zip(input_shape[:half], input_shape[half:], strict=True):
+            projection = layers.Conv2D(target[-1], 1, dtype=self.dtype_policy)
+            projection.build(own)
+            self.projections.append(projection)
         super().build(input_shape)
 
     def call(self, inputs: list[Tensor]) -> Tensor:
         half = len(inputs) // 2
         distance = 0.0
-        triples = zip(self.guesses, inputs[:half], inputs[half:], strict=True)
-        for guess, own, wanted in triples:
-            wanted = ops.cast(wanted, "float32")
-            mean, variance = joint_moments(*ops.moments(wanted, (0, 1, 2)))
-            wanted = (wanted - mean) * ops.rsqrt(variance + 1e-5)
-            distance += ops.mean((ops.cast(guess(own), "float32") - wanted) ** 2, (1, 2, 3))
+        for project, own, target in zip(
+            self.projections, inputs[:half], inputs[half:], strict=True
+        ):
+            target = ops.cast(target, "float32")
+            mean, variance = joint_moments(*ops.moments(target, (0, 1, 2)))
+            target = (target - mean) * ops.rsqrt(variance + 1e-5)
+            distance += ops.mean((ops.cast(project(own), "float32") - target) ** 2, (1, 2, 3))
         return distance
 
     def compute_output_shape(self, input_shape: list[tuple]) -> tuple:
@@ -74,7 +74,7 @@ class FeatureMimicking(layers.Layer):
 
 
 def mean_output(_labels: Tensor, output: Tensor) -> Tensor:
-    """The loss of an output that is one: its mean; masks have no part in it."""
+    """The loss of an output that is a loss itself: its mean, whatever the labels."""
     context = replica_context()
     # Keras adds up the losses of devices that share a batch.
     return ops.mean(output) / (context.num_replicas_in_sync if context else 1)
@@ -83,11 +83,11 @@ def mean_output(_labels: Tensor, output: Tensor) -> Tensor:
 def with_teacher(
     student: SegmentationModel, teacher: SegmentationModel, features: bool
 ) -> keras.Model:
-    """A student for training, with one or two more outputs, which tell how far it is off.
+    """A student for training, with one or two more outputs: its distances from its teacher.
 
     Args:
-        student: With auxiliary heads; its layers are shared, not copied.
-        teacher: From frames to logits; it is frozen, and runs as it does at inference.
+        student: Network with auxiliary heads; its layers are shared, not copied.
+        teacher: Network from frames to logits; it is frozen, and runs as it does at inference.
         features: Whether to have the output `"features"`, of the maps of the backbones at 1/8,
             1/16 and 1/32, beside `"distilled"`, of the logits.
 
@@ -116,11 +116,11 @@ def load_teacher(path: str, dataset: Dataset) -> SegmentationModel:
     """The Keras model at a path, to teach the classes of a dataset.
 
     Args:
-        path: A run folder or `.keras` file.
-        dataset: That the student will learn.
+        path: Run folder or `.keras` file.
+        dataset: Dataset that the student will learn.
 
     Raises:
-        UsageError: if it is no Keras model, or of other classes.
+        UsageError: if it is not a Keras model, or of other classes.
         AsapError: if it cannot be opened.
     """
     segmenter = load(path)

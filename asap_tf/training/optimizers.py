@@ -16,7 +16,7 @@ class PolyDecay(keras.optimizers.schedules.LearningRateSchedule):
     """Linear warm-up, then polynomial decay to 0: `rate * (1 - step / steps) ** power`.
 
     Args:
-        rate: What warm-up and decay are factors of.
+        rate: Learning rate that warm-up and decay multiply by 0..1.
         steps: Steps of the whole training, warm-up included.
         power: Exponent of the decay.
         warmup_steps: Steps of linear growth from `rate / warmup_steps`.
@@ -43,8 +43,8 @@ class PolyDecay(keras.optimizers.schedules.LearningRateSchedule):
 class EMA:
     """Keeps trained weights and their moving averages apart, and clips the whole gradient.
 
-    Keras replaces the weights by their averages at the end of `fit`. A run calls `fit` once an
-    epoch, and the next epoch must go on from the trained weights. Where several devices share a
+    Keras replaces the weights by their averages at the end of `fit`. A training calls `fit` once an
+    epoch, and the next epoch has to start from the trained weights. Where several devices share a
     batch, Keras clips each one's part of the gradient before it adds them up.
     """
 
@@ -61,7 +61,7 @@ class EMA:
         return [gradient / context.num_replicas_in_sync for gradient in clipped]
 
     def apply_averages(self, variables: list) -> None:
-        """Overwrites `variables`, those that are trained, by their averages, if there are any."""
+        """Overwrites the trained `variables` by their averages, if there are any."""
         super().finalize_variable_values(variables)  # type: ignore[misc]
 
 
@@ -94,7 +94,7 @@ def build_optimizer(settings: sections.Optimizer, steps: int) -> SGD | AdamW:
     """The optimizer of a recipe.
 
     Args:
-        settings: The recipe's section.
+        settings: Section of the recipe.
         steps: Steps of the whole training.
 
     Returns:

@@ -31,7 +31,7 @@ class Checkpoint:
 
     Attributes:
         step: Steps done.
-        best_miou: Of the validations so far, 0..1, or None before the first.
+        best_miou: Best validation so far, 0..1; None before the first.
         arrays: Weights and optimizer variables by name.
     """
 
@@ -44,7 +44,7 @@ class RunFolder:
     """The files of one training, each written whole or not at all.
 
     Attributes:
-        path: The folder. Holds `recipe.yaml`, `log.jsonl`, `checkpoints/`, `model.keras`,
+        path: Folder with `recipe.yaml`, `log.jsonl`, `checkpoints/`, `model.keras`,
             `metrics.json`, `report.html`, `tensorboard/`, and `lock`, locked while a process
             trains into it.
     """
@@ -190,7 +190,7 @@ class RunFolder:
         return None
 
     def newest_step(self) -> int:
-        """That of the last checkpoint, 0 if there is none."""
+        """Step of the last checkpoint, 0 if there is none."""
         saved = self._saved()
         return int(saved[-1].stem) if saved else 0
 
@@ -229,16 +229,10 @@ class RunFolder:
                     tf.summary.scalar(name, value)
             self._events.flush()
         except tf.errors.OpError as error:
-            # Nobody could read what comes after half an event: the next one gets a new file. A
-            # writer that cannot be closed is kept, as dropping it would not free its descriptor.
-            with contextlib.suppress(tf.errors.OpError):
-                if self._events is not None:
-                    self._events.close()
-                self._events = None
             raise Unwritable(f"{folder}: cannot be written to: is the disk full?") from error
 
     def read_log(self) -> list[dict[str, Any]]:
-        """The log's entries; a last line cut short by a crash is left out."""
+        """The log's entries; a last line cut short by a crash is dropped."""
         if not self._log.exists():
             return []
         entries = []
@@ -250,7 +244,7 @@ class RunFolder:
         return entries
 
     def rewind_log(self, step: int) -> None:
-        """Drops entries after `step`: the steps they tell of will be taken again."""
+        """Drops entries after `step`: their steps will be taken again."""
         entries = [e for e in self.read_log() if e["step"] <= step]
         self._unlogged = ""
         write_text(self._log, "".join(json.dumps(e) + "\n" for e in entries))
@@ -286,7 +280,7 @@ class RunElsewhere(RunFolder):
 
 
 def read_checkpoint(file: Path) -> Checkpoint:
-    """Reads a checkpoint; each of its arrays is held against the checksum that it was stored with.
+    """Reads a checkpoint and verifies the checksum of each array.
 
     Raises:
         Exception: of some kind, if it is damaged.

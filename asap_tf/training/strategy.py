@@ -24,7 +24,7 @@ def strategy_scope(batch_size: int) -> Scope:
         batch_size: Frames in a batch, over all devices together.
 
     Returns:
-        Makes the context in which the model is to be built and fitted.
+        A function that makes the context in which the model is to be built and fitted.
 
     Raises:
         UsageError: if the devices cannot share a batch equally.

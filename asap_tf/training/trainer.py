@@ -105,7 +105,7 @@ class Trainer:
                 if self.run.newest_step() > self.state.step:
                     raise UsageError(f"{self.run.path}: was resumed meanwhile; start this again")
                 self.run.rewind_log(self.state.step)
-                self.hosts.set_recovery_hint(self.run.resume_hint)
+                self.hosts.set_resume_hint(self.run.resume_hint)
                 self.run_epochs(stop)
         except Unwritable as error:
             raise Unwritable(f"{error}; {self.run.recovery_hint}") from error

@@ -50,7 +50,7 @@ def test_collectives_of_two_hosts(start_hosts):
 
 FAILURE = """
 with host(index) as hosts:
-    hosts.set_recovery_hint("resume with: a command")
+    hosts.set_resume_hint("resume with: a command")
     if index == FAILS:
         raise AsapError("the disk is full")
     hosts.all_gather(0)
@@ -71,7 +71,7 @@ def test_an_error_of_one_host_ends_the_other_with_a_hint(fails, start_hosts):
 SILENCE = """
 distributed.HEARTBEAT_SECONDS = 2
 with host(index) as hosts:
-    hosts.set_recovery_hint("resume with: a command")
+    hosts.set_resume_hint("resume with: a command")
     if index == 1:
         print("silent", flush=True)
         os.kill(os.getpid(), signal.SIGSTOP)

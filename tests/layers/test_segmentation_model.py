@@ -64,6 +64,14 @@ def test_inference_model_shares_layers_and_keeps_the_maps(model):
     assert {*inference.layers} < {*model.layers}
 
 
+def test_maps_that_the_outputs_do_not_depend_on_are_dropped():
+    frames = keras.Input((32, 64, 3))
+    first = layers.Conv2D(5, 1)(frames)
+    second = layers.Conv2D(5, 1)(layers.AveragePooling2D(2)(first))
+    found = SegmentationModel(frames, first, backbone_outputs={1: first, 2: second})
+    assert found.backbone_outputs == {1: first}
+
+
 def test_a_plain_model_gives_its_output_as_logits():
     frames = keras.Input((32, 64, 3))
     x = layers.Conv2D(5, 1)(frames)

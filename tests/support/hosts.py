@@ -113,7 +113,12 @@ def assert_same_end(run: Path, reference: Path) -> None:
     """Fails unless two trainings ended with the same weights and scores, to `TOLERANCE`."""
     ours, theirs = RunFolder(run).latest(), RunFolder(reference).latest()
     assert ours.step == theirs.step == STEPS
-    for name, array in theirs.arrays.items():
-        np.testing.assert_allclose(ours.arrays[name], array, atol=TOLERANCE, err_msg=name)
-    ours, theirs = (json.loads((r / "metrics.json").read_text())["miou"] for r in (run, reference))
-    assert abs(ours - theirs) < TOLERANCE
+    off = {
+        n: float(np.abs(ours.arrays[n].astype("float64") - array).max())
+        for n, array in theirs.arrays.items()
+    }
+    scores = [json.loads((r / "metrics.json").read_text())["miou"] for r in (run, reference)]
+    print(f"{run.name}: weights within {max(off.values()):.1e}, mIoU {scores[0]:.4%}, "
+          f"{scores[1]:.4%} of {reference.name}")  # fmt: skip
+    assert {n: o for n, o in off.items() if o >= TOLERANCE} == {}
+    assert abs(scores[0] - scores[1]) < TOLERANCE

@@ -26,7 +26,7 @@ def Tiny(
     for i in range(1, 6):
         x = conv_block(x, 8, 3, f"backbone{i}", stride=2)
         maps[2**i] = x
-    logits = head(maps[8], num_classes, 8, "logits")
+    logits = head(maps[32], num_classes, 32, "logits")
     return segmentation_model("tiny", frames, logits, maps, aux_heads, weights)
 
 

@@ -8,12 +8,11 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from asap_tf.models.registry import BUILDERS
+import support.tiny  # noqa: F401
 from asap_tf.training import check_data
 from asap_tf.training.recipe import Recipe, validate
 from asap_tf.training.run_folder import RunFolder
 from asap_tf.training.trainer import Trainer
-from support.tiny import Tiny, tiny_as_asap
 
 
 @pytest.fixture(scope="session")
@@ -43,9 +42,11 @@ def tiny_root(blocks) -> Path:
 @pytest.fixture(scope="session")
 def tiny_recipe(tiny_root):
     def make(**sections) -> Recipe:
+        """A recipe of three epochs of two steps: most tests are about what is around a network."""
         values = {
             "name": "tiny",
             "data": {"root": str(tiny_root)},
+            "model": {"name": "tiny"},
             "augment": {"crop": (32, 64), "scales": (0.75, 1.0, 1.5), "brightness": 0.2},
             "optimizer": {"ema": 0.9},
             "train": {"epochs": 3, "batch_size": 2, "precision": "float32"},
@@ -65,28 +66,11 @@ def trainer():
     return make
 
 
-def put_tiny(patch: pytest.MonkeyPatch) -> None:
-    """Puts `Tiny` in ASAP's place."""
-    patch.setitem(BUILDERS, "asap", tiny_as_asap())
-
-
-@pytest.fixture
-def small_network(monkeypatch):
-    """Puts `tiny` in ASAP's place; returns its builder.
-
-    Most tests are about what is around a network, and ASAP takes ten seconds to its first step.
-    """
-    put_tiny(monkeypatch)
-    return Tiny
-
-
 @pytest.fixture(scope="session")
 def whole_run(trainer, tiny_recipe, tmp_path_factory) -> Path:
-    """A run folder of `tiny_recipe()` with the small network, trained without interruption."""
+    """A run folder of `tiny_recipe()`, trained without interruption."""
     run = tmp_path_factory.mktemp("run") / "whole"
-    with pytest.MonkeyPatch.context() as patch:
-        put_tiny(patch)
-        trainer(run, tiny_recipe()).train()
+    trainer(run, tiny_recipe()).train()
     return run
 
 

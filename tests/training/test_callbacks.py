@@ -46,7 +46,7 @@ def epoch(number, validated, batches=(0, 1)):
 
 
 def test_callbacks_of_the_user_get_keras_hooks_also_when_a_run_is_resumed(
-    trainer, tiny_recipe, small_network, tmp_path, at_step
+    trainer, tiny_recipe, tmp_path, at_step
 ):
     first, second = Recorder(), Recorder()
     recipe = tiny_recipe(train={"epochs": 2, "validate_every": 2})
@@ -72,7 +72,7 @@ class StopAt(keras.callbacks.Callback):
     ("hook", "number", "steps"), [("on_epoch_end", 0, 2), ("on_train_batch_end", 0, 1)]
 )
 def test_a_callback_that_stops_a_training_ends_it_scored_and_saved(
-    trainer, tiny_recipe, small_network, tmp_path, hook, number, steps
+    trainer, tiny_recipe, tmp_path, hook, number, steps
 ):
     recipe = tiny_recipe(train={"validate_every": 3})
     trainer(tmp_path / "run", recipe, StopAt(hook, number)).train()
@@ -81,7 +81,7 @@ def test_a_callback_that_stops_a_training_ends_it_scored_and_saved(
     assert Counter(e["step"] for e in run.read_log() if "val_miou" in e) == {steps: 1}
 
 
-def test_a_line_an_epoch_without_a_terminal(trainer, tiny_recipe, small_network, tmp_path, capsys):
+def test_a_line_an_epoch_without_a_terminal(trainer, tiny_recipe, tmp_path, capsys):
     trainer(tmp_path / "run", tiny_recipe(train={"epochs": 2, "validate_every": 2})).train()
     out, err = capsys.readouterr()
     first, second = out.splitlines()

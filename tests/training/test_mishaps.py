@@ -17,15 +17,13 @@ from asap_tf.training.results import write_results
 from asap_tf.training.run_folder import RunFolder
 
 
-def test_a_loss_that_is_not_finite_names_step_rate_and_remedies(
-    trainer, tiny_recipe, small_network, tmp_path
-):
+def test_a_loss_that_is_not_finite_names_step_rate_and_remedies(trainer, tiny_recipe, tmp_path):
     recipe = tiny_recipe(optimizer={"learning_rate": 1e30, "ema": None})
     with pytest.raises(AsapError, match=r"loss is (nan|inf) at step \d, learning rate .*Try a low"):
         trainer(tmp_path / "run", recipe).train()
 
 
-def test_file_that_goes_bad_during_training_is_named(trainer, tiny_recipe, small_network, tmp_path):
+def test_file_that_goes_bad_during_training_is_named(trainer, tiny_recipe, tmp_path):
     run = trainer(tmp_path / "run", tiny_recipe())
 
     def gone(pair):
@@ -39,7 +37,7 @@ def test_file_that_goes_bad_during_training_is_named(trainer, tiny_recipe, small
 
 
 def test_what_is_not_finite_after_the_last_step_of_an_epoch_is_never_saved(
-    trainer, tiny_recipe, tmp_path, small_network, at_step
+    trainer, tiny_recipe, tmp_path, at_step
 ):
     run = trainer(tmp_path / "run", tiny_recipe())
     groups = (
@@ -64,7 +62,7 @@ def test_what_is_not_finite_after_the_last_step_of_an_epoch_is_never_saved(
 
 
 def test_batches_of_ignored_pixels_only_teach_nothing_and_break_nothing(
-    trainer, tiny_recipe, tmp_path, small_network
+    trainer, tiny_recipe, tmp_path
 ):
     run = trainer(tmp_path / "run", tiny_recipe(optimizer={"weight_decay": 0.0}))
     read, before = run.task.read, [np.array(v) for v in run.task.network.trainable_variables]
@@ -89,7 +87,7 @@ def full_at(monkeypatch, name: str) -> None:
 
 @pytest.mark.parametrize("name", ["00000004.npz", "model.keras"])
 def test_a_full_disk_stops_a_training_that_resumes_to_the_same_end(
-    trainer, tiny_recipe, tmp_path, monkeypatch, small_network, name, assert_same_end, whole_run
+    trainer, tiny_recipe, tmp_path, monkeypatch, name, assert_same_end, whole_run
 ):
     seen, saved = {"00000004.npz": (4, 2), "model.keras": (2, 0)}[name]
     run = trainer(tmp_path / "run", tiny_recipe())
@@ -107,7 +105,7 @@ def test_a_full_disk_stops_a_training_that_resumes_to_the_same_end(
 
 
 def test_a_log_that_cannot_be_written_stops_a_training_that_saves_this_very_step(
-    trainer, tiny_recipe, tmp_path, monkeypatch, small_network, at_step
+    trainer, tiny_recipe, tmp_path, monkeypatch, at_step
 ):
     log = tmp_path / "run" / "log.jsonl"
 
@@ -123,7 +121,7 @@ def test_a_log_that_cannot_be_written_stops_a_training_that_saves_this_very_step
 
 
 def test_a_run_folder_that_is_removed_is_made_again_and_nothing_is_lost(
-    trainer, tiny_recipe, tmp_path, small_network, assert_same_end, at_step, whole_run
+    trainer, tiny_recipe, tmp_path, assert_same_end, at_step, whole_run
 ):
     remove = at_step(3, after=lambda: shutil.rmtree(tmp_path / "run"))
     run = trainer(tmp_path / "run", tiny_recipe(), remove)
@@ -134,9 +132,7 @@ def test_a_run_folder_that_is_removed_is_made_again_and_nothing_is_lost(
     asap_tf.load(tmp_path / "run")
 
 
-def test_gradients_too_large_for_float16_end_a_training(
-    trainer, tiny_recipe, small_network, tmp_path
-):
+def test_gradients_too_large_for_float16_end_a_training(trainer, tiny_recipe, tmp_path):
     recipe = tiny_recipe(
         loss={"class_weights": [1e15] * 11},
         train={"precision": "mixed_float16", "epochs": 20, "validate_every": 20},
@@ -149,7 +145,7 @@ def test_gradients_too_large_for_float16_end_a_training(
 
 
 def test_weights_that_an_activation_hides_end_a_training_within_a_step(
-    trainer, tiny_recipe, tmp_path, small_network, at_step
+    trainer, tiny_recipe, tmp_path, at_step
 ):
     run = trainer(tmp_path / "run", tiny_recipe(train={"batch_size": 1}))
     kernel = run.task.model.get_layer("backbone2_conv").kernel
@@ -162,7 +158,7 @@ def test_weights_that_an_activation_hides_end_a_training_within_a_step(
 
 @pytest.mark.parametrize("cache", [False, True])
 def test_damaged_and_vanished_files_are_skipped_and_listed(
-    trainer, tiny_recipe, tiny_root, tmp_path, monkeypatch, small_network, caplog, cache
+    trainer, tiny_recipe, tiny_root, tmp_path, monkeypatch, caplog, cache
 ):
     root = tmp_path / "camvid"
     shutil.copytree(tiny_root, root)
@@ -184,8 +180,8 @@ def test_damaged_and_vanished_files_are_skipped_and_listed(
     run.train()
     assert run.state.step == run.state.total_steps == 6
     assert run.task.skipped == set(masks)
-    told = [r.getMessage().split(": ")[1] for r in caplog.records if r.name == "asap_tf"]
-    assert sorted(told) == list(map(str, masks))
+    named = [r.getMessage().split(": ")[1] for r in caplog.records if r.name == "asap_tf"]
+    assert sorted(named) == list(map(str, masks))
 
     (root / "train" / "0.png").unlink()
     with pytest.raises(UsageError, match="1 frames, fewer than one batch"):
@@ -202,7 +198,7 @@ ODD_NAMES = (
 
 
 def test_odd_names_train_are_reported_and_named_in_one_line(
-    trainer, tiny_recipe, tiny_root, tmp_path, small_network
+    trainer, tiny_recipe, tiny_root, tmp_path
 ):
     root = tmp_path / "camvid"
     shutil.copytree(tiny_root, root)

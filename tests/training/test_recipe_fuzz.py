@@ -72,7 +72,7 @@ def changed(path: tuple[str, ...], value: object) -> dict:
 
 
 def accepted(recipe: dict) -> Recipe | None:
-    """The recipe, or None if it was refused as a person should be told of it."""
+    """The recipe, or None if it was refused in one line that names the file."""
     try:
         result = validate(recipe, "r.yaml")
     except UsageError as error:

@@ -14,18 +14,20 @@ import pytest
 
 import asap_tf
 from asap_tf.core.errors import AsapError, Interrupted, UsageError
+from asap_tf.models.registry import BUILDERS
 from asap_tf.training import check_data
 from asap_tf.training.run_folder import RunFolder
 from asap_tf.training.task import resolve_class_weights
+from support.tiny import Tiny, tiny_as_asap
 
 WEIGHTS = {"logits": 1.0, "aux3": 0.5, "aux4": 2.0}
 
 
 def test_stopped_within_an_epoch_and_resumed_equals_uninterrupted(
-    trainer, tiny_recipe, small_network, tmp_path, assert_same_end, at_step
+    trainer, tiny_recipe, tmp_path, assert_same_end, at_step
 ):
     start = tmp_path / "start.keras"
-    small_network(11, (32, 64, 3)).save(start)
+    Tiny(11, (32, 64, 3)).save(start)
     recipe = tiny_recipe(
         model={"weights": str(start)},
         optimizer={"name": "adamw", "learning_rate": 1e-3, "warmup_steps": 3, "clip_norm": 1.0},
@@ -67,7 +69,7 @@ def test_killed_within_an_epoch_and_resumed_equals_uninterrupted(
     trainer, tiny_recipe, tmp_path, monkeypatch, assert_same_end, whole_run
 ):
     file, run = tmp_path / "recipe.yaml", tmp_path / "killed"
-    file.write_text(tiny_recipe(model={"name": "tiny"}).to_yaml())
+    file.write_text(tiny_recipe().to_yaml())
     monkeypatch.setenv("PYTHONPATH", str(Path(__file__).parents[1]), prepend=os.pathsep)
     died = subprocess.run([sys.executable, "-c", KILLED, file, run])
     assert died.returncode == -signal.SIGKILL
@@ -78,9 +80,7 @@ def test_killed_within_an_epoch_and_resumed_equals_uninterrupted(
     assert asap_tf.load(run).classes[0].name == "sky"
 
 
-def test_validation_and_model_file_use_the_averages(
-    trainer, tiny_recipe, small_network, tmp_path, at_step
-):
+def test_validation_and_model_file_use_the_averages(trainer, tiny_recipe, tmp_path, at_step):
     t = trainer(tmp_path / "run", tiny_recipe(optimizer={"ema": 0.5}, train={"epochs": 1}))
     kernel = t.task.model.get_layer("backbone1_conv").kernel
     seen = []
@@ -95,7 +95,7 @@ def test_validation_and_model_file_use_the_averages(
 
 
 def test_total_loss_is_that_of_the_output_plus_alpha_and_beta_times_the_heads(
-    trainer, tiny_recipe, small_network, tmp_path
+    trainer, tiny_recipe, tmp_path
 ):
     t = trainer(tmp_path / "run", tiny_recipe(loss={"aux3": 0.5, "aux4": 2.0}))
     rng = np.random.default_rng(0)
@@ -135,14 +135,19 @@ HOST = Path(__file__).parents[1] / "support" / "host_process.py"
 
 
 def total_loss(log) -> float:
-    """Of all steps; how many a line tells of depends on how fast they were."""
+    """Of all steps; how many a line is about depends on how fast they were."""
     lines = [e for e in log if "loss" in e]
     before = [0, *(e["step"] for e in lines)]
     return sum(e["loss"] * (e["step"] - b) for e, b in zip(lines, before, strict=False))
 
 
-def test_two_devices_end_with_what_one_does(trainer, tiny_recipe, small_network, tmp_path):
-    recipe = tiny_recipe(optimizer={"learning_rate": 1e-3, "clip_norm": 1.0}, train={"epochs": 2})
+def test_two_devices_end_with_what_one_does(trainer, tiny_recipe, tmp_path, monkeypatch):
+    monkeypatch.setitem(BUILDERS, "asap", tiny_as_asap())
+    recipe = tiny_recipe(
+        model={"name": "asap"},
+        optimizer={"learning_rate": 1e-3, "clip_norm": 1.0},
+        train={"epochs": 2},
+    )
     trainer(tmp_path / "one", recipe).train()
     (tmp_path / "recipe.yaml").write_text(recipe.to_yaml())
     done = subprocess.run(
