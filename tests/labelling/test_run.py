@@ -80,6 +80,7 @@ def start(out: Path, model: Path, source: Path) -> None:
     LabelFolder(out).start(job, frames.inputs())
 
 
+@pytest.mark.stress
 def test_nothing_is_lost_or_doubled_whatever_is_killed(
     session, tiny_artifact, slow_frames, tmp_path
 ):

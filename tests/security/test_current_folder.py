@@ -82,6 +82,7 @@ def test_commands_that_open_models(run, artifact, camvid, tmp_path):
     assert output.count("ended with 0") == 5, output
 
 
+@pytest.mark.stress
 def test_commands_that_make_models(run, camvid, tmp_path):
     output, closed = run(
         f"data streets {tmp_path}/streets --train 8 --val 8 --size 64x128",
