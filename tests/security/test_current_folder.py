@@ -79,7 +79,8 @@ def test_commands_that_open_models(run, artifact, camvid, tmp_path):
         f"bench {artifact} --seconds 0.1 --source 32x64 --chart {tmp_path}/chart.png",
     )
     assert closed == []
-    assert output.count("ended with 0") == 5, output
+    # A model that does not name its classes is opened, and neither scored nor shown beside a truth.
+    assert (output.count("ended with 0"), output.count("ended with 2")) == (3, 2), output
 
 
 @pytest.mark.stress
