@@ -17,7 +17,6 @@ import argparse
 import collections
 import contextlib
 import dataclasses
-import json
 import os
 import re
 import shutil
@@ -55,14 +54,14 @@ def write_model(path: Path, size: tuple[int, int]) -> None:
 
     from asap_tf.export.graph import Deployment
     from asap_tf.export.writers import litert
-    from asap_tf.saving import checksums, sidecar
+    from asap_tf.saving import write_sidecar
 
     keras.utils.set_random_seed(0)
     classes = [dataclasses.asdict(c) for c in CLASSES]
     metadata = {"size": size, "batch": 1, "output": "labels", "classes": classes}
     deployment = Deployment(asap_tf.ASAPNet(len(CLASSES), (*size, 3)), size)
     litert.write(deployment, "int8", path, [render(i, *size).image for i in range(8)], metadata)
-    sidecar(path).write_text(json.dumps({**metadata, "files": checksums(path)}))
+    write_sidecar(path, metadata)
 
 
 def write_frames(folder: Path, count: int, size: tuple[int, int]) -> None:

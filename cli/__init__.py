@@ -12,6 +12,7 @@ from typing import Any, NoReturn
 import click
 
 from asap_tf import __version__
+from asap_tf.cli.output import echo
 from asap_tf.core.errors import AsapError, Interrupted, UsageError, nearest, shown
 
 VERBS = {
@@ -54,7 +55,7 @@ class Verbs(click.Group):
             return super().invoke(ctx)
         except AsapError as error:
             verb = self.get_command(ctx, ctx.invoked_subcommand or "")
-            click.echo(f"Error: {with_flags(str(error), verb)}", err=True)
+            echo(f"Error: {with_flags(str(error), verb)}", err=True)
             end(exit_code(error))
 
     def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
@@ -116,7 +117,7 @@ def main() -> None:
         # A file that cannot be read or written is the user's to fix; any other is ours.
         if error.filename is None:
             raise
-        click.echo(f"Error: {shown(error.filename)}: {error.strerror}", err=True)
+        echo(f"Error: {shown(error.filename)}: {error.strerror}", err=True)
         end(1)
 
 

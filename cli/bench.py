@@ -8,6 +8,8 @@ from typing import Any, NamedTuple
 
 import click
 
+from asap_tf.cli.output import echo
+
 SOURCE = "1024x2048"
 
 
@@ -74,7 +76,7 @@ def command(
         if overrides:
             raise UsageError("--set is for --training")
         outcome = bench_artifacts(artifacts, size, source or SOURCE, threads, seconds, data)
-    click.echo(outcome.text)
+    echo(outcome.text)
     if json_file is not None:
         write_json(json_file, outcome.content)
     if chart is not None:

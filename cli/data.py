@@ -6,6 +6,8 @@ from pathlib import Path
 
 import click
 
+from asap_tf.cli.output import echo
+
 
 @click.group("data")
 def command() -> None:
@@ -24,7 +26,7 @@ def streets(out: Path, train: int, val: int, size: str, seed: int) -> None:
     from asap_tf.streets import write_streets
 
     write_streets(out, train, val, seed, parse_size(size))
-    click.echo(f"{out}: {train} + {val} frames of {size}")
+    echo(f"{out}: {train} + {val} frames of {size}")
 
 
 @command.command()
@@ -36,7 +38,7 @@ def check(context: click.Context, root: Path) -> None:
     from asap_tf.data.check import check_dataset
 
     report = check_dataset(open_dataset(root))
-    click.echo(report.summary())
+    echo(report.summary())
     context.exit(1 if report.defects else 0)
 
 
@@ -60,7 +62,7 @@ def show(root: Path, split: str, frames: int, out: Path) -> None:
     from asap_tf.inference.visualize import dataset_sheet
 
     write_png(out, dataset_sheet(open_dataset(root), split, frames))
-    click.echo(out)
+    echo(out)
 
 
 @command.command()
@@ -70,4 +72,4 @@ def prior(root: Path) -> None:
     from asap_tf.data import open_dataset
     from asap_tf.inference.evaluate import location_prior
 
-    click.echo(location_prior(open_dataset(root)).table())
+    echo(location_prior(open_dataset(root)).table())

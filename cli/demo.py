@@ -6,6 +6,8 @@ from pathlib import Path
 
 import click
 
+from asap_tf.cli.output import echo
+
 FRAMES = {"train": 1000, "val": 60}
 SIZE = (128, 256)
 SHOWN = 8
@@ -31,12 +33,12 @@ def command(out: Path, overrides: tuple[str, ...]) -> None:
     streets, run = out / "streets", RunFolder(out / "run")
     recipe = load_recipe("streets_demo", (f"data.root={streets.resolve()}", *overrides))
 
-    click.echo(f"1/4  rendering {FRAMES['train']} + {FRAMES['val']} streets")
+    echo(f"1/4  rendering {FRAMES['train']} + {FRAMES['val']} streets")
     write_streets(streets, **FRAMES, seed=0, size=SIZE)
 
     report = check_data(recipe)
 
-    click.echo("2/4  training ASAP on them")
+    echo("2/4  training ASAP on them")
     import_keras()
     from asap_tf.inference.evaluate import location_prior
     from asap_tf.inference.files import predict_inputs
@@ -46,16 +48,16 @@ def command(out: Path, overrides: tuple[str, ...]) -> None:
 
     Trainer(run, recipe, report).train()
 
-    click.echo("3/4  scoring")
+    echo("3/4  scoring")
     scores = write_results(run, report.dataset).scores
     prior = location_prior(report.dataset)
-    click.echo(scores.table())
+    echo(scores.table())
 
-    click.echo("4/4  predicting")
+    echo("4/4  predicting")
     frames = [pair.image for pair in report.dataset.pairs("val")[:SHOWN]]
     predict_inputs(load(run.path), frames, out / "predictions")
 
-    click.echo(
+    echo(
         f"\nASAP {scores.miou:.1%} mIoU, the location prior {prior.miou:.1%}; "
         f"{(time.monotonic() - start) / 60:.1f} minutes"
         f"\nlook at:  {run.report}\n          {out / 'predictions'}"

@@ -7,6 +7,7 @@ from pathlib import Path
 import click
 
 from asap_tf.cli.hosts import host_options
+from asap_tf.cli.output import echo
 
 
 @click.command()
@@ -64,12 +65,12 @@ def command(
         segmenter = load(model)
         if submission is not None:
             write_submission(segmenter, dataset, split, submission)
-            click.echo(f"{submission}: {len(dataset.pairs(split))} label maps, checked")
+            echo(f"{submission}: {len(dataset.pairs(split))} label maps, checked")
             return
         evaluation = evaluate(segmenter, dataset, split, scales, flip, distributed)
     if not distributed.is_main:
         return
-    click.echo(evaluation.scores.table())
+    echo(evaluation.scores.table())
     if json_file is not None:
         from asap_tf.core.files import write_json
 

@@ -7,7 +7,8 @@ from pathlib import Path
 
 import click
 
-from asap_tf.core.errors import UsageError
+from asap_tf.cli.output import echo
+from asap_tf.core.errors import UsageError, shown
 from asap_tf.core.formats import FLAGS, FLOORS
 
 
@@ -97,11 +98,11 @@ def command(
         from asap_tf.export.gpu_probe import tensorrt_choice
 
         choice = tensorrt_choice(trt_engine)
-        click.echo(choice.reason)
+        echo(choice.reason)
         formats.append(choice.engine.replace("-", "_"))
 
     def on_artifact(artifact: Artifact) -> None:
-        tqdm.write(f"{artifact.path}  {artifact.megabytes:.1f} MB  {artifact.parity}")
+        tqdm.write(shown(f"{artifact.path}  {artifact.megabytes:.1f} MB  {artifact.parity}"))
         if artifact.note:
             tqdm.write(f"    {artifact.note}")
 
@@ -119,7 +120,7 @@ def command(
         bundle=bundle,
         on_artifact=on_artifact,
     )
-    click.echo(f"compared with the Keras model on {artifacts[0].parity.source}")
+    echo(f"compared with the Keras model on {artifacts[0].parity.source}")
     if bundle:
-        click.echo((out / BUNDLE / "operators.md").read_text(encoding="utf-8"))
-        click.echo(f"{out / BUNDLE}  take it to a machine with a GPU: python3 build_and_time.py")
+        echo((out / BUNDLE / "operators.md").read_text(encoding="utf-8"))
+        echo(f"{out / BUNDLE}  take it to a machine with a GPU: python3 build_and_time.py")

@@ -6,6 +6,8 @@ from pathlib import Path
 
 import click
 
+from asap_tf.cli.output import echo
+
 
 @click.command()
 @click.argument("models", nargs=-1, required=True, type=click.Path(path_type=Path))
@@ -38,4 +40,4 @@ def command(models: tuple[Path, ...], data: Path, split: str, count: int, out: P
     dataset = open_dataset(data)
     checked(dataset, [split])
     write_png(out, gallery({str(model): load(model) for model in models}, dataset, split, count))
-    click.echo(out)
+    echo(out)

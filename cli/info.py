@@ -7,6 +7,8 @@ from typing import Any
 
 import click
 
+from asap_tf.cli.output import echo
+
 
 @click.command()
 @click.argument("model", type=click.Path(path_type=Path))
@@ -14,6 +16,7 @@ def command(model: Path) -> None:
     """Say what MODEL, trained or exported, is: size, classes, scores, recipe."""
     import yaml
 
+    from asap_tf.core.errors import shown
     from asap_tf.saving import artifact_bytes
 
     path, info = describe(model)
@@ -36,21 +39,23 @@ def command(model: Path) -> None:
     if "parity" in info:
         lines["parity"] = parity_line(info["parity"])
     if "scores" in info:
-        lines["validation mIoU"] = f"{info['scores']['miou']:.1%}"
+        miou = info["scores"]["miou"]
+        lines["validation mIoU"] = "undefined" if miou is None else f"{miou:.1%}"
+    if "step" in info:
         lines["step"] = f"{info['step']:,}"
     lines |= info.get("versions", {})
     for name, value in lines.items():
-        click.echo(f"{name:<16} {value}")
+        echo(f"{name:<16} {shown(value)}")
     if "recipe" in info:
-        click.echo("recipe")
+        echo("recipe")
         text = yaml.safe_dump(info["recipe"], sort_keys=False)
-        click.echo("".join(f"  {line}\n" for line in text.splitlines()), nl=False)
+        echo("\n".join(f"  {line}" for line in text.splitlines()))
 
 
 def describe(model: Path) -> tuple[Path, dict[str, Any]]:
     """Where a model is and what it is.
 
-    Metadata that checksums vouch for is enough; otherwise the model is opened.
+    Metadata beside an artifact that is as its checksums say is enough; else the model is opened.
     """
     from asap_tf.runtime import format_of, load
     from asap_tf.saving import model_file, read_sidecar
@@ -59,9 +64,9 @@ def describe(model: Path) -> tuple[Path, dict[str, Any]]:
         path = model_file(model)
     else:
         path = model
-        metadata, vouched_for = read_sidecar(path)
-        if vouched_for:
-            return path, metadata
+        metadata, intact = read_sidecar(path)
+        if intact:
+            return path, {"format": format_of(path), **metadata}
     segmenter = load(path)
     found = {
         "format": segmenter.format,

@@ -6,6 +6,8 @@ from pathlib import Path
 
 import click
 
+from asap_tf.cli.output import echo
+
 
 @click.command()
 @click.argument("model")
@@ -59,4 +61,4 @@ def command(
 
     resources = Resources(workers, threads, gpus, cluster)
     counts = label(model, source, out, resources, format, block)
-    click.echo(f"{out}: {counts['labelled']} labeled, {counts['failed']} failed")
+    echo(f"{out}: {counts['labelled']} labeled, {counts['failed']} failed")

@@ -6,6 +6,8 @@ from pathlib import Path
 
 import click
 
+from asap_tf.cli.output import echo
+
 
 @click.command()
 @click.argument("model", type=click.Path(path_type=Path))
@@ -52,9 +54,9 @@ def command(
 
     if not any(map(is_stream, inputs)):
         for path in predict_inputs(load(model), [Path(i) for i in inputs], out, mode, skip_bad):
-            click.echo(path)
+            echo(path)
         return
     if len(inputs) > 1:
         raise UsageError("a stream has to be the only input")
     target, count = predict_stream(load(model), inputs[0], out, mode, frames)
-    click.echo(f"{target}: {count.labeled} frames labeled, {count.dropped} dropped")
+    echo(f"{target}: {count.labeled} frames labeled, {count.dropped} dropped")

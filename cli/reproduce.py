@@ -8,6 +8,8 @@ from typing import TYPE_CHECKING
 
 import click
 
+from asap_tf.cli.output import echo
+
 if TYPE_CHECKING:
     from asap_tf.reproduce.ablations import Row, Variant
     from asap_tf.training.recipe import Recipe
@@ -85,7 +87,7 @@ def table1(
     scores = table.score_runs(runs, dataset) if dataset else {}
     machine = this_machine()
     timings = table.time_networks(sides, threads, seconds)
-    click.echo(table.text(timings, machine, sides, threads, scores))
+    echo(table.text(timings, machine, sides, threads, scores))
     if json_file is not None:
         write_json(json_file, table.to_dict(timings, machine, scores))
 
@@ -113,7 +115,7 @@ def table2(
 
     require_outputs(json_file)
     recipe, rows = trainings(FUSIONS, seeds, data, overrides, out)
-    click.echo(table.text(rows))
+    echo(table.text(rows))
     if json_file is not None:
         write_json(json_file, to_dict(recipe, rows))
 
@@ -151,13 +153,13 @@ def table3(
     import_keras()
     counted = table.counts()
     recipe, rows = trainings(MODULES, seeds, data, overrides, out)
-    click.echo(table.text(counted, rows))
+    echo(table.text(counted, rows))
     content = {"gflops": counted, **to_dict(recipe, rows)}
     if chart is not None:
         from asap_tf.reproduce import scaling
 
         timings = scaling.measure_scaling()
-        click.echo(scaling.text(timings))
+        echo(scaling.text(timings))
         scaling.draw(timings, chart)
         content["scaling"] = scaling.to_dict(timings)
     if json_file is not None:
@@ -180,6 +182,6 @@ def trainings(
         seeds,
         recipe,
         folder,
-        lambda row: click.echo(f"{row.variant}, seed {row.seed}: {row.miou:.1%} mIoU", err=True),
+        lambda row: echo(f"{row.variant}, seed {row.seed}: {row.miou:.1%} mIoU", err=True),
     )
     return recipe, finished_rows(variants, folder)

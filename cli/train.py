@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING
 import click
 
 from asap_tf.cli.hosts import host_options
+from asap_tf.cli.output import echo
 
 if TYPE_CHECKING:
     from asap_tf.training.recipe import Recipe
@@ -78,13 +79,13 @@ def command(
         if distributed.is_main:
             size = f"{trainer.task.eval_model.count_params() / 1e6:.1f} M parameters"
             weights = settings.model.weights or "random weights"
-            click.echo(f"run folder: {path}")
-            click.echo(f"network: {settings.model.name}, {size}, from {weights}")
+            echo(f"run folder: {path}")
+            echo(f"network: {settings.model.name}, {size}, from {weights}")
         trainer.train()
     if not distributed.is_main:
         return
-    click.echo(write_results(folder, report.dataset).scores.table())
-    click.echo(f"model: {folder.model}\nreport: {folder.report}")
+    echo(write_results(folder, report.dataset).scores.table())
+    echo(f"model: {folder.model}\nreport: {folder.report}")
 
 
 def opened(
@@ -116,7 +117,7 @@ def opened(
 def messages_shown() -> Iterator[None]:
     """Prints what the library logs, such as which layers got their weights from a file."""
     logger, handler = logging.getLogger("asap_tf"), logging.Handler(logging.INFO)
-    handler.emit = lambda record: click.echo(record.getMessage())  # type: ignore[method-assign]
+    handler.emit = lambda record: echo(record.getMessage())  # type: ignore[method-assign]
     logger.setLevel(logging.INFO)
     logger.addHandler(handler)
     try:

@@ -7,6 +7,7 @@ import sys
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from types import ModuleType
+from typing import NamedTuple
 
 import pytest
 
@@ -110,5 +111,30 @@ def round_trip(tmp_path):
         loaded = keras.models.load_model(tmp_path / "layer.keras")
         frames = [rng.normal(size=(2, *shape)).astype("float32") for shape in shapes]
         return model(frames), loaded(frames)
+
+    return run
+
+
+class Result(NamedTuple):
+    code: int
+    out: str
+    err: str
+
+
+@pytest.fixture
+def asap(monkeypatch, capsys):
+    """Runs the command line in this process, as a shell would see it."""
+
+    def run(*args) -> Result:
+        from asap_tf.cli import main
+
+        monkeypatch.setattr(sys, "argv", ["asap-tf", *map(str, args)])
+        code = 0
+        try:
+            main()
+        except SystemExit as ended:
+            code = int(ended.code or 0)
+        captured = capsys.readouterr()
+        return Result(code, captured.out, captured.err)
 
     return run

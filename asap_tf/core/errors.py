@@ -8,7 +8,15 @@ from collections.abc import Iterable
 
 
 class AsapError(Exception):
-    """A failure the user can act on, in one line."""
+    """A failure the user can act on.
+
+    Args:
+        *lines: Its text, one line as a rule. Names of others may be in it as they are: what breaks
+            lines or steers a terminal is escaped.
+    """
+
+    def __str__(self) -> str:
+        return "\n".join(shown(line, _LONGEST) for line in self.args)
 
 
 class UsageError(AsapError, ValueError):
@@ -30,12 +38,15 @@ class Interrupted(AsapError):
         self.signal_number = int(signal_number)
 
 
-def shown(text: object, most: int = 4096) -> str:
+_LONGEST = 20_000
+
+
+def shown(text: object, most: int | None = None) -> str:
     r"""Text of somebody else's in one line: what steers a terminal is escaped, and the end cut off.
 
     Args:
         text: A path, a name, a message.
-        most: Characters that are kept.
+        most: Characters that are kept; None keeps all.
 
     Example:
         >>> shown(Path("two\nlines.png"))
@@ -43,7 +54,7 @@ def shown(text: object, most: int = 4096) -> str:
     """
     text = str(text)
     start = "".join(c if c.isprintable() else repr(c)[1:-1] for c in text[:most])
-    return start if len(text) <= most else f"{start}..."
+    return f"{start}..." if len(text) > len(text[:most]) else start
 
 
 def nearest(name: object, valid: Iterable[str]) -> str:

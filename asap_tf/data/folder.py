@@ -21,7 +21,6 @@ from collections import Counter
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
-import yaml
 from pydantic import (
     BaseModel,
     ConfigDict,
@@ -32,8 +31,9 @@ from pydantic import (
     field_validator,
 )
 
-from asap_tf.core.errors import UsageError, nearest
+from asap_tf.core.errors import UsageError, first_line, nearest
 from asap_tf.core.labels import IGNORE_LABEL, LabelClass
+from asap_tf.core.parsing import quoted, read_yaml
 from asap_tf.data.dataset import Dataset, MaskEncoding, Pair
 from asap_tf.data.encodings import ColorEncoding, IndexEncoding
 from asap_tf.data.pairing import FRAME_ENDINGS, MASK_ENDINGS, find_files, match
@@ -145,11 +145,11 @@ def open_folder(root: Path) -> Dataset:
 
 def _read(path: Path) -> _Description:
     try:
-        content = yaml.safe_load(path.read_bytes())
+        content = read_yaml(path)
     except OSError as error:
         raise UsageError(f"{path}: cannot be read ({error.strerror})") from None
-    except (ValueError, yaml.YAMLError) as error:
-        raise UsageError(f"{path}: not YAML: {' '.join(str(error).split())}") from None
+    except ValueError as error:
+        raise UsageError(f"{path}: not YAML: {first_line(error)}") from None
     if not isinstance(content, dict):
         fields = ", ".join(_Description.model_fields)
         raise UsageError(f"{path}: holds no fields; {fields} are needed")
@@ -170,11 +170,11 @@ def _explain(error: Any) -> str:
         model = models.get(location[0], _Description)
         return f"{field}: no such field; {nearest(location[-1], model.model_fields)}"
     if error["type"] == "literal_error":
-        return f"{field}: received {received!r}; {nearest(received, ('index', 'color'))}"
+        return f"{field}: received {quoted(received)}; {nearest(received, ('index', 'color'))}"
     message = error["msg"].removeprefix("Value error, ")
     if isinstance(received, dict) or (isinstance(received, list) and len(received) > 4):
         return f"{field}: {message}"
-    return f"{field}: received {received!r}: {message}"
+    return f"{field}: received {quoted(received)}: {message}"
 
 
 def _values(masks: str | None, classes: list[_Class]) -> list[Any]:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import contextlib
 import gc
-import json
 import os
 import shutil
 from collections.abc import Callable, Iterator, Sequence
@@ -24,7 +23,14 @@ from asap_tf.export.parity import Parity, Reference
 from asap_tf.export.xnnpack_report import xnnpack_report
 from asap_tf.models.operations import Operations, count_operations
 from asap_tf.runtime import load
-from asap_tf.saving import artifact_bytes, artifact_files, checksums, model_file, sidecar, versions
+from asap_tf.saving import (
+    artifact_bytes,
+    artifact_files,
+    model_file,
+    sidecar,
+    versions,
+    write_sidecar,
+)
 
 if TYPE_CHECKING:
     from asap_tf.export.graph import Deployment
@@ -154,7 +160,7 @@ def export(
             if on_artifact:
                 on_artifact(artifact)
         if failures:
-            raise AsapError("\n".join(failures))
+            raise AsapError(*failures)
         if bundle:
             _write_bundle(staging / BUNDLE, deployment, staged, reference, metadata)
             out.mkdir(exist_ok=True)
@@ -255,7 +261,7 @@ def _metadata(
 
 def _prove(path: Path, metadata: dict[str, Any], reference: Reference) -> Parity:
     """Compares an artifact with the Keras model, and writes the result into its metadata."""
-    _write_sidecar(path, metadata)
+    write_sidecar(path, metadata)
     labels = _labels(load(path), reference.frames.images, path.name)
     parity = reference.compare(labels, metadata["precision"])
     if not parity.holds:
@@ -263,14 +269,8 @@ def _prove(path: Path, metadata: dict[str, Any], reference: Reference) -> Parity
             f"not written: {parity}, on {parity.source}; {parity.floor:.1%} are needed for "
             f"{metadata['precision']}"
         )
-    _write_sidecar(path, {**metadata, "parity": parity.to_dict()})
+    write_sidecar(path, {**metadata, "parity": parity.to_dict()})
     return parity
-
-
-def _write_sidecar(path: Path, metadata: dict[str, Any]) -> None:
-    """Writes the metadata beside an artifact, or into its folder, with its checksums."""
-    entries = {**metadata, "files": checksums(path)}
-    sidecar(path).write_text(json.dumps(entries, indent=1), encoding="utf-8")
 
 
 def _publish(

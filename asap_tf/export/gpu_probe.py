@@ -72,7 +72,7 @@ def choose(facts: dict[str, Any], required: str | None = None) -> Choice:
         if missing[engine]:
             reason, *commands = missing[engine]
             lines += [f"no {NAMES[engine]}: {reason}; get it by:", *(f"    {c}" for c in commands)]
-    raise AsapError("\n  ".join(lines))
+    raise AsapError(lines[0], *(f"  {line}" for line in lines[1:]))
 
 
 def _reason(engine: str, facts: dict[str, Any], why_not: list[str] | None) -> str:

@@ -98,7 +98,7 @@ def check_submission(zip_path: Path, dataset: Dataset, split: str) -> None:
     defects += [f"{name}: belongs to no frame of split '{split}'" for name in sorted(unclaimed)]
     if defects:
         number = "1 defect" if len(defects) == 1 else f"{len(defects)} defects"
-        raise AsapError("\n".join([f"{zip_path}: {number} in this submission", *defects]))
+        raise AsapError(f"{zip_path}: {number} in this submission", *defects)
 
 
 def _require_cityscapes(dataset: Dataset) -> None:

@@ -21,6 +21,11 @@ from asap_tf.inference.files import IMAGE_SUFFIXES, VIDEO_SUFFIXES
 fsspec = require("fsspec", "ray")
 datasets = require("pyarrow.dataset", "ray")
 
+SCHEMES = {"file", "http", "https", "s3", "s3a", "gs", "gcs", "az", "abfs", "abfss", "memory"}
+"""Stores that a path may lie in. Others of fsspec open archives, run templates, or hand on."""
+
+_LONGEST_LINE = 1 << 16
+
 
 class Input(NamedTuple):
     """One frame to label.
@@ -57,6 +62,8 @@ class Source:
         match = re.fullmatch(r"(.+\.parquet/?):(.+)", source)
         path, column = match.groups() if match else (source, "")
         self._column: str = column
+        if problem := scheme_problem(path):
+            raise UsageError(f"{shown(path)}: {problem}")
         try:
             self._files, self._root = fsspec.core.url_to_fs(path)
             is_folder = self._files.isdir(self._root)
@@ -66,7 +73,7 @@ class Source:
             if isinstance(error, UsageError):
                 raise
             raise UsageError(f"{path}: cannot be reached: {first_line(error)}") from error
-        self._is_local = "://" not in path and "::" not in path
+        self._is_local = "://" not in path
         self.name = f"{self._root if self._is_local else path}"
         suffix = Path(path).suffix.lower()
         if self._column:
@@ -155,7 +162,10 @@ class Source:
     def _in_list(self) -> Iterator[Input]:
         try:
             with self._files.open(self._root) as file:
-                for line in io.TextIOWrapper(file, encoding="utf-8"):
+                lines = io.TextIOWrapper(file, encoding="utf-8")
+                while line := lines.readline(_LONGEST_LINE):
+                    if len(line) == _LONGEST_LINE:
+                        raise UsageError(f"{self.name}: not a list of paths: a line is too long")
                     if path := line.rstrip("\r\n"):
                         yield Input(_absolute(path))
         except UnicodeDecodeError as error:
@@ -179,6 +189,23 @@ class Source:
             if isinstance(error, AsapError):
                 raise
             raise UsageError(f"{self.name}: not a Parquet table, or a damaged one") from error
+
+
+def scheme_problem(path: str) -> str | None:
+    """Why a path is none that may be opened, or None.
+
+    Example:
+        >>> scheme_problem("zip://a.png::b.zip")
+        'a chain of stores (::), which is not opened'
+    """
+    if "://" not in path and not re.match(r"\w+::", path):
+        return None
+    if "::" in path:
+        return "a chain of stores (::), which is not opened"
+    scheme = path.partition("://")[0]
+    if scheme not in SCHEMES:
+        return f"of the scheme {shown(scheme, 40)}, not one of {', '.join(sorted(SCHEMES))}"
+    return None
 
 
 def _absolute(path: str) -> str:

@@ -18,7 +18,7 @@ from asap_tf.core.optional import require
 from asap_tf.data.images import BadFile, read_image
 from asap_tf.data.video import open_video
 from asap_tf.labelling.folder import LabelFolder
-from asap_tf.labelling.source import Input
+from asap_tf.labelling.source import Input, scheme_problem
 from asap_tf.runtime import Segmenter, format_of, load
 from asap_tf.saving import fingerprint, model_file
 
@@ -26,6 +26,9 @@ fsspec = require("fsspec", "ray")
 
 _READERS = 8
 """Threads that read ahead: a remote store answers late, but many requests at once."""
+
+_LARGEST_FRAME = 1 << 28
+"""Bytes: 64 million pixels uncompressed are less."""
 
 _PAUSES = (1.0, 5.0)
 """Seconds before the second and the third try to get a file from a store."""
@@ -211,11 +214,20 @@ class _Video:
 
 
 def _fetch(uri: str) -> bytes:
-    """Content of a URI; a store that fails for the moment is asked again."""
+    """Content of a URI; a store that fails for the moment is asked again.
+
+    Raises:
+        ValueError: if it is too large, or of a scheme that is not opened.
+    """
+    if problem := scheme_problem(uri):
+        raise ValueError(problem)
     for pause in (*_PAUSES, None):
         try:
             with fsspec.open(uri, "rb") as file:
-                return file.read()
+                content = file.read(_LARGEST_FRAME + 1)
+                if len(content) > _LARGEST_FRAME:
+                    raise ValueError(f"larger than {_LARGEST_FRAME >> 20} MB")
+                return content
         except Exception as error:
             if pause is None or is_final(error):
                 raise

@@ -13,14 +13,14 @@ from asap_tf.core.labels import numbered_classes
 from asap_tf.runtime.network import Network
 from asap_tf.runtime.probe import probe
 from asap_tf.runtime.segmenter import Segmenter
-from asap_tf.saving import classes_of, model_file, preset_file, preset_files, read_sidecar
+from asap_tf.saving import classes_of, is_own, model_file, preset_file, preset_files, read_sidecar
 
 
 def load(path: str | Path, threads: int | None = None) -> Segmenter:
     """Opens a trained or exported model.
 
-    An exported file is compared with the checksums beside it. One that has none is opened in a
-    process of its own first, so that a damaged file cannot crash this one.
+    An exported file is compared with the checksums beside it, and opened in a process of its own
+    first, unless this one has exported it: a file of somebody else's cannot crash this process.
 
     Args:
         path: Preset's name, run folder, `.keras` file, or an export in any format of
@@ -51,8 +51,8 @@ def load(path: str | Path, threads: int | None = None) -> Segmenter:
         # The archive's own checksums vouch for it.
         path = model_file(path)
     else:
-        metadata, vouched_for = read_sidecar(path)
-        if not vouched_for:
+        metadata, _ = read_sidecar(path)
+        if not is_own(path):
             probe(path)
     network = open_network(path, kind, threads)
     metadata = metadata or network.metadata

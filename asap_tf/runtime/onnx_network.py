@@ -16,6 +16,7 @@ from asap_tf.runtime.network import (
     signature_of,
 )
 from asap_tf.saving import parse_metadata
+from asap_tf.saving.onnx_file import read_onnx
 
 METADATA_KEY = "asap_tf"
 """Of the metadata among the properties of an ONNX model."""
@@ -49,7 +50,7 @@ class ONNXNetwork(FixedNetwork):
         options.intra_op_num_threads = threads or available_cores()
         options.log_severity_level = _ERRORS_ONLY
         session = onnxruntime.InferenceSession(
-            str(path), options, providers=["CPUExecutionProvider"]
+            read_onnx(path), options, providers=["CPUExecutionProvider"]
         )
         takes, gives = map(_tensor, session.get_inputs()), map(_tensor, session.get_outputs())
         signature = signature_of(path, list(takes), list(gives))

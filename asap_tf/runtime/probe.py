@@ -1,4 +1,4 @@
-"""Trial of an artifact that no checksum vouches for, in a process of its own.
+"""Trial of an artifact that this process has not written, in a process of its own.
 
 Runtimes trust their files: a damaged one can crash or hang the process that opens it.
 """

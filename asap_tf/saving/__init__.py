@@ -11,11 +11,13 @@ from asap_tf.saving.metadata import (
     checksums,
     classes_of,
     fingerprint,
+    is_own,
     parse_metadata,
     read_metadata,
     read_sidecar,
     sidecar,
     versions,
+    write_sidecar,
 )
 from asap_tf.saving.presets import preset_file, preset_files
 from asap_tf.saving.transfer import Transfer, copy_matching, load_weights
@@ -29,6 +31,7 @@ __all__ = [
     "classes_of",
     "copy_matching",
     "fingerprint",
+    "is_own",
     "from_preset",
     "load_keras_model",
     "load_weights",
@@ -41,4 +44,5 @@ __all__ = [
     "save_model",
     "sidecar",
     "versions",
+    "write_sidecar",
 ]

@@ -5,18 +5,104 @@ from __future__ import annotations
 import hashlib
 import importlib
 import json
+import os
 import zipfile
-import zlib
+from collections.abc import Mapping
 from importlib.metadata import version
 from pathlib import Path
-from typing import Any
+from typing import Annotated, Any, Literal, Required
 
-from asap_tf.core.errors import AsapError
+import pydantic
+from pydantic import AfterValidator, ConfigDict, Field, TypeAdapter, with_config
+from typing_extensions import TypedDict
+
+from asap_tf.core.errors import AsapError, first_line, shown
 from asap_tf.core.formats import FORMATS
 from asap_tf.core.labels import LabelClass
+from asap_tf.core.parsing import LARGEST_JSON, parse_json, quoted
 
 METADATA_NAME = "asap_tf.json"
 """Name of the metadata within a `.keras` file or SavedModel folder."""
+
+LARGEST_ARTIFACT = 1 << 33
+"""Bytes, of all its files together."""
+
+_OWN: set[str] = set()
+"""Fingerprints of the artifacts that this process has written."""
+
+
+def _printable(text: str) -> str:
+    if not text.isprintable():
+        raise ValueError("has control characters or line breaks")
+    return text
+
+
+def _relative(name: str) -> str:
+    if name.startswith("/") or "\\" in name or not {"", ".", ".."}.isdisjoint(name.split("/")):
+        raise ValueError("is no path below the folder")
+    return name
+
+
+_Text = Annotated[str, Field(max_length=300), AfterValidator(_printable)]
+_Share = Annotated[float, Field(ge=-1, le=1)] | None
+_Byte = Annotated[int, Field(ge=0, le=255)]
+_Length = Annotated[int, Field(ge=1, le=1 << 20)]
+_Count = Annotated[float, Field(ge=0, le=1e18)]
+
+_File = Annotated[_Text, AfterValidator(_relative)]
+_SHA256 = Annotated[str, Field(pattern="^[0-9a-f]{64}$")]
+
+# Entries of other versions are kept as they are.
+_STRICT = ConfigDict(strict=True, extra="allow")
+
+
+@with_config(_STRICT)
+class _Class(TypedDict):
+    name: _Text
+    color: Annotated[list[_Byte], Field(min_length=3, max_length=3)]
+    category: _Text
+    label_id: Annotated[int, Field(ge=-1, le=255)]
+
+
+@with_config(_STRICT)
+class _Scores(TypedDict, total=False):
+    miou: Required[_Share]
+    category_miou: _Share
+    pixel_accuracy: _Share
+    iou: dict[_Text, _Share]
+    accuracy: dict[_Text, _Share]
+    category_iou: dict[_Text, _Share]
+
+
+@with_config(_STRICT)
+class _Parity(TypedDict, total=False):
+    agreement: Required[Annotated[float, Field(ge=0, le=1)]]
+    source: Required[_Text]
+    miou_difference: _Share
+
+
+@with_config(_STRICT)
+class _Metadata(TypedDict, total=False):
+    format: _Text
+    precision: _Text
+    size: Annotated[list[_Length], Field(min_length=2, max_length=2)] | None
+    batch: _Length
+    output: Literal["labels", "logits"]
+    label_stride: _Length
+    input: _Text
+    classes: Annotated[list[_Class], Field(max_length=256)]
+    parameters: Annotated[int, Field(ge=0, le=1 << 50)]
+    multiply_accumulates: _Count
+    operations: dict[_Text, _Count]
+    recipe: dict[str, Any]
+    scores: _Scores
+    step: Annotated[int, Field(ge=0, le=1 << 50)]
+    versions: dict[_Text, _Text]
+    parity: _Parity
+    files: dict[_File, _SHA256]
+
+
+_SCHEMA = TypeAdapter(_Metadata)
 
 
 def sidecar(path: Path) -> Path:
@@ -36,9 +122,35 @@ def artifact_files(path: Path) -> list[Path]:
         path: A file (OpenVINO's `.bin` belongs to its `.xml`), or a folder.
     """
     if path.is_dir():
-        return sorted(f for f in path.rglob("*") if f.is_file() and f != sidecar(path))
+        found = (Path(folder, name) for folder, _, names in os.walk(path) for name in names)
+        return sorted(f for f in found if f.is_file() and f != sidecar(path))
     companions = [row.companion for row in FORMATS.values() if row.ending == path.suffix]
     return [path, *(path.with_suffix(suffix) for suffix in companions if suffix)]
+
+
+def require_files(path: Path) -> None:
+    """Refuses an artifact that would take hours to read, or show the bytes of another file.
+
+    Args:
+        path: As of `artifact_files`; a file that is missing is left to who opens it.
+
+    Raises:
+        AsapError: if a file is a device or pipe, a link out of its folder, or too large.
+    """
+    home = sidecar(path).parent.resolve()
+    beside = path.resolve().parent
+    size = 0
+    for file in artifact_files(path):
+        if not file.exists():
+            continue
+        if not file.is_file():
+            raise AsapError(f"{shown(file)}: not a regular file")
+        real = file.resolve()
+        if file != path and not real.is_relative_to(home) and real.parent != beside:
+            raise AsapError(f"{shown(file)}: a link out of its folder; copy the file there")
+        size += file.stat().st_size
+    if size > LARGEST_ARTIFACT:
+        raise AsapError(f"{shown(path)}: {size / 1e9:.0f} GB; a network has less than 8")
 
 
 def artifact_bytes(path: Path) -> int:
@@ -71,34 +183,60 @@ def fingerprint(path: Path) -> str:
 
 
 def _checksum(file: Path) -> str:
-    return hashlib.sha256(file.read_bytes()).hexdigest()
+    with file.open("rb") as content:
+        return hashlib.file_digest(content, "sha256").hexdigest()
+
+
+def write_sidecar(path: Path, metadata: Mapping[str, Any]) -> None:
+    """Writes metadata beside an artifact, or into its folder, with checksums.
+
+    The artifact counts as this process's own from then on: see `is_own`.
+    """
+    entries = {**metadata, "files": checksums(path)}
+    sidecar(path).write_text(json.dumps(entries, indent=1), encoding="utf-8")
+    _OWN.add(fingerprint(path))
+
+
+def is_own(path: Path) -> bool:
+    """Whether this process has written an artifact of these bytes.
+
+    Checksums tell that nothing has changed since somebody wrote them, not who that was.
+    """
+    return bool(_OWN) and fingerprint(path) in _OWN
 
 
 def read_sidecar(path: Path) -> tuple[dict[str, Any], bool]:
     """The metadata beside an artifact.
 
     Returns:
-        The metadata, empty if there is none, and whether its checksums cover the artifact: they
-        do not if it was renamed, or has no metadata.
+        The metadata, empty if there is none, and whether the artifact is as its checksums say: they
+        say nothing of one that was renamed, or has no metadata.
 
     Raises:
-        AsapError: if the metadata is damaged, or the artifact is not as it was exported.
+        AsapError: if the metadata is damaged, or the artifact is not as it was exported, or not
+            made of regular files.
     """
+    require_files(path)
     file = sidecar(path)
     if not file.is_file():
         return {}, False
-    metadata = parse_metadata(file.read_bytes(), str(file))
+    if file.stat().st_size > LARGEST_JSON:
+        raise AsapError(f"{shown(file)}: larger than {LARGEST_JSON >> 20} MB, no metadata of ours")
+    metadata = parse_metadata(file.read_bytes(), shown(file))
     files = metadata.get("files", {})
     home = file.parent
-    own = {f.relative_to(home).as_posix() for f in artifact_files(path)}
-    if not own <= files.keys():
+    own = {f.relative_to(home).as_posix(): f for f in artifact_files(path)}
+    if not own.keys() <= files.keys():
         return metadata, False
-    for name, checksum in files.items():
-        if not (home / name).is_file():
-            raise AsapError(f"{home / name}: missing, though {file.name} names it; export again")
-        if _checksum(home / name) != checksum:
+    for name in files.keys() - own.keys():
+        missing = shown(home / name)
+        raise AsapError(f"{missing}: missing, though {file.name} names it; export again")
+    for name, part in own.items():
+        if not part.is_file():
+            raise AsapError(f"{part}: missing, though {file.name} names it; export again")
+        if _checksum(part) != files[name]:
             raise AsapError(
-                f"{home / name}: damaged: it differs from what was exported, by the checksum in "
+                f"{part}: damaged: it differs from what was exported, by the checksum in "
                 f"{file.name}; copy it again or export again"
             )
     return metadata, True
@@ -110,14 +248,19 @@ def read_metadata(file: Path) -> dict[str, Any]:
     Raises:
         AsapError: if it is damaged.
     """
-    where = f"{file}: {METADATA_NAME} in it"
+    where = f"{shown(file)}: {METADATA_NAME} in it"
     try:
+        if not file.is_file():
+            raise ValueError("not a regular file")
         with zipfile.ZipFile(file) as archive:
             if METADATA_NAME not in archive.namelist():
                 return {}
-            return parse_metadata(archive.read(METADATA_NAME), where)
-    except (ValueError, zipfile.BadZipFile, zlib.error) as error:
-        raise AsapError(f"{where} is damaged ({error})") from error
+            if archive.getinfo(METADATA_NAME).file_size > LARGEST_JSON:
+                raise ValueError(f"larger than {LARGEST_JSON >> 20} MB")
+            text = archive.read(METADATA_NAME)
+    except Exception as error:
+        raise AsapError(f"{where} is damaged ({first_line(error)})") from error
+    return parse_metadata(text, where)
 
 
 def parse_metadata(text: str | bytes, where: str) -> dict[str, Any]:
@@ -131,16 +274,14 @@ def parse_metadata(text: str | bytes, where: str) -> dict[str, Any]:
         AsapError: if it is damaged.
     """
     try:
-        metadata = json.loads(text)
-        if not isinstance(metadata, dict) or not isinstance(metadata.get("files", {}), dict):
-            raise ValueError("not an object, or without a table of files")
-        size = metadata.get("size")
-        if size is not None and [type(side) for side in size] != [int, int]:
-            raise ValueError(f"size {size} is not [height, width]")
-        classes_of(metadata)
-    except (ValueError, TypeError, KeyError) as error:
-        raise AsapError(f"{where} is damaged ({error}); export or train again") from error
-    return metadata
+        return dict(_SCHEMA.validate_python(parse_json(text)))
+    except pydantic.ValidationError as error:
+        first = error.errors(include_url=False)[0]
+        field = shown(".".join(map(str, first["loc"])), 100)
+        problem = f"{field}={quoted(first['input'])}: {first['msg']}"
+    except ValueError as error:
+        problem = first_line(error)
+    raise AsapError(f"{where} is damaged ({problem}); export or train again")
 
 
 def classes_of(metadata: dict[str, Any]) -> list[LabelClass]:

@@ -1,34 +1,6 @@
 from __future__ import annotations
 
-import sys
-from typing import NamedTuple
-
 import pytest
-
-
-class Result(NamedTuple):
-    code: int
-    out: str
-    err: str
-
-
-@pytest.fixture
-def asap(monkeypatch, capsys):
-    """Runs the command line in this process, as a shell would see it."""
-
-    def run(*args) -> Result:
-        from asap_tf.cli import main
-
-        monkeypatch.setattr(sys, "argv", ["asap-tf", *map(str, args)])
-        code = 0
-        try:
-            main()
-        except SystemExit as ended:
-            code = int(ended.code or 0)
-        captured = capsys.readouterr()
-        return Result(code, captured.out, captured.err)
-
-    return run
 
 
 @pytest.fixture(scope="session")
@@ -75,12 +47,11 @@ def camvid(tmp_path):
 def artifact(model, tmp_path_factory):
     """`model` as a `.tflite` file that gives labels, with its metadata beside it."""
     import dataclasses
-    import json
 
     from asap_tf import load
     from asap_tf.export.graph import Deployment
     from asap_tf.export.writers import litert
-    from asap_tf.saving import checksums, sidecar
+    from asap_tf.saving import write_sidecar
 
     segmenter = load(model)
     metadata = {
@@ -95,6 +66,5 @@ def artifact(model, tmp_path_factory):
     path = tmp_path_factory.mktemp("export") / "asap_fp32.tflite"
     litert.write(Deployment(segmenter.network.model, (32, 64)), "fp32", path, [], metadata)
     parity = {"agreement": 0.99987, "miou_difference": -0.001, "frames": 20, "source": "20 streets"}
-    described = {**metadata, "parity": parity, "files": checksums(path)}
-    sidecar(path).write_text(json.dumps(described))
+    write_sidecar(path, {**metadata, "parity": parity})
     return path

@@ -1,6 +1,5 @@
 from __future__ import annotations
 
-import json
 from pathlib import Path
 
 import numpy as np
@@ -22,7 +21,7 @@ def tiny_artifact(tmp_path_factory) -> Path:
 
     from asap_tf.export.graph import Deployment
     from asap_tf.export.writers import litert
-    from asap_tf.saving import checksums, sidecar
+    from asap_tf.saving import write_sidecar
 
     keras.utils.set_random_seed(6)
     frames = keras.Input((*SIZE, 3), name="frames")
@@ -32,7 +31,7 @@ def tiny_artifact(tmp_path_factory) -> Path:
     path = tmp_path_factory.mktemp("export") / "tiny.tflite"
     metadata = {"size": SIZE, "batch": 1, "output": "labels", "classes": CLASSES}
     litert.write(Deployment(model, SIZE), "fp32", path, [], metadata)
-    sidecar(path).write_text(json.dumps({**metadata, "files": checksums(path)}))
+    write_sidecar(path, metadata)
     return path
 
 

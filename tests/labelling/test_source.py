@@ -104,7 +104,7 @@ def test_mistakes(frames, tmp_path):
         (f"{table}:paht", "did you mean 'path'"),
         (f"{table}:id", "the column holds int64"),
         (f"{tmp_path / 'no.parquet'}:path", "not a Parquet table"),
-        ("nowhere://store", "Protocol not known"),
+        ("nowhere://store", "of the scheme nowhere"),
         ("memory://drive.mp4", "no such folder"),
     ]:
         with pytest.raises(UsageError, match=message) as error:

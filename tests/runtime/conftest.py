@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from asap_tf.saving import artifact_files, checksums, sidecar
+from asap_tf.saving import artifact_files, sidecar, write_sidecar
 
 SIZE = (64, 96)
 CLASSES = [
@@ -67,8 +67,7 @@ def exported(tiny, tmp_path_factory) -> Path:
         openvino.save_model(model, folder / f"{output}.xml", compress_to_fp16=False)
     for path in folder.iterdir():
         if path.suffix != ".bin":
-            metadata = {**METADATA, "parameters": 123, "files": checksums(path)}
-            sidecar(path).write_text(json.dumps(metadata))
+            write_sidecar(path, {**METADATA, "parameters": 123})
     return folder
 
 

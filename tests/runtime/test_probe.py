@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import json
 import shutil
 import subprocess
 import sys
@@ -10,7 +11,7 @@ import pytest
 import asap_tf
 from asap_tf.core.errors import AsapError
 from asap_tf.runtime.probe import probe
-from asap_tf.saving import artifact_files, sidecar
+from asap_tf.saving import artifact_files, checksums, sidecar
 
 RUNTIME = "import os, sys, time\ndef Interpreter(*args, **options): {}\n"
 
@@ -54,12 +55,16 @@ def test_a_sound_file_passes(copied):
     probe(copied("logits.xml", described=False))
 
 
-def test_load_probes_what_nothing_vouches_for(copied, runtime):
-    path, vouched_for = copied("labels.tflite", described=False), copied("logits.tflite")
+def test_load_probes_what_this_process_has_not_written(copied, runtime):
+    own, strangers = copied("labels.tflite", described=False), copied("logits.tflite")
+    # Of other bytes than `exported`, with checksums that a stranger can make as well.
+    strangers.write_bytes(strangers.read_bytes() + b"\0")
+    metadata = json.loads(sidecar(strangers).read_text())
+    sidecar(strangers).write_text(json.dumps({**metadata, "files": checksums(strangers)}))
     runtime("os.abort()")
     with pytest.raises(AsapError, match="crashed"):
-        asap_tf.load(path)
-    asap_tf.load(vouched_for)
+        asap_tf.load(strangers)
+    asap_tf.load(own)
 
 
 def test_foreign_models_say_what_they_take_and_give(tmp_path):

@@ -5,7 +5,6 @@ Every generator yields its cases in the folder that `bad_input.prepare` and `pre
 
 from __future__ import annotations
 
-import json
 from collections.abc import Callable, Iterator
 from dataclasses import asdict
 from pathlib import Path
@@ -17,7 +16,7 @@ from damaged_artifacts import copy
 from PIL import Image
 
 from asap_tf.data.camvid import CLASSES
-from asap_tf.saving import checksums, sidecar
+from asap_tf.saving import sidecar, write_sidecar
 
 NAMES = {
     "litert": "asap.tflite",
@@ -192,7 +191,7 @@ def prepare() -> None:
         metadata = {"format": kind, "precision": "fp32", "size": SIZE, "classes": classes}
         path = Path(name)
         writer.write(deployment, "fp32", path, [], metadata)
-        sidecar(path).write_text(json.dumps({**metadata, "files": checksums(path)}))
+        write_sidecar(path, metadata)
 
     write_foreign(new("input"), tf.TensorSpec((1, 4)), lambda x: 2 * x)
     frames = tf.TensorSpec((1, *SIZE, 3), tf.uint8)

@@ -1,0 +1,121 @@
+"""JSON and YAML of others: text of any size and depth becomes plain values of a bounded one."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+import yaml
+
+from asap_tf.core.errors import shown
+
+LARGEST_JSON = 1 << 22
+LARGEST_YAML = 1 << 18
+"""Bytes; a recipe or a dataset's description has some thousands."""
+
+DEEPEST = 50
+
+
+class _Loader(yaml.SafeLoader):
+    """Plain values only, each written out: a few lines of aliases stand for any number of them."""
+
+    def compose_node(self, parent: Any, index: Any) -> Any:
+        if self.check_event(yaml.AliasEvent):
+            raise yaml.YAMLError("aliases (*) are not taken; write the value out")
+        return super().compose_node(parent, index)
+
+
+def parse_json(text: str | bytes) -> Any:
+    """Plain values of JSON.
+
+    Raises:
+        ValueError: if it is none, or too large or too deep.
+
+    Example:
+        >>> parse_json('{"size": [512, 1024]}')
+        {'size': [512, 1024]}
+    """
+    return _bounded(json.loads, text, LARGEST_JSON)
+
+
+def parse_yaml(text: str | bytes) -> Any:
+    """Plain values of YAML, by its safe loader and without aliases.
+
+    Raises:
+        ValueError: if it is none, or too large or too deep.
+
+    Example:
+        >>> parse_yaml("train: {epochs: 3}")
+        {'train': {'epochs': 3}}
+    """
+
+    def load(text: str | bytes) -> Any:
+        try:
+            return yaml.load(text, _Loader)
+        except yaml.YAMLError as error:
+            raise ValueError(" ".join(str(error).split())) from error
+
+    return _bounded(load, text, LARGEST_YAML)
+
+
+def read_yaml(path: Path) -> Any:
+    """Plain values of a YAML file.
+
+    Raises:
+        OSError: if it cannot be read.
+        ValueError: as of `parse_yaml`, or if it is not a regular file.
+    """
+    return parse_yaml(_content(path, LARGEST_YAML))
+
+
+def read_json(path: Path) -> Any:
+    """Plain values of a JSON file.
+
+    Raises:
+        OSError: if it cannot be read.
+        ValueError: as of `parse_json`, or if it is not a regular file.
+    """
+    return parse_json(_content(path, LARGEST_JSON))
+
+
+def _content(path: Path, most: int) -> bytes:
+    """What a file holds, and no more of it than is enough to see that it is too large."""
+    if path.exists() and not path.is_file():
+        raise ValueError("not a regular file")
+    with path.open("rb") as file:
+        return file.read(most + 1)
+
+
+def _bounded(load: Any, text: str | bytes, most: int) -> Any:
+    if len(text) > most:
+        raise ValueError(f"larger than {most >> 10} kB")
+    try:
+        content = load(text)
+    except RecursionError:
+        raise ValueError(f"nested more than {DEEPEST} deep") from None
+    level, depth = [content], 0
+    while level := [
+        child
+        for value in level
+        if isinstance(value, (dict, list))
+        for child in (value.values() if isinstance(value, dict) else value)
+    ]:
+        depth += 1
+        if depth > DEEPEST:
+            raise ValueError(f"nested more than {DEEPEST} deep")
+    return content
+
+
+def quoted(value: object) -> str:
+    """A value of others for a message: its `repr`, in one line of at most 200 characters.
+
+    Example:
+        >>> quoted([1, "a"])
+        "[1, 'a']"
+    """
+    try:
+        return shown(repr(value), 200)
+    except (ValueError, RecursionError):
+        # Such as an integer of more digits than Python prints.
+        return f"a {type(value).__name__}"
