@@ -14,8 +14,9 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+from pydantic import NonNegativeInt, PositiveInt, TypeAdapter
 
-from asap_tf.core.errors import AsapError, UsageError
+from asap_tf.core.errors import AsapError, UsageError, first_line
 from asap_tf.core.files import remove_leftovers, write_json, written_whole
 from asap_tf.core.locks import LOCK, locked
 from asap_tf.core.optional import require
@@ -53,8 +54,8 @@ class LabelJob:
     digest: str | None
     model: str
     format: str
-    block: int
-    count: int = 0
+    block: PositiveInt
+    count: NonNegativeInt = 0
     classes: tuple[str, ...] = ()
 
     @property
@@ -115,10 +116,13 @@ class LabelFolder:
                 return None
             raise UsageError(f"{self.path}: holds other files already; give another `out`")
         try:
-            entries = json.loads(self._job.read_text(encoding="utf-8"))
-            return LabelJob(**{**entries, "classes": tuple(entries["classes"])})
-        except (ValueError, TypeError, KeyError) as error:
-            raise UsageError(f"{self._job}: damaged ({error}); give another `out`") from error
+            job = TypeAdapter(LabelJob).validate_json(self._job.read_bytes(), strict=True)
+            if self._batches().num_record_batches != job.blocks:
+                raise ValueError("another number of inputs than in inputs.arrow")
+        except (OSError, ValueError) as error:
+            problem = first_line(error)
+            raise UsageError(f"{self._job}: damaged ({problem}); give another `out`") from error
+        return job
 
     @contextlib.contextmanager
     def claimed(self) -> Iterator[None]:
@@ -160,11 +164,22 @@ class LabelFolder:
         return job
 
     def inputs(self, block: int) -> list[Input]:
-        """The inputs of a block."""
+        """The inputs of a block.
+
+        Raises:
+            AsapError: if their list is damaged.
+        """
+        try:
+            columns = self._batches().get_batch(block).columns
+            return [Input(*row) for row in zip(*(c.to_pylist() for c in columns), strict=True)]
+        except (OSError, ValueError, TypeError) as error:
+            raise AsapError(f"{self._inputs}: damaged; give another `out`") from error
+
+    def _batches(self) -> Any:
+        """The reader of the list of inputs, a batch a block."""
         if self._reader is None:
             self._reader = pa.ipc.open_file(pa.OSFile(str(self._inputs)))
-        columns = self._reader.get_batch(block).columns
-        return [Input(*row) for row in zip(*(c.to_pylist() for c in columns), strict=True)]
+        return self._reader
 
     def shard(self, block: int) -> Path:
         """The file whose existence says that a block is done."""
@@ -175,7 +190,8 @@ class LabelFolder:
         pending = np.ones(job.blocks, bool)
         if self._shards.exists():
             for entry in os.scandir(self._shards):
-                if match := re.fullmatch(r"(\d{9,})\.parquet", entry.name):
+                match = re.fullmatch(r"(\d{9,15})\.parquet", entry.name)
+                if match and int(match[1]) < job.blocks:
                     pending[int(match[1])] = False
         return np.flatnonzero(pending)
 

@@ -10,11 +10,10 @@ import zipfile
 from collections.abc import Mapping
 from importlib.metadata import version
 from pathlib import Path
-from typing import Annotated, Any, Literal, Required
+from typing import Annotated, Any, Literal
 
 import pydantic
-from pydantic import AfterValidator, ConfigDict, Field, TypeAdapter, with_config
-from typing_extensions import TypedDict
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field
 
 from asap_tf.core.errors import AsapError, first_line, shown
 from asap_tf.core.formats import FORMATS
@@ -47,62 +46,58 @@ _Text = Annotated[str, Field(max_length=300), AfterValidator(_printable)]
 _Share = Annotated[float, Field(ge=-1, le=1)] | None
 _Byte = Annotated[int, Field(ge=0, le=255)]
 _Length = Annotated[int, Field(ge=1, le=1 << 20)]
-_Count = Annotated[float, Field(ge=0, le=1e18)]
+_Whole = Annotated[int, Field(ge=0, le=1 << 50)]
+_Count = Annotated[int | float, Field(ge=0, le=1e18)]
 
 _File = Annotated[_Text, AfterValidator(_relative)]
 _SHA256 = Annotated[str, Field(pattern="^[0-9a-f]{64}$")]
 
-# Entries of other versions are kept as they are.
-_STRICT = ConfigDict(strict=True, extra="allow")
+
+class _Entries(BaseModel):
+    # Entries of other versions are kept as they are.
+    model_config = ConfigDict(strict=True, extra="allow")
 
 
-@with_config(_STRICT)
-class _Class(TypedDict):
+class _Class(_Entries):
     name: _Text
     color: Annotated[list[_Byte], Field(min_length=3, max_length=3)]
     category: _Text
     label_id: Annotated[int, Field(ge=-1, le=255)]
 
 
-@with_config(_STRICT)
-class _Scores(TypedDict, total=False):
-    miou: Required[_Share]
-    category_miou: _Share
-    pixel_accuracy: _Share
-    iou: dict[_Text, _Share]
-    accuracy: dict[_Text, _Share]
-    category_iou: dict[_Text, _Share]
+class _Scores(_Entries):
+    miou: _Share
+    category_miou: _Share = None
+    pixel_accuracy: _Share = None
+    iou: dict[_Text, _Share] = {}
+    accuracy: dict[_Text, _Share] = {}
+    category_iou: dict[_Text, _Share] = {}
 
 
-@with_config(_STRICT)
-class _Parity(TypedDict, total=False):
-    agreement: Required[Annotated[float, Field(ge=0, le=1)]]
-    source: Required[_Text]
-    miou_difference: _Share
+class _Parity(_Entries):
+    agreement: Annotated[float, Field(ge=0, le=1)]
+    source: _Text
+    miou_difference: _Share = None
 
 
-@with_config(_STRICT)
-class _Metadata(TypedDict, total=False):
-    format: _Text
-    precision: _Text
-    size: Annotated[list[_Length], Field(min_length=2, max_length=2)] | None
-    batch: _Length
-    output: Literal["labels", "logits"]
-    label_stride: _Length
-    input: _Text
-    classes: Annotated[list[_Class], Field(max_length=256)]
-    parameters: Annotated[int, Field(ge=0, le=1 << 50)]
-    multiply_accumulates: _Count
-    operations: dict[_Text, _Count]
-    recipe: dict[str, Any]
-    scores: _Scores
-    step: Annotated[int, Field(ge=0, le=1 << 50)]
-    versions: dict[_Text, _Text]
-    parity: _Parity
-    files: dict[_File, _SHA256]
-
-
-_SCHEMA = TypeAdapter(_Metadata)
+class _Metadata(_Entries):
+    format: _Text = ""
+    precision: _Text = ""
+    size: Annotated[list[_Length], Field(min_length=2, max_length=2)] | None = None
+    batch: _Length = 1
+    output: Literal["labels", "logits"] = "labels"
+    label_stride: _Length = 1
+    input: _Text = ""
+    classes: Annotated[list[_Class], Field(max_length=256)] = []
+    parameters: _Whole = 0
+    multiply_accumulates: _Count = 0
+    operations: dict[_Text, _Count] = {}
+    recipe: dict[str, Any] = {}
+    scores: _Scores = _Scores(miou=None)
+    step: _Whole = 0
+    versions: dict[_Text, _Text] = {}
+    parity: _Parity = _Parity(agreement=0.0, source="")
+    files: dict[_File, _SHA256] = {}
 
 
 def sidecar(path: Path) -> Path:
@@ -274,7 +269,7 @@ def parse_metadata(text: str | bytes, where: str) -> dict[str, Any]:
         AsapError: if it is damaged.
     """
     try:
-        return dict(_SCHEMA.validate_python(parse_json(text)))
+        return _Metadata.model_validate(parse_json(text)).model_dump(exclude_unset=True)
     except pydantic.ValidationError as error:
         first = error.errors(include_url=False)[0]
         field = shown(".".join(map(str, first["loc"])), 100)

@@ -4,13 +4,15 @@ from __future__ import annotations
 
 from importlib import resources
 from pathlib import Path
-from typing import Any, get_args
+from typing import Annotated, Any, get_args
 
 import pydantic
 import yaml
-from pydantic import Field, SerializeAsAny
+from pydantic import AfterValidator, Field, SerializeAsAny
 
-from asap_tf.core.errors import UsageError, nearest
+from asap_tf.core import parsing
+from asap_tf.core.errors import UsageError, nearest, shown
+from asap_tf.core.parsing import parse_yaml, quoted
 from asap_tf.training.sections import (
     Augment,
     Data,
@@ -25,10 +27,21 @@ from asap_tf.training.sections import (
 )
 
 
+def file_name(name: str) -> str:
+    """A recipe's name, which a run folder is named after.
+
+    Raises:
+        ValueError: if it cannot be a file's name, or would lead into another folder.
+    """
+    if not name.isprintable() or not 0 < len(name.encode()) <= 100 or name != Path(name).name:
+        raise ValueError("want the name of a file: up to 100 bytes of text without slashes")
+    return name
+
+
 class Recipe(Section):
     """A whole training; sections left out take their defaults, which are the paper's."""
 
-    name: str = Field(min_length=1)
+    name: Annotated[str, AfterValidator(file_name)]
     data: Data = Data()
     model: SerializeAsAny[Model] = Field(default_factory=lambda: Model.model_validate({}))
     augment: Augment
@@ -77,8 +90,8 @@ def read_yaml(file: Path) -> dict[str, Any]:
         UsageError: if it is not YAML, or not a mapping.
     """
     try:
-        values = yaml.safe_load(file.read_text(encoding="utf-8"))
-    except (OSError, ValueError, yaml.YAMLError) as error:
+        values = parsing.read_yaml(file)
+    except (OSError, ValueError) as error:
         raise UsageError(f"{file}: cannot be read as YAML: {one_line(error)}") from error
     if not isinstance(values, dict):
         raise UsageError(f"{file}: a recipe is a mapping of sections, got {type(values).__name__}")
@@ -140,7 +153,7 @@ def explain(error: Any, values: dict[str, Any]) -> str:
     *outer, name = error["loc"]
     location = [str(part) for part in outer if "[" not in str(part)]
     if error["type"] == "extra_forbidden":
-        field = ".".join([*location, one_line(name)])
+        field = ".".join([*location, shown(name, 100)])
         return f"{field}: no such field; {nearest(name, fields_of(location, values))}"
     if "[" not in str(name):
         location.append(str(name))
@@ -149,8 +162,8 @@ def explain(error: Any, values: dict[str, Any]) -> str:
         return f"{field}: missing"
     if error["type"] == "literal_error":
         valid = [v.strip("'") for v in error["ctx"]["expected"].replace(" or ", ", ").split(", ")]
-        return f"{field}={error['input']!r}: {nearest(error['input'], valid)}"
-    return f"{field}={error['input']!r}: {error['msg'][0].lower()}{error['msg'][1:]}"
+        return f"{field}={quoted(error['input'])}: {nearest(error['input'], valid)}"
+    return f"{field}={quoted(error['input'])}: {error['msg'][0].lower()}{error['msg'][1:]}"
 
 
 def fields_of(location: list[str], values: dict[str, Any]) -> list[str]:
@@ -177,8 +190,8 @@ def apply_override(values: dict[str, Any], override: str) -> None:
     if not equals or not all(parts):
         raise UsageError(f"`overrides` {override}: want section.field=value, as in train.epochs=10")
     try:
-        value = yaml.safe_load(text)
-    except (ValueError, yaml.YAMLError) as error:
+        value = parse_yaml(text)
+    except ValueError as error:
         raise UsageError(f"`overrides` {override}: value is not YAML: {one_line(error)}") from error
     for part in parts[:-1]:
         values = values.setdefault(part, {})

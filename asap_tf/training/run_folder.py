@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+from pydantic import BaseModel, TypeAdapter
 
 from asap_tf.core.errors import AsapError, UsageError
 from asap_tf.core.files import Unwritable, flush, remove_leftovers, written_whole
@@ -23,6 +24,15 @@ LOGGER = logging.getLogger("asap_tf")
 
 KEPT_CHECKPOINTS = 2
 STATE = "state"
+
+
+_ENTRY = TypeAdapter(dict[str, int | float | None])
+"""A line of the log."""
+
+
+class _State(BaseModel):
+    step: int
+    best_miou: float | None
 
 
 @dataclass(frozen=True)
@@ -232,15 +242,18 @@ class RunFolder:
             raise Unwritable(f"{folder}: cannot be written to: is the disk full?") from error
 
     def read_log(self) -> list[dict[str, Any]]:
-        """The log's entries; a last line cut short by a crash is dropped."""
+        """The log's entries up to the first line that is none, such as one cut short by a crash."""
         if not self._log.exists():
             return []
         entries = []
-        for line in self._log.read_text(encoding="utf-8").splitlines():
+        for line in self._log.read_bytes().splitlines():
             try:
-                entries.append(json.loads(line))
-            except json.JSONDecodeError:
+                entry = _ENTRY.validate_json(line, strict=True)
+            except ValueError:
                 break
+            if type(entry.get("step")) is not int:
+                break
+            entries.append(entry)
         return entries
 
     def rewind_log(self, step: int) -> None:
@@ -287,8 +300,8 @@ def read_checkpoint(file: Path) -> Checkpoint:
     """
     with np.load(file, allow_pickle=False) as archive:
         arrays = {name: archive[name] for name in archive.files}
-    state = json.loads(str(arrays.pop(STATE)))
-    return Checkpoint(state["step"], state["best_miou"], arrays)
+    state = _State.model_validate_json(str(arrays.pop(STATE)), strict=True)
+    return Checkpoint(state.step, state.best_miou, arrays)
 
 
 def append_whole(path: Path, text: str) -> None:
