@@ -1,6 +1,7 @@
 from __future__ import annotations
 
-from collections.abc import Callable
+import contextlib
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import keras
@@ -66,11 +67,28 @@ def trainer():
     return make
 
 
+@contextlib.contextmanager
+def eagerly() -> Iterator[None]:
+    import tensorflow as tf
+
+    tf.config.run_functions_eagerly(True)
+    yield
+    tf.config.run_functions_eagerly(False)
+
+
+@pytest.fixture
+def eager() -> Iterator[None]:
+    """Trains without graphs: those of a few steps take longer to trace than to run."""
+    with eagerly():
+        yield
+
+
 @pytest.fixture(scope="session")
 def whole_run(trainer, tiny_recipe, tmp_path_factory) -> Path:
-    """A run folder of `tiny_recipe()`, trained without interruption."""
+    """A run folder of `tiny_recipe()`, trained eagerly and without interruption."""
     run = tmp_path_factory.mktemp("run") / "whole"
-    trainer(run, tiny_recipe()).train()
+    with eagerly():
+        trainer(run, tiny_recipe()).train()
     return run
 
 

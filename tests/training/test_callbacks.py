@@ -45,6 +45,7 @@ def epoch(number, validated, batches=(0, 1)):
     return [("epoch", number), *hooks, ("epoch done", number, validated)]
 
 
+@pytest.mark.usefixtures("eager")
 def test_callbacks_of_the_user_get_keras_hooks_also_when_a_run_is_resumed(
     trainer, tiny_recipe, tmp_path, at_step
 ):
@@ -68,6 +69,7 @@ class StopAt(keras.callbacks.Callback):
         setattr(self, hook, lambda n, logs=None: setattr(self.model, "stop_training", n == number))
 
 
+@pytest.mark.usefixtures("eager")
 @pytest.mark.parametrize(
     ("hook", "number", "steps"), [("on_epoch_end", 0, 2), ("on_train_batch_end", 0, 1)]
 )
@@ -81,6 +83,7 @@ def test_a_callback_that_stops_a_training_ends_it_scored_and_saved(
     assert Counter(e["step"] for e in run.read_log() if "val_miou" in e) == {steps: 1}
 
 
+@pytest.mark.usefixtures("eager")
 def test_a_line_an_epoch_without_a_terminal(trainer, tiny_recipe, tmp_path, capsys):
     trainer(tmp_path / "run", tiny_recipe(train={"epochs": 2, "validate_every": 2})).train()
     out, err = capsys.readouterr()

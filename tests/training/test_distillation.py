@@ -99,6 +99,7 @@ def test_a_student_comes_near_its_teacher_without_a_mask(
     assert distance() < before / 4
 
 
+@pytest.mark.usefixtures("eager")
 def test_averages_of_a_student_are_those_of_its_own_weights(
     trainer, tiny_recipe, teacher, tmp_path
 ):
@@ -113,6 +114,7 @@ def test_averages_of_a_student_are_those_of_its_own_weights(
         np.testing.assert_array_equal(deployed, averages[deployed.path.replace("/", "_")])
 
 
+@pytest.mark.usefixtures("eager")
 def test_a_teacher_never_changes_and_is_in_no_checkpoint(trainer, tiny_recipe, teacher, tmp_path):
     recipe = tiny_recipe(distill={"teacher": teacher})
     run = trainer(tmp_path / "run", recipe)
@@ -129,6 +131,7 @@ def test_a_teacher_never_changes_and_is_in_no_checkpoint(trainer, tiny_recipe, t
     assert asap_tf.load(tmp_path / "run").metadata["recipe"]["distill"]["teacher"] == teacher
 
 
+@pytest.mark.usefixtures("eager")
 def test_frames_without_masks_are_learned_from(trainer, tiny_recipe, tiny_root, teacher, tmp_path):
     recipe = tiny_recipe(
         distill={"teacher": teacher, "frames": [str(tiny_root / "val")]}, train={"epochs": 1}

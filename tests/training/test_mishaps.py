@@ -16,6 +16,8 @@ from asap_tf.training import callbacks, check_data
 from asap_tf.training.results import write_results
 from asap_tf.training.run_folder import RunFolder
 
+pytestmark = pytest.mark.usefixtures("eager")
+
 
 def test_a_loss_that_is_not_finite_names_step_rate_and_remedies(trainer, tiny_recipe, tmp_path):
     recipe = tiny_recipe(optimizer={"learning_rate": 1e30, "ema": None})

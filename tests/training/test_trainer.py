@@ -23,6 +23,7 @@ from support.tiny import Tiny, tiny_as_asap
 WEIGHTS = {"logits": 1.0, "aux3": 0.5, "aux4": 2.0}
 
 
+@pytest.mark.usefixtures("eager")
 def test_stopped_within_an_epoch_and_resumed_equals_uninterrupted(
     trainer, tiny_recipe, tmp_path, assert_same_end, at_step
 ):
@@ -50,12 +51,14 @@ def test_stopped_within_an_epoch_and_resumed_equals_uninterrupted(
 KILLED = """
 import os, signal, sys
 from pathlib import Path
+import tensorflow as tf
 from keras.callbacks import LambdaCallback
 import support.tiny
 from asap_tf.training import check_data
 from asap_tf.training.recipe import load_recipe
 from asap_tf.training.run_folder import RunFolder
 from asap_tf.training.trainer import Trainer
+tf.config.run_functions_eagerly(True)
 def kill(batch, logs):
     if trainer.state.step == 3:
         os.kill(os.getpid(), signal.SIGKILL)
@@ -65,6 +68,7 @@ trainer.train()
 """
 
 
+@pytest.mark.usefixtures("eager")
 def test_killed_within_an_epoch_and_resumed_equals_uninterrupted(
     trainer, tiny_recipe, tmp_path, monkeypatch, assert_same_end, whole_run
 ):
@@ -80,6 +84,7 @@ def test_killed_within_an_epoch_and_resumed_equals_uninterrupted(
     assert asap_tf.load(run).classes[0].name == "sky"
 
 
+@pytest.mark.usefixtures("eager")
 def test_validation_and_model_file_use_the_averages(trainer, tiny_recipe, tmp_path, at_step):
     t = trainer(tmp_path / "run", tiny_recipe(optimizer={"ema": 0.5}, train={"epochs": 1}))
     kernel = t.task.model.get_layer("backbone1_conv").kernel
