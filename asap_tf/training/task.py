@@ -114,11 +114,10 @@ class SegmentationTask:
                     losses[name], loss_weights[name] = mean_output, weight
         network.compile(self.optimizer, loss=losses, loss_weights=loss_weights)
         network.optimizer.build(network.trainable_variables)
-        if keras.backend.backend() == "jax":
-            # Else the first fit would read frames only to see the shape of a batch.
-            frames = np.zeros((1, *self.recipe.augment.crop, 3), np.uint8)
-            labels = dict.fromkeys(network.output, frames[..., 0])
-            network._symbolic_build(data_batch=(frames, labels))
+        # Else the first step is traced twice, or on JAX a batch is read only to see its shape.
+        frames = np.zeros((1, *self.recipe.augment.crop, 3), np.uint8)
+        labels = dict.fromkeys(network.output, frames[..., 0])
+        network._symbolic_build(data_batch=(frames, labels))
         return network
 
     def variables(self) -> dict[str, keras.Variable]:

@@ -4,9 +4,10 @@ import signal
 from collections import Counter
 
 import keras
+import numpy as np
 import pytest
 
-from asap_tf.core.errors import Interrupted
+from asap_tf.core.errors import AsapError, Interrupted
 from asap_tf.core.signals import stop_on_signals
 from asap_tf.training.callbacks import duration
 from asap_tf.training.run_folder import RunFolder
@@ -119,6 +120,20 @@ def test_the_first_signal_is_a_request_and_handlers_come_back(number):
 
 
 def test_second_ctrl_c_interrupts():
+    # Not everyone who starts the tests leaves it at that: a shell's background jobs ignore it.
+    signal.signal(signal.SIGINT, signal.default_int_handler)
     with pytest.raises(KeyboardInterrupt), stop_on_signals():
         signal.raise_signal(signal.SIGINT)
         signal.raise_signal(signal.SIGINT)
+
+
+def test_weights_that_an_activation_hides_end_a_training_within_a_step(
+    trainer, tiny_recipe, tmp_path, at_step
+):
+    run = trainer(tmp_path / "run", tiny_recipe(train={"batch_size": 1}))
+    kernel = run.task.model.get_layer("backbone2_conv").kernel
+    # On a CPU, ReLU makes zeros of what is not a number: the loss stays finite.
+    run.callbacks = [at_step(2, before=lambda: kernel.assign(np.full(kernel.shape, np.nan)))]
+    with pytest.raises(AsapError, match=r"is not finite after step 2; the run is kept"):
+        run.train()
+    assert run.run.latest() is None

@@ -146,18 +146,6 @@ def test_gradients_too_large_for_float16_end_a_training(trainer, tiny_recipe, tm
     assert RunFolder(tmp_path / "run").latest().step == 14
 
 
-def test_weights_that_an_activation_hides_end_a_training_within_a_step(
-    trainer, tiny_recipe, tmp_path, at_step
-):
-    run = trainer(tmp_path / "run", tiny_recipe(train={"batch_size": 1}))
-    kernel = run.task.model.get_layer("backbone2_conv").kernel
-    # On a CPU, ReLU makes zeros of what is not a number: the loss stays finite.
-    run.callbacks = [at_step(2, before=lambda: kernel.assign(np.full(kernel.shape, np.nan)))]
-    with pytest.raises(AsapError, match=r"is not finite after step 2; the run is kept"):
-        run.train()
-    assert run.run.latest() is None
-
-
 @pytest.mark.parametrize("cache", [False, True])
 def test_damaged_and_vanished_files_are_skipped_and_listed(
     trainer, tiny_recipe, tiny_root, tmp_path, monkeypatch, caplog, cache
