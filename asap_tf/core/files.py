@@ -3,15 +3,22 @@
 from __future__ import annotations
 
 import contextlib
+import hashlib
 import json
 import os
-import re
 import shutil
+import time
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 from asap_tf.core.errors import AsapError
+
+PREFIX = ".asap-tf-"
+"""How names begin of what is not complete yet."""
+
+LONGEST_NAME = 255
+"""Bytes that a file system allows to a name."""
 
 
 class Unwritable(AsapError):
@@ -37,7 +44,7 @@ def written_whole(path: Path, durable: bool = False) -> Iterator[Path]:
         >>> with written_whole(Path("scores.json")) as aside:
         ...     aside.write_text("{}")
     """
-    aside = path.with_name(f".{path.stem}.{os.getpid()}{path.suffix}")
+    aside = hidden(path, os.getpid())
     try:
         yield aside
         if durable:
@@ -56,6 +63,24 @@ def written_whole(path: Path, durable: bool = False) -> Iterator[Path]:
                 aside.unlink()
 
 
+def hidden(path: Path, tag: object) -> Path:
+    """A path beside another one, for what is to become that file or folder.
+
+    Args:
+        path: The final name, of any length that the file system allows.
+        tag: What makes the name one's own.
+
+    Example:
+        >>> hidden(Path("labels/0041.png"), 5071)
+        PosixPath('labels/.asap-tf-5071-0041.png')
+    """
+    name = f"{PREFIX}{tag}-{path.name}"
+    if len(os.fsencode(name)) > LONGEST_NAME:
+        digest = hashlib.sha256(os.fsencode(path.name)).hexdigest()
+        name = f"{PREFIX}{tag}-{digest[:32]}{path.suffix[-20:]}"
+    return path.with_name(name)
+
+
 def flush(path: Path) -> None:
     """Waits until the disk has what a file holds, or the names that a folder holds.
 
@@ -72,15 +97,18 @@ def flush(path: Path) -> None:
         os.close(descriptor)
 
 
-def remove_leftovers(folder: Path) -> None:
-    """Removes what writers that were killed have left in a folder; nobody may be writing there.
+def remove_leftovers(folder: Path, idle: float = 0.0) -> None:
+    """Removes what writers that were killed have left in a folder.
 
     Args:
         folder: Searched without its subfolders.
+        idle: Seconds for which nothing has been written to it; 0 where nobody else is writing.
     """
-    for path in folder.glob(".*.*"):
-        if re.fullmatch(r"\..+\.\d+(\.\w+)?", path.name) and path.is_file():
-            path.unlink(missing_ok=True)
+    for path in folder.glob(f"{PREFIX}*"):
+        # Another process may be removing it, or be done with it.
+        with contextlib.suppress(OSError):
+            if time.time() - path.lstat().st_mtime >= idle:
+                shutil.rmtree(path) if path.is_dir() else path.unlink()
 
 
 def write_json(path: Path, content: Any, durable: bool = False) -> None:

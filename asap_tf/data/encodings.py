@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
+from itertools import islice
 from typing import ClassVar, Literal
 
 import numpy as np
@@ -11,6 +12,8 @@ from asap_tf.core.labels import IGNORE_LABEL
 
 _OUTSIDE = 254
 _MOST_NAMED = 8
+_PIXELS = 1 << 20
+"""Decoded at once: what that takes is many times a pixel's three bytes."""
 
 
 class IndexEncoding:
@@ -41,7 +44,8 @@ class IndexEncoding:
         labels = self._table[raw]
         outside = labels == _OUTSIDE
         if outside.any():
-            raise ValueError(_outside([str(value) for value in np.unique(raw[outside])], "ids"))
+            values = np.unique(raw[outside])
+            raise ValueError(_outside(map(str, values), len(values), "ids"))
         return labels
 
 
@@ -72,14 +76,23 @@ class ColorEncoding:
         Raises:
             ValueError: if a color is not in the table.
         """
-        red, green, blue = np.moveaxis(raw.astype(np.int32), -1, 0)
-        code = (red << 16) | (green << 8) | blue
-        position = np.searchsorted(self._codes, code).clip(max=len(self._codes) - 1)
-        outside = self._codes[position] != code
-        if outside.any():
-            colors = np.unique(raw[outside], axis=0)
-            raise ValueError(_outside([f"({r}, {g}, {b})" for r, g, b in colors], "colors"))
-        return self._train_ids[position]
+        pixels = raw.reshape(-1, 3)
+        labels = np.empty(len(pixels), np.uint8)
+        unknown = None
+        for start in range(0, len(pixels), _PIXELS):
+            red, green, blue = pixels[start : start + _PIXELS].astype(np.int32).T
+            code = (red << 16) | (green << 8) | blue
+            position = np.searchsorted(self._codes, code).clip(max=len(self._codes) - 1)
+            labels[start : start + _PIXELS] = self._train_ids[position]
+            outside = self._codes[position] != code
+            if outside.any():
+                unknown = np.zeros(1 << 24, bool) if unknown is None else unknown
+                unknown[code[outside]] = True
+        if unknown is not None:
+            codes = np.flatnonzero(unknown)
+            colors = (f"({c >> 16}, {c >> 8 & 255}, {c & 255})" for c in codes)
+            raise ValueError(_outside(colors, len(codes), "colors"))
+        return labels.reshape(raw.shape[:2])
 
 
 def train_id_encoding(num_classes: int) -> IndexEncoding:
@@ -87,9 +100,9 @@ def train_id_encoding(num_classes: int) -> IndexEncoding:
     return IndexEncoding({i: i for i in range(num_classes)} | {IGNORE_LABEL: IGNORE_LABEL})
 
 
-def _outside(values: list[str], what: str) -> str:
-    more = f" and {len(values) - _MOST_NAMED} more" if len(values) > _MOST_NAMED else ""
+def _outside(values: Iterable[str], count: int, what: str) -> str:
+    more = f" and {count - _MOST_NAMED} more" if count > _MOST_NAMED else ""
     return (
-        f"holds {what} outside the class table: {', '.join(values[:_MOST_NAMED])}{more}; "
+        f"holds {what} outside the class table: {', '.join(islice(values, _MOST_NAMED))}{more}; "
         f"correct the mask, or the dataset's table of {what}"
     )

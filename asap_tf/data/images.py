@@ -100,7 +100,7 @@ def read_mask(path: Path, encoding: MaskEncoding) -> np.ndarray:
                     f"{kind}; a mask of RGB colors is needed: "
                     "export it in colors, or describe the dataset with index masks",
                 )
-            raw = np.asarray(image.convert("RGB"))
+            raw = np.asarray(image if image.mode == "RGB" else image.convert("RGB"))
         else:
             if kind not in (_MODES["L"], _MODES["P"]):
                 raise BadFile(

@@ -17,6 +17,9 @@ from asap_tf.data.images import BadFile, write_png
 DEFAULT_RATE = 25.0
 """Frames a second of a video that does not state them."""
 
+LONGEST_SIDE = 8191
+"""Pixels, of MPEG-4."""
+
 Write = Callable[[np.ndarray], None]
 
 # OpenCV 5 moved it.
@@ -101,7 +104,7 @@ def video_file(target: Path, rate: float) -> Iterator[Write]:
         the encoder drops an odd last row or column.
 
     Raises:
-        AsapError: if the video cannot be written.
+        AsapError: if the video cannot be written, or its images are too large for one.
     """
     video = cv2.VideoWriter()
     rate = rate if rate > 0 else DEFAULT_RATE
@@ -112,6 +115,11 @@ def video_file(target: Path, rate: float) -> Iterator[Write]:
             nonlocal count
             if count == 0:
                 size = (picture.shape[1], picture.shape[0])
+                if max(size) > LONGEST_SIDE:
+                    raise AsapError(
+                        f"{target}: frames of {size[0]} x {size[1]} pixels are too large for "
+                        f"MPEG-4, which takes {LONGEST_SIDE} at most along a side; scale them down"
+                    )
                 video.open(str(aside), cv2.VideoWriter.fourcc(*"mp4v"), rate, size)
             video.write(cv2.cvtColor(picture, cv2.COLOR_RGB2BGR))
             count += 1

@@ -15,8 +15,10 @@ import numpy as np
 from tqdm import tqdm
 
 from asap_tf.core.errors import AsapError, UsageError, nearest
+from asap_tf.core.files import hidden
 from asap_tf.core.formats import FLAGS, FORMATS, Format
 from asap_tf.core.keras_backend import uses_tensorflow
+from asap_tf.core.locks import locked
 from asap_tf.core.sizes import STRIDE
 from asap_tf.export.frames import Frames, export_frames
 from asap_tf.export.parity import Parity, Reference
@@ -103,8 +105,7 @@ def export(
     """
     if not uses_tensorflow():
         raise UsageError("TensorFlow makes the exports: leave KERAS_BACKEND out")
-    if out.exists():
-        raise UsageError(f"{out}: already exists; remove it or choose another folder")
+    _require_new(out)
     for name, value in (("batch", batch), ("calibration_frames", calibration_frames)):
         if value < 1:
             raise UsageError(f"`{name}` {value}: at least 1 is needed")
@@ -191,16 +192,24 @@ def _requests(formats: Sequence[str], precisions: Sequence[str]) -> list[tuple[F
 
 @contextlib.contextmanager
 def _staging_directory(out: Path) -> Iterator[Path]:
-    """A folder beside `out` to write in, removed at the end."""
-    folder = out.with_name(f".{out.name}.{os.getpid()}")
-    try:
-        folder.mkdir(parents=True)
-    except OSError as error:
-        raise UsageError(f"{out}: cannot be written ({error.strerror})") from error
-    try:
-        yield folder
-    finally:
-        shutil.rmtree(folder, ignore_errors=True)
+    """A folder beside `out` to write in, removed at the end; only one export at a time has it."""
+    with contextlib.ExitStack() as stack:
+        try:
+            folder = hidden(out, "export")
+            stack.enter_context(locked(folder, "exporting"))
+            _require_new(out)
+            # One that was killed may have left it.
+            shutil.rmtree(folder / "staging", ignore_errors=True)
+            (folder / "staging").mkdir()
+            stack.callback(shutil.rmtree, folder / "staging", ignore_errors=True)
+        except OSError as error:
+            raise UsageError(f"{out}: cannot be written ({error.strerror})") from error
+        yield folder / "staging"
+
+
+def _require_new(out: Path) -> None:
+    if out.exists() or out.is_symlink():
+        raise UsageError(f"{out}: already exists; remove it or choose another folder")
 
 
 def _network_size(size: tuple[int, int] | None, segmenter: Segmenter) -> tuple[int, int]:

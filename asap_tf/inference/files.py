@@ -7,7 +7,6 @@ import itertools
 import logging
 import tempfile
 from collections.abc import Iterator, Sequence
-from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -18,6 +17,7 @@ from tqdm import tqdm
 
 from asap_tf.core.ahead import map_ahead
 from asap_tf.core.errors import AsapError, UsageError, nearest
+from asap_tf.core.files import remove_leftovers
 from asap_tf.data.images import BadFile, read_image, write_png
 from asap_tf.data.video import open_video, png_folder, video_file
 from asap_tf.inference.visualize import colorize, overlay
@@ -30,6 +30,10 @@ _LOGGER = logging.getLogger("asap_tf")
 MODES = ("overlay", "color", "ids")
 IMAGE_SUFFIXES = (".png", ".jpg", ".jpeg", ".webp", ".bmp", ".tif", ".tiff")
 VIDEO_SUFFIXES = (".mp4", ".avi", ".mov", ".mkv")
+
+_READERS = 8
+_IDLE = 3600.0
+"""Seconds after which a file that is not complete was left by a command that was killed."""
 
 
 @dataclass(frozen=True)
@@ -172,8 +176,8 @@ def _check_sources(sources: Sequence[_InputFile], bad: _BadFiles) -> None:
                 if not capture.grab():
                     raise BadFile(source.path, "a video without a single readable frame")
 
-    with ThreadPoolExecutor() as pool:
-        checks = pool.map(check, sources)
+    # Of a folder of any length, a bad file is reported as soon as it is read.
+    with map_ahead(check, sources, _READERS, 4 * _READERS) as checks:
         for _ in tqdm(checks, "checking", len(sources), unit="file", disable=None, leave=False):
             pass
     if len(bad.paths) == len(sources):
@@ -181,7 +185,7 @@ def _check_sources(sources: Sequence[_InputFile], bad: _BadFiles) -> None:
 
 
 def prepare(out: Path) -> None:
-    """Makes the folder of the results.
+    """Makes the folder of the results, and removes what a command that was killed has left in it.
 
     Raises:
         UsageError: if it cannot be written to.
@@ -191,6 +195,7 @@ def prepare(out: Path) -> None:
         # Permissions do not show that a disk is read-only or full; writing does.
         with tempfile.TemporaryFile(dir=out) as probe:
             probe.write(bytes(4096))
+        remove_leftovers(out, _IDLE)
     except OSError as error:
         raise UsageError(f"{out}: cannot be written to ({error.strerror})") from error
 

@@ -67,7 +67,9 @@ def label(
     frames = Source(source)
     wanted = LabelJob(frames.name, frames.digest(), model_hash(model), format, block)
     folder = LabelFolder(Path(os.path.abspath(out)))
-    if frames.kind == "folder" and folder.path.is_relative_to(frames.name):
+    # Links in either may lead into the other.
+    home = os.path.realpath(frames.name)
+    if frames.kind == "folder" and folder.path.resolve().is_relative_to(home):
         raise UsageError(f"{out}: lies in the folder to label; give another `out`")
     _started_job(folder, wanted)
     with folder.claimed():

@@ -121,6 +121,9 @@ def as_segmentation_model(model: keras.Model) -> SegmentationModel:
 
     The logits are its output, and its pyramid is found where it has one, so that ASAP as earlier
     versions saved it has all roles.
+
+    Raises:
+        ValueError: if it has several named outputs, and none of them is `"logits"`.
     """
     if isinstance(model, SegmentationModel):
         return model
@@ -131,6 +134,8 @@ def as_segmentation_model(model: keras.Model) -> SegmentationModel:
             roles["backbone_outputs"] = dict(zip(strides, layer.input, strict=True))
             roles["pyramid_outputs"] = dict(zip(strides, layer.output, strict=True))
     outputs = model.outputs if isinstance(model, keras.Sequential) else model.output
+    if isinstance(outputs, dict) and "logits" not in outputs:
+        raise ValueError(f"of its outputs {', '.join(outputs)} none is named 'logits'")
     return SegmentationModel(single(model.inputs), single(outputs), name=model.name, **roles)
 
 

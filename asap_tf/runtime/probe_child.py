@@ -41,7 +41,8 @@ def _limit_resources() -> None:
 
     resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
     # Not RLIMIT_AS: CUDA reserves far more addresses than it ever uses.
-    resource.setrlimit(resource.RLIMIT_DATA, (MEMORY, MEMORY))
+    limits = {MEMORY, *resource.getrlimit(resource.RLIMIT_DATA)} - {resource.RLIM_INFINITY}
+    resource.setrlimit(resource.RLIMIT_DATA, (min(limits), min(limits)))
 
 
 if __name__ == "__main__":

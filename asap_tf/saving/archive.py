@@ -38,7 +38,7 @@ MODULES = ("keras.initializers", "keras.regularizers", "keras.constraints", "ker
 """Of which every class is plain arithmetic."""
 
 CLASSES = {
-    "keras": {"DTypePolicy"},
+    "keras": {"DTypePolicy", "Sequential"},
     "keras.src.models.functional": {"Functional"},
     "keras.src.models.sequential": {"Sequential"},
     "keras.layers": set(
@@ -180,8 +180,8 @@ def problem_of_config(config: Any) -> str | None:
                     name = f"{value.get('module')}.{value['class_name']}"
                     return (
                         f"{shown(name, 200)} in it could run code of its own. If you trust it, "
-                        "register the class with Keras first, export the model to another "
-                        "format, or `trust` the file"
+                        "register the class with Keras first, or export the model by Keras itself "
+                        "to another format"
                     )
             if isinstance(value.get("layers"), list) and tries(value["layers"]) > MOST_TRIES:
                 return "the layers in it are in a wrong order"

@@ -1,11 +1,13 @@
 from __future__ import annotations
 
 import json
+import os
+import time
 
 import pytest
 
 from asap_tf.core.errors import AsapError
-from asap_tf.core.files import write_json, written_whole
+from asap_tf.core.files import hidden, remove_leftovers, write_json, written_whole
 
 
 def test_appears_whole_under_its_name(tmp_path):
@@ -34,3 +36,29 @@ def test_json_appears_whole_or_not_at_all(tmp_path):
     assert json.loads(target.read_text()) == {"miou": 0.5} and list(tmp_path.iterdir()) == [target]
     with pytest.raises(AsapError, match=r"b.json: cannot be written"):
         write_json(tmp_path / "no" / "b.json", {})
+
+
+@pytest.mark.parametrize("name", [*("x" * n + ".png" for n in range(243, 252)), "é" * 125 + ".png"])
+def test_names_as_long_as_the_file_system_allows(tmp_path, name):
+    with written_whole(tmp_path / name) as aside:
+        assert aside.suffix == ".png"
+        aside.write_text("new")
+    assert (tmp_path / name).read_text() == "new"
+    with written_whole(tmp_path / f"x.{'y' * 253}") as aside:
+        aside.write_text("new")
+    others = {hidden(tmp_path / f"{name[:-5]}{i}.png", "tag") for i in range(9)}
+    assert len(others) == 9
+
+
+def test_leftovers_of_a_kill(tmp_path):
+    old, new, folder = (hidden(tmp_path / name, 321) for name in ("a.png", "b.png", "c"))
+    folder.mkdir()
+    others = [tmp_path / ".notes.2024.txt", tmp_path / "a.png"]
+    for file in (old, new, folder / "000000.png", *others):
+        file.write_text("half")
+    for path in (old, folder):
+        os.utime(path, (time.time() - 4000,) * 2)
+    remove_leftovers(tmp_path, 3600)
+    assert set(tmp_path.iterdir()) == {new, *others}
+    remove_leftovers(tmp_path)
+    assert set(tmp_path.iterdir()) == set(others)

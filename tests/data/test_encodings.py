@@ -1,5 +1,7 @@
 from __future__ import annotations
 
+import time
+
 import numpy as np
 import pytest
 
@@ -29,6 +31,15 @@ def test_a_color_next_to_one_of_the_table_is_outside(color: tuple[int, int, int]
     with pytest.raises(ValueError) as error:
         ColorEncoding(COLORS).decode(raw)
     assert f"holds colors outside the class table: {color};" in str(error.value)
+
+
+def test_a_mask_of_millions_of_colors() -> None:
+    colors = np.arange(1 << 24, dtype=">u4").view(np.uint8).reshape(4096, 4096, 4)[..., 1:]
+    started = time.monotonic()
+    with pytest.raises(ValueError, match=r": \(0, 0, 1\), .*\(0, 0, 8\) and 16777203 more;"):
+        ColorEncoding(COLORS).decode(colors)
+    # It took 150 seconds to sort them.
+    assert time.monotonic() - started < 30
 
 
 def test_many_values_outside_are_cut_short() -> None:

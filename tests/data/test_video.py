@@ -45,6 +45,15 @@ def test_odd_sizes_lose_their_last_row_and_column(tmp_path):
         assert capture.read()[1].shape == (32, 48, 3)
 
 
+def test_pictures_that_are_too_wide_do_not_blame_the_disk(tmp_path):
+    with (
+        pytest.raises(AsapError, match=r"a\.mp4: frames of 8192 x 16 pixels are too large"),
+        video_file(tmp_path / "a.mp4", 10) as write,
+    ):
+        write(pictures(1, 16, 8192)[0])
+    assert os.listdir(tmp_path) == []
+
+
 def test_pictures_of_changing_size_are_an_error_and_leave_nothing(tmp_path):
     with (
         pytest.raises(AsapError, match=r"a\.mp4: cannot be written whole"),

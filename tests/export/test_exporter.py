@@ -80,6 +80,31 @@ def test_the_price_of_a_label_stride(trained_model, streets_root, tmp_path):
     assert json.loads(sidecar(artifact.path).read_text())["label_stride"] == 8
 
 
+def test_a_second_export_into_the_same_folder(trained_model, tmp_path, monkeypatch):
+    out = tmp_path / "out"
+
+    def write(*arguments):
+        with pytest.raises(UsageError, match=r"out: process \d+ on .* is exporting into it"):
+            export(trained_model, out, ["litert"])
+        raise AsapError("stopped here")
+
+    monkeypatch.setattr(litert, "write", write)
+    with pytest.raises(AsapError, match="stopped here"):
+        export(trained_model, out, ["litert"])
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_a_network_of_keras_alone(tmp_path):
+    """One output, whatever its layer's name, and nothing that says what the classes are."""
+    frames = keras.Input((32, 64, 3))
+    x = keras.layers.Rescaling(1 / 255)(frames)
+    x = keras.layers.Conv2D(8, 3, 2, padding="same", activation="relu")(x)
+    x = keras.layers.Conv2DTranspose(5, 2, 2)(x)
+    keras.Model(frames, keras.layers.Softmax()(x)).save(tmp_path / "plain.keras")
+    (artifact,) = export(tmp_path / "plain.keras", tmp_path / "out", ["litert"], size=(32, 64))
+    assert [label.name for label in load(artifact.path).classes] == [f"class {i}" for i in range(5)]
+
+
 def test_one_that_fails_its_proof_is_not_written(trained_model, tmp_path, monkeypatch):
     good = litert.write
 

@@ -12,6 +12,7 @@ import pytest
 from PIL import Image
 
 from asap_tf.core.errors import AsapError, UsageError
+from asap_tf.core.files import hidden
 from asap_tf.data.images import read_image, write_png
 from asap_tf.inference import files as prediction
 from asap_tf.inference.files import predict_inputs
@@ -208,6 +209,39 @@ def test_a_bad_input_is_named_before_any_inference(tmp_path, out, case):
         predict_inputs(segmenter, inputs, out)
     assert expected in str(error.value) and "\n" not in str(error.value)
     assert segmenter.frames == 0 and not out.exists()
+
+
+def test_the_first_bad_file_of_many_is_reported_at_once(tmp_path, out, monkeypatch):
+    (tmp_path / "frames").mkdir()
+    for i in range(1000):
+        (tmp_path / "frames" / f"{i:04d}.png").touch()
+    tried = []
+
+    def read(path):
+        tried.append(path)
+        return read_image(path)
+
+    monkeypatch.setattr(prediction, "read_image", read)
+    with pytest.raises(AsapError, match=r"0000.png: an empty file"):
+        predict_inputs(FakeSegmenter(), [tmp_path / "frames"], out)
+    assert len(tried) < 100
+
+
+@pytest.mark.parametrize("length", [239, 247, 255])
+def test_names_as_long_as_the_file_system_allows(tmp_path, out, length):
+    image = save_image(tmp_path / f"{'x' * (length - 4)}.png")
+    assert predict_inputs(FakeSegmenter(), [image], out) == [out / image.name]
+    assert [file.name for file in out.iterdir()] == [image.name]
+
+
+def test_what_a_killed_command_left_is_removed(tmp_path, out):
+    image = save_image(tmp_path / "0041.png")
+    out.mkdir(parents=True)
+    leftover = hidden(out / image.name, 5071)
+    leftover.touch()
+    os.utime(leftover, (0, 0))
+    predict_inputs(FakeSegmenter(), [image], out)
+    assert [file.name for file in out.iterdir()] == [image.name]
 
 
 def test_damaged_inputs_are_skipped_and_listed(tmp_path, out, caplog):

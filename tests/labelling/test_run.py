@@ -36,6 +36,14 @@ def session(tmp_path_factory):
         yield ray
 
 
+def test_labels_are_not_written_into_their_source(tiny_artifact, tmp_path):
+    (tmp_path / "frames" / "labels").mkdir(parents=True)
+    (tmp_path / "link").symlink_to(tmp_path / "frames" / "labels")
+    for out in (tmp_path / "frames" / "labels", tmp_path / "link"):
+        with pytest.raises(UsageError, match="lies in the folder to label"):
+            label(tiny_artifact, str(tmp_path / "frames"), out)
+
+
 def test_nobody_else_can_enter_the_folder_of_ray(session):
     socket = Path(session.nodes()[0]["ObjectStoreSocketName"])
     (private,) = (folder for folder in socket.parents if folder.name.startswith("asap-tf-ray-"))

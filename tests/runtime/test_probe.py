@@ -55,6 +55,14 @@ def test_a_sound_file_passes(copied):
     probe(copied("logits.xml", described=False))
 
 
+def test_where_less_memory_is_allowed_than_a_child_may_take(copied):
+    limit = "resource.setrlimit(resource.RLIMIT_DATA, (4 << 30, 4 << 30))"
+    code = f"import resource, sys, asap_tf; {limit}; asap_tf.load(sys.argv[1], threads=1)"
+    path = copied("labels.tflite", described=False)
+    done = subprocess.run([sys.executable, "-c", code, path], capture_output=True, text=True)
+    assert (done.returncode, done.stderr) == (0, "")
+
+
 def test_load_probes_what_this_process_has_not_written(copied, runtime):
     own, strangers = copied("labels.tflite", described=False), copied("logits.tflite")
     # Of other bytes than `exported`, with checksums that a stranger can make as well.

@@ -267,6 +267,20 @@ def test_operations_of_keras_still_open(tmp_path):
     np.testing.assert_array_equal(load_keras_model(tmp_path / "model.keras")(array), model(array))
 
 
+def test_a_stack_of_layers_still_opens(tmp_path):
+    model = keras.Sequential([keras.Input((32, 32, 3)), layers.Conv2D(8, 3), layers.Conv2D(5, 1)])
+    model.save(tmp_path / "model.keras")
+    array = np.ones((1, 32, 32, 3), "float32")
+    np.testing.assert_array_equal(load_keras_model(tmp_path / "model.keras")(array), model(array))
+
+
+def test_outputs_of_other_names(tmp_path):
+    frames = keras.Input((32, 32, 3))
+    outputs = {name: layers.Conv2D(5, 1)(frames) for name in ("seg", "aux")}
+    keras.Model(frames, outputs).save(tmp_path / "model.keras")
+    refused(tmp_path / "model.keras", "none is named 'logits'")
+
+
 def test_a_function_that_the_program_has_registered(tmp_path):
     @keras.saving.register_keras_serializable("theirs")
     def doubled_activation(x):

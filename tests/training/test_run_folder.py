@@ -12,7 +12,7 @@ import numpy as np
 import pytest
 
 from asap_tf.core.errors import AsapError, UsageError
-from asap_tf.core.files import Unwritable
+from asap_tf.core.files import Unwritable, hidden
 from asap_tf.training.run_folder import Checkpoint, RunFolder
 
 
@@ -87,8 +87,9 @@ def test_what_a_killed_training_left_half_written_is_gone_at_the_next_start(tmp_
     run = RunFolder(tmp_path / "run")
     with run.started(tiny_recipe()):
         run.save(checkpoint(5))
-    halves = [run.path / "checkpoints" / ".00000010.321.npz", run.path / ".model.321.keras"]
-    others = [run.path / ".gitignore", run.path / ".notes.txt"]
+    names = run.path / "checkpoints" / "00000010.npz", run.path / "model.keras"
+    halves = [hidden(name, 321) for name in names]
+    others = [run.path / ".gitignore", run.path / ".notes.2024.txt"]
     for file in (*halves, *others):
         file.write_text("half")
     with run.started(tiny_recipe()):
@@ -185,7 +186,7 @@ def test_a_checkpoint_is_on_the_disk_before_it_has_its_name(run, monkeypatch):
     monkeypatch.setattr(os, "replace", replacing)
     monkeypatch.setattr(Path, "unlink", removing)
     run.save(checkpoint(7))
-    aside = f".00000007.{os.getpid()}.npz"
+    aside = hidden(Path("00000007.npz"), os.getpid()).name
     assert happened == ["log.jsonl", aside, "named", "checkpoints", "00000005.npz removed"]
 
 
