@@ -46,7 +46,7 @@ def main() -> None:
         recipe, log = run.recipe, run.read_log()
         scores = json.loads(run.metrics.read_text(encoding="utf-8"))
         classes = list(scores["iou"])
-        scored_on = recipe.data.holdout or scores["split"]
+        scored_on = recipe.data[0].holdout or scores["split"]
         train = recipe.train
         rows.append(
             [path.name, network(recipe), start(recipe), scored_on, str(train.seed)]

@@ -118,13 +118,13 @@ def rows_of(rounds: Rounds, batch_size: int) -> list[dict[str, Any]]:
 
 
 def compare(
-    recipe: Recipe, report: CheckReport, python: str, threads: int, rounds: int
+    recipe: Recipe, reports: list[CheckReport], python: str, threads: int, rounds: int
 ) -> tuple[list[str], list[dict[str, Any]]]:
     """Times both sides in turn.
 
     Args:
         recipe: With `SAME`, `data.root` and the network of the paper.
-        report: From `check_data`.
+        reports: From `check_data`.
         python: An interpreter that has PyTorch.
         threads: Of either side.
         rounds: To measure, after one that does not count.
@@ -139,7 +139,7 @@ def compare(
     with contextlib.ExitStack() as stack:
         stack.enter_context(bar)
         folder = Path(stack.enter_context(tempfile.TemporaryDirectory()))
-        keras = stack.enter_context(Worker(KerasSpec(folder, recipe, report, threads)))
+        keras = stack.enter_context(Worker(KerasSpec(folder, recipe, reports, threads)))
         bar.set_description("building PyTorch's side")
         pytorch = stack.enter_context(contextlib.closing(PyTorchSide(python, folder)))
         differences = pytorch.info["differences"]

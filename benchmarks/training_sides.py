@@ -47,7 +47,7 @@ class KerasSpec:
 
     folder: Path
     recipe: Recipe
-    report: CheckReport
+    reports: list[CheckReport]
     threads: int
     path: Path = Path("Keras")
 
@@ -76,12 +76,12 @@ class KerasSide:
                 continue
             train = spec.recipe.train.model_copy(update={"precision": precision})
             recipe = spec.recipe.model_copy(update={"train": train})
-            self.task = SegmentationTask(recipe, spec.report)
+            self.task = SegmentationTask(recipe, spec.reports)
             self.models[row] = self.task.model
             self.models[row].jit_compile = xla or on_jax
-        if spec.recipe.data.cache:
-            for pair in self.task.pairs:
-                self.task.read(pair)
+        if spec.recipe.data[0].cache:
+            for pair in self.task.sources[0].pairs:
+                self.task.sources[0].read(pair)
         batch = next(iter(self.task.batches(0, 1)))
         self.resident = tf.data.Dataset.from_tensors(batch).cache().repeat()
         weights = random_weights(self.task.model)
@@ -136,7 +136,7 @@ def write_inputs(
 
     few = tuple(map(slice, PROOF))
     proof = {"frames": frames[few], "labels": labels[few]}
-    model = ASAPNet(len(spec.report.dataset.classes), proof["frames"].shape[1:], aux_heads=True)
+    model = ASAPNet(len(spec.reports[0].dataset.classes), proof["frames"].shape[1:], aux_heads=True)
     model.set_weights([*weights.values()])
     with exactly():
         proof |= {f"{head} output": np.array(x) for head, x in model(proof["frames"]).items()}
@@ -145,7 +145,7 @@ def write_inputs(
         own = OhemCrossEntropy(threshold, loss.min_kept)(proof["labels"], proof["logits output"])
         proof[f"loss at threshold {threshold:g}"] = np.array(own)
     settings = {
-        "classes": len(spec.report.dataset.classes),
+        "classes": len(spec.reports[0].dataset.classes),
         "threads": spec.threads,
         "device": "cuda" if has_gpu() else "cpu",
         "rows": PYTORCH,

@@ -141,9 +141,7 @@ def bench_training(
     from asap_tf.training import check_data
     from asap_tf.training.recipe import load_recipe
 
-    if data is not None:
-        overrides = (*overrides, f"data.root={data.resolve()}")
-    settings = load_recipe(recipe, overrides)
+    settings = load_recipe(recipe, overrides, data)
     checked = check_data(settings)
 
     import_keras()

@@ -36,7 +36,8 @@ def command(out: Path, overrides: tuple[str, ...]) -> None:
     echo(f"1/4  rendering {FRAMES['train']} + {FRAMES['val']} streets")
     write_streets(streets, **FRAMES, seed=0, size=SIZE)
 
-    report = check_data(recipe)
+    reports = check_data(recipe)
+    dataset = reports[0].dataset
 
     echo("2/4  training ASAP on them")
     import_keras()
@@ -46,15 +47,15 @@ def command(out: Path, overrides: tuple[str, ...]) -> None:
     from asap_tf.training.results import write_results
     from asap_tf.training.trainer import Trainer
 
-    Trainer(run, recipe, report).train()
+    Trainer(run, recipe, reports).train()
 
     echo("3/4  scoring")
-    scores = write_results(run, report.dataset).scores
-    prior = location_prior(report.dataset)
+    scores = write_results(run, [dataset])[0].scores
+    prior = location_prior(dataset)
     echo(scores.table())
 
     echo("4/4  predicting")
-    frames = [pair.image for pair in report.dataset.pairs("val")[:SHOWN]]
+    frames = [pair.image for pair in dataset.pairs("val")[:SHOWN]]
     predict_inputs(load(run.path), frames, out / "predictions")
 
     echo(

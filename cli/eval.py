@@ -14,6 +14,11 @@ from asap_tf.cli.output import echo
 @click.argument("model", type=click.Path(path_type=Path))
 @click.option("--data", type=click.Path(path_type=Path), required=True, help="Dataset's folder.")
 @click.option("--split", default="val", show_default=True, help="Split to score.")
+@click.option(
+    "--table",
+    metavar="NAME|FILE",
+    help="What the model's classes are in the data: camvid, idd_lite, ... [by name]",
+)
 @click.option("--scales", multiple=True, type=float, default=(1.0,), help="Repeat to average.")
 @click.option("--flip", is_flag=True, help="Average with the mirrored frame too.")
 @click.option("--skip-bad", is_flag=True, help="Skip damaged files, with a warning for each.")
@@ -28,6 +33,7 @@ def command(
     model: Path,
     data: Path,
     split: str,
+    table: str | None,
     scales: tuple[float, ...],
     flip: bool,
     skip_bad: bool,
@@ -42,6 +48,7 @@ def command(
     \b
     asap-tf eval runs/camvid --data CamVid
     asap-tf eval export/asap_int8.tflite --data CamVid
+    asap-tf eval model.keras --data IDD --table idd_lite
     asap-tf eval model.keras --data Cityscapes --scales 0.75 --scales 1 --scales 1.5 --flip
     asap-tf eval model.keras --data Cityscapes --split test --submission test.zip
     asap-tf eval model.keras --data DATA --hosts 2 --host-id 0 --coordinator node0:7000
@@ -50,10 +57,12 @@ def command(
     from asap_tf.core.errors import UsageError
     from asap_tf.data import open_dataset
     from asap_tf.data.check import checked
+    from asap_tf.data.label_tables import load_table
     from asap_tf.inference.sharded_check import sharded
 
     if submission is not None and hosts != "1":
         raise UsageError("--submission is written by one host: leave --hosts out")
+    names = load_table(table) if table else None
     with connect(hosts, host_id, coordinator) as distributed:
         examine = sharded(distributed)
         dataset = checked(open_dataset(data), [split], skip_bad, examine).dataset
@@ -67,12 +76,12 @@ def command(
             write_submission(segmenter, dataset, split, submission)
             echo(f"{submission}: {len(dataset.pairs(split))} label maps, checked")
             return
-        evaluation = evaluate(segmenter, dataset, split, scales, flip, distributed)
+        evaluation = evaluate(segmenter, dataset, split, scales, flip, distributed, names)
     if not distributed.is_main:
         return
-    echo(evaluation.scores.table())
+    echo(evaluation.summary())
     if json_file is not None:
         from asap_tf.core.files import write_json
 
-        scores = evaluation.scores.to_dict()
+        scores = evaluation.to_dict()
         write_json(json_file, {**scores, "split": split, "frames": evaluation.num_frames})

@@ -25,7 +25,7 @@ def command(model: Path) -> None:
         "format": info["format"],
         "precision": info.get("precision", "unknown"),
         "parameters": f"{info['parameters']:,}" if "parameters" in info else "unknown",
-        "frame size": "x".join(map(str, info["size"])) if info.get("size") else "any",
+        "frame size": size_line(info.get("size")),
         "batch": info.get("batch") or "any",
         "output": info.get("output", "unknown"),
         "classes": ", ".join(c["name"] for c in info.get("classes", [])) or "not named",
@@ -76,6 +76,13 @@ def describe(model: Path) -> tuple[Path, dict[str, Any]]:
         **segmenter.operations(),
     }
     return path, segmenter.metadata | found
+
+
+def size_line(size: Any) -> str:
+    """The size that a model brings frames to, for people."""
+    if isinstance(size, int):
+        return f"longer side {size}, aspect kept"
+    return "x".join(map(str, size)) if size else "any"
 
 
 def parity_line(parity: dict[str, Any]) -> str:

@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 
 @click.command()
 @click.argument("recipe", required=False)
-@click.option("--data", type=click.Path(path_type=Path), help="Folder of the dataset.")
+@click.option("--data", type=click.Path(path_type=Path), help="Folder of the dataset, or of all.")
 @click.option("--set", "overrides", multiple=True, metavar="KEY=VALUE", help="Change a field.")
 @click.option("--skip-bad", is_flag=True, help="Skip damaged files, and list them.")
 @click.option("--out", type=click.Path(path_type=Path), help="Run folder. [runs/NAME-TIME]")
@@ -68,14 +68,14 @@ def command(
         )
         settings = validate(values, "host 0")
         folder = run[0] if run else RunElsewhere(Path(path))
-        report = check_data(settings, distributed)
+        reports = check_data(settings, distributed)
 
         import_keras()
         from asap_tf.training.results import write_results
         from asap_tf.training.trainer import Trainer
 
         with messages_shown() if distributed.is_main else contextlib.nullcontext():
-            trainer = Trainer(folder, settings, report, distributed)
+            trainer = Trainer(folder, settings, reports, distributed)
         if distributed.is_main:
             size = f"{trainer.task.eval_model.count_params() / 1e6:.1f} M parameters"
             weights = settings.model.weights or "random weights"
@@ -84,7 +84,11 @@ def command(
         trainer.train()
     if not distributed.is_main:
         return
-    echo(write_results(folder, report.dataset).scores.table())
+    evaluations = write_results(folder, [report.dataset for report in reports])
+    for name, evaluation in zip(settings.dataset_names, evaluations, strict=True):
+        if len(evaluations) > 1:
+            echo(f"\n{name}")
+        echo(evaluation.summary())
     echo(f"model: {folder.model}\nreport: {folder.report}")
 
 
@@ -105,9 +109,7 @@ def opened(
         return run, run.recipe
     if recipe is None or resume is not None:
         raise UsageError("give a RECIPE, or --resume RUN alone: a run keeps the recipe it has")
-    if data is not None:
-        overrides = (*overrides, f"data.root={data.resolve()}")
-    settings = load_recipe(recipe, overrides)
+    settings = load_recipe(recipe, overrides, data)
     run = RunFolder(out or Path("runs", f"{settings.name}-{time.strftime('%Y%m%d-%H%M%S')}"))
     run.require_free()
     return run, settings

@@ -12,7 +12,7 @@ import keras
 
 from asap_tf import ASAPNet, OhemCrossEntropy, open_dataset
 from asap_tf.data.augment import Augmentation
-from asap_tf.data.pipeline import pair_reader, steps_per_epoch, training_batches
+from asap_tf.data.pipeline import Source, pair_reader, steps_per_epoch, training_batches
 from asap_tf.saving import save_model
 
 
@@ -29,11 +29,10 @@ def main() -> None:
     args = parser.parse_args()
 
     dataset = open_dataset(args.dataset)
-    pairs = dataset.pairs("train")
-    steps = steps_per_epoch(len(pairs), args.batch_size)
+    sources = [Source(dataset.pairs("train"), pair_reader(dataset.encoding))]
+    steps = steps_per_epoch(sources, args.batch_size)
     batches = training_batches(
-        pairs,
-        pair_reader(dataset.encoding),
+        sources,
         Augmentation(crop=tuple(args.crop), brightness=0.3, contrast=0.3, saturation=0.3),
         args.batch_size,
         seed=0,

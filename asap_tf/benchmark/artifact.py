@@ -14,6 +14,7 @@ from PIL import Image
 
 from asap_tf.core.errors import UsageError
 from asap_tf.core.resize import resize_bilinear
+from asap_tf.core.sizes import size_without_frame
 from asap_tf.core.system import available_cores
 from asap_tf.data.images import read_image
 from asap_tf.runtime import Segmenter, load
@@ -157,7 +158,7 @@ def network_size(spec: ArtifactSpec, segmenter: Segmenter) -> tuple[int, int]:
         )
     if segmenter.network.batch not in (None, 1):
         raise UsageError(f"{spec.path}: made for batches of several frames; export it for one")
-    size = fixed or spec.size or segmenter.size
+    size = fixed or spec.size or size_without_frame(segmenter.size)
     if size is None:
         raise UsageError(
             f"{spec.path}: runs at any size and prefers none; give `size`, as in 512x1024"

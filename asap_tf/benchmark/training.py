@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from importlib.metadata import version
 from typing import TYPE_CHECKING, Any
@@ -66,7 +66,9 @@ class TrainingSpeed:
         return len(seconds) * self.recipe.train.batch_size / sum(seconds)
 
 
-def time_training(recipe: Recipe, report: CheckReport, seconds: float = 30.0) -> TrainingSpeed:
+def time_training(
+    recipe: Recipe, reports: Sequence[CheckReport], seconds: float = 30.0
+) -> TrainingSpeed:
     """Times the training of a recipe with its own pieces; nothing of it is kept.
 
     Step, pipeline and both are timed in turn, three times over, so that drifts of the machine
@@ -74,7 +76,7 @@ def time_training(recipe: Recipe, report: CheckReport, seconds: float = 30.0) ->
 
     Args:
         recipe: Recipe with `data.root` given.
-        report: Result of `check_data`.
+        reports: Result of `check_data`.
         seconds: Least duration of all together; 7 batches of each are timed in each of the three
             passes in any case.
 
@@ -87,11 +89,11 @@ def time_training(recipe: Recipe, report: CheckReport, seconds: float = 30.0) ->
     passes: list[dict[str, list[float]]] = []
     with tqdm(total=PASSES * len(KINDS), desc="building", disable=None, leave=False) as bar:
         try:
-            task = SegmentationTask(recipe, report)
-            if recipe.data.cache:
-                bar.set_description("reading frames")
-                for pair in task.pairs:
-                    task.read(pair)
+            task = SegmentationTask(recipe, reports)
+            bar.set_description("reading frames")
+            for data, source in zip(recipe.data, task.sources, strict=True):
+                for pair in source.pairs if data.cache else ():
+                    source.read(pair)
             resident = task.batches(0, _ENDLESS).take(1).cache().repeat(_ENDLESS)
             share = seconds / (PASSES * len(KINDS))
             timers: dict[str, Callable[[], list[float]]] = {
@@ -114,7 +116,7 @@ def time_training(recipe: Recipe, report: CheckReport, seconds: float = 30.0) ->
         machine=machine,
         recipe=recipe,
         precision=resolve_precision(recipe.train.precision),
-        frames=len(task.pairs),
+        frames=sum(len(source.pairs) for source in task.sources),
         runtime=f"Keras {keras.__version__}, {backend} {version(backend)}, "
         f"{'GPU' if has_gpu() else 'CPU'}",
         passes=len(passes),

@@ -86,7 +86,8 @@ def to_dict(speed: TrainingSpeed) -> dict[str, Any]:
 def settings(speed: TrainingSpeed) -> str:
     """Settings of the recipe that decide its speed."""
     recipe = speed.recipe
-    frames = "decoded frames in memory" if recipe.data.cache else "frames from disk"
+    cached = all(data.cache for data in recipe.data)
+    frames = "decoded frames in memory" if cached else "frames from disk"
     return (
         f"{recipe.name}, crops of {size_text(recipe.augment.crop)}, batches of "
         f"{recipe.train.batch_size}, {speed.frames} {frames}"

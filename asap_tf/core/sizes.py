@@ -7,6 +7,9 @@ import math
 STRIDE = 32
 """Network sizes are multiples of this: the coarsest feature map has stride 32."""
 
+Size = int | tuple[int, int]
+"""`(H, W)`, or the length of a frame's longer side, with its aspect kept."""
+
 
 def network_side(length: float) -> int:
     """The multiple of 32 nearest to `length` pixels, halves up, and at least 32.
@@ -16,3 +19,32 @@ def network_side(length: float) -> int:
         (352, 736)
     """
     return max(1, math.floor(length / STRIDE + 0.5)) * STRIDE
+
+
+def size_of_frame(size: Size | None, frame: tuple[int, ...]) -> tuple[float, float]:
+    """The height and width to bring a frame to, before they are rounded to multiples of 32.
+
+    Args:
+        size: `(H, W)`; or the length of the longer side, which keeps the frame's aspect; None for
+            the frame's own.
+        frame: `(H, W)` of the frame.
+
+    Example:
+        >>> size_of_frame(1024, (720, 1280))
+        (576.0, 1024.0)
+    """
+    if isinstance(size, int):
+        return frame[0] * size / max(frame), frame[1] * size / max(frame)
+    return size or (frame[0], frame[1])
+
+
+def size_without_frame(size: Size | None) -> tuple[int, int] | None:
+    """The `(H, W)` of a network that is made or timed for frames that are not known.
+
+    Of the length of a longer side, that of frames twice as wide as high, as Cityscapes' are.
+
+    Example:
+        >>> size_without_frame(1024)
+        (512, 1024)
+    """
+    return (network_side(size / 2), network_side(size)) if isinstance(size, int) else size

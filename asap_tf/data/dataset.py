@@ -81,14 +81,17 @@ class Dataset:
         Args:
             prefix: How the names of its frames begin.
             train: Split that loses the sequence.
-            val: Split that holds the sequence alone, its frames of both splits.
+            val: Split that holds the sequence alone, its frames of both splits; may be missing.
 
         Raises:
             UsageError: if no frame of `train` begins so, or all do.
         """
-        both = (*self.pairs(train), *self.pairs(val))
-        held = tuple(pair for pair in both if pair.image.name.startswith(prefix))
-        kept = tuple(pair for pair in self.pairs(train) if pair not in held)
+
+        def is_held(pair: Pair) -> bool:
+            return pair.image.name.startswith(prefix)
+
+        held = tuple(filter(is_held, (*self.pairs(train), *self.splits.get(val, ()))))
+        kept = tuple(pair for pair in self.pairs(train) if not is_held(pair))
         if not kept or len(kept) == len(self.pairs(train)):
             raise UsageError(
                 f"data.holdout={prefix!r}: {'no' if kept else 'every'} name of a frame of split "

@@ -1,4 +1,4 @@
-"""Encodings of masks: one index value or one color for each class."""
+"""Encodings of masks: one index value or one color for each class, and labels in their place."""
 
 from __future__ import annotations
 
@@ -9,6 +9,7 @@ from typing import ClassVar, Literal
 import numpy as np
 
 from asap_tf.core.labels import IGNORE_LABEL
+from asap_tf.data.dataset import MaskEncoding
 
 _OUTSIDE = 254
 _MOST_NAMED = 8
@@ -93,6 +94,24 @@ class ColorEncoding:
             colors = (f"({c >> 16}, {c >> 8 & 255}, {c & 255})" for c in codes)
             raise ValueError(_outside(colors, len(codes), "colors"))
         return labels.reshape(raw.shape[:2])
+
+
+class RelabeledEncoding:
+    """Masks of another encoding, whose train ids become other labels.
+
+    Args:
+        encoding: Encoding of the masks.
+        labels: Label, or 255 for ignored, by train id, uint8 `(256,)`.
+    """
+
+    def __init__(self, encoding: MaskEncoding, labels: np.ndarray) -> None:
+        self.mode = encoding.mode
+        self._encoding = encoding
+        self._labels = labels
+
+    def decode(self, raw: np.ndarray) -> np.ndarray:
+        """Labels, uint8 `(H, W)`; argument and errors as of the encoding."""
+        return self._labels[self._encoding.decode(raw)]
 
 
 def train_id_encoding(num_classes: int) -> IndexEncoding:

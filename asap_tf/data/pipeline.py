@@ -5,6 +5,7 @@ from __future__ import annotations
 import functools
 import re
 from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 import cv2
@@ -24,18 +25,65 @@ if TYPE_CHECKING:
 Reader = Callable[[Pair], tuple[np.ndarray, np.ndarray]]
 
 
-def steps_per_epoch(num_pairs: int, batch_size: int) -> int:
-    """Whole batches in one pass over a split; the remaining frames wait for another epoch.
+@dataclass(frozen=True, eq=False)
+class Source:
+    """The training pairs of one dataset.
+
+    Attributes:
+        pairs: Pairs of frame and mask.
+        read: Reader of these pairs, from `pair_reader`.
+        share: Share of the frames of a batch, relative to the other sources'.
+        scale: Factor of the augmentation's scales.
+    """
+
+    pairs: Sequence[Pair]
+    read: Reader
+    share: float = 1.0
+    scale: float = 1.0
+
+
+def steps_per_epoch(sources: Sequence[Source], batch_size: int) -> int:
+    """Whole batches in one pass over the first source; frames that remain wait for another epoch.
 
     Raises:
-        UsageError: if the split has fewer frames than one batch.
+        UsageError: if that has fewer frames than its share of one batch.
     """
-    if num_pairs < batch_size:
+    first, total = sources[0], sum(source.share for source in sources)
+    frames = int(len(first.pairs) * total / first.share)
+    if frames < batch_size:
         raise UsageError(
-            f"the training split has {num_pairs} frames, fewer than one batch of {batch_size}; "
-            "lower batch_size"
+            f"the training split has {len(first.pairs)} frames, fewer than one batch of "
+            f"{batch_size}; lower batch_size"
         )
-    return num_pairs // batch_size
+    return frames // batch_size
+
+
+def epoch_order(
+    sources: Sequence[Source], frames: int, seed: int, epoch: int
+) -> list[tuple[Source, Pair]]:
+    """What an epoch trains on, in order: any part of it has the shares of the sources.
+
+    A source is permuted anew for every epoch, and as often within one as its share asks for.
+
+    Args:
+        sources: Sources of the training.
+        frames: Frames of an epoch.
+        seed: Seed of the training.
+        epoch: Index of the epoch.
+    """
+    rng = np.random.default_rng([seed, epoch])
+    shares = np.cumsum([source.share for source in sources])
+    # From the beginning of the training, so that short epochs do not round a source away.
+    totals = [np.rint(n * frames * shares / shares[-1]).astype(int) for n in (epoch, epoch + 1)]
+    counts = np.diff(totals[1] - totals[0], prepend=0)
+    drawn, places = [], []
+    for source, count in zip(sources, counts, strict=True):
+        size = len(source.pairs)
+        permutations = [rng.permutation(size) for _ in range(-(-count // size))]
+        chosen = np.concatenate([*permutations, []])[:count].astype(int)
+        drawn += [(source, source.pairs[i]) for i in chosen]
+        places.append((np.arange(count) + 0.5) / count)
+    return [drawn[i] for i in np.argsort(np.concatenate(places), kind="stable")]
 
 
 def pair_reader(
@@ -68,8 +116,7 @@ def pair_reader(
 
 
 def training_batches(
-    pairs: Sequence[Pair],
-    read: Reader,
+    sources: Sequence[Source],
     augmentation: Augmentation,
     batch_size: int,
     seed: int,
@@ -80,12 +127,10 @@ def training_batches(
     """Augmented batches of the steps `start_step` up to, not including, `stop_step`.
 
     The content of a step depends on `seed` and the step's number alone: a resumed run sees the
-    batches that it would have seen, whatever the number of threads and of shards. Every epoch is a
-    new permutation of the pairs.
+    batches that it would have seen, whatever the number of threads and of shards.
 
     Args:
-        pairs: Pairs of the training split.
-        read: Reader from `pair_reader`.
+        sources: Sources, mixed in every batch by their shares; an epoch is a pass over the first.
         augmentation: Augmentation, applied to each pair with its own random numbers.
         batch_size: Number of pairs in a batch, over all shards together; a multiple of theirs.
         seed: Seed, at least 0.
@@ -98,26 +143,28 @@ def training_batches(
         several shards, the frames of this one alone.
 
     Raises:
-        UsageError: if there are fewer pairs than one batch holds.
+        UsageError: if the first source has fewer pairs than one batch holds.
     """
     import tensorflow as tf
 
     index, count = shard
-    steps = steps_per_epoch(len(pairs), batch_size)
+    steps = steps_per_epoch(sources, batch_size)
     part = batch_size // count
     # tf.data has threads of its own, with which OpenCV's would compete.
     cv2.setNumThreads(1)
 
     @functools.lru_cache(maxsize=2)
-    def order(epoch: int) -> np.ndarray:
-        return np.random.default_rng([seed, epoch]).permutation(len(pairs))
+    def order(epoch: int) -> list[tuple[Source, Pair]]:
+        return epoch_order(sources, steps * batch_size, seed, epoch)
 
     def sample(number: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
         step, place = divmod(int(number), part)
         epoch, step = divmod(step, steps)
         position = step * batch_size + index * part + place
-        image, mask = read(pairs[order(epoch)[position]])
-        return augmentation(image, mask, np.random.default_rng([seed, epoch, position]))
+        source, pair = order(epoch)[position]
+        scales = tuple(scale * source.scale for scale in augmentation.scales)
+        augment = replace(augmentation, scales=scales)
+        return augment(*source.read(pair), np.random.default_rng([seed, epoch, position]))
 
     def load(number: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
         image, mask = tf.numpy_function(sample, [number], [tf.uint8, tf.uint8])

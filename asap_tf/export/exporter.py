@@ -19,7 +19,7 @@ from asap_tf.core.files import hidden
 from asap_tf.core.formats import FLAGS, FORMATS, Format
 from asap_tf.core.keras_backend import uses_tensorflow
 from asap_tf.core.locks import locked
-from asap_tf.core.sizes import STRIDE
+from asap_tf.core.sizes import STRIDE, size_without_frame
 from asap_tf.export.frames import Frames, export_frames
 from asap_tf.export.parity import Parity, Reference
 from asap_tf.export.xnnpack_report import xnnpack_report
@@ -213,7 +213,7 @@ def _require_new(out: Path) -> None:
 
 
 def _network_size(size: tuple[int, int] | None, segmenter: Segmenter) -> tuple[int, int]:
-    chosen = size or segmenter.size
+    chosen = size or size_without_frame(segmenter.size)
     if chosen is None:
         raise UsageError("the model takes frames of any size: give `size`, such as 512x1024")
     if any(side < STRIDE or side % STRIDE for side in chosen):

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 import time
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from itertools import zip_longest
 from pathlib import Path
@@ -15,13 +15,13 @@ from tqdm import tqdm
 
 from asap_tf.core.distributed import Hosts
 from asap_tf.core.errors import UsageError
-from asap_tf.core.labels import IGNORE_LABEL, LabelClass
+from asap_tf.core.labels import IGNORE_LABEL, LabelClass, LabelTable, relate
 from asap_tf.core.resize import resize_nearest
-from asap_tf.core.sizes import network_side
+from asap_tf.core.sizes import network_side, size_of_frame
 from asap_tf.data.dataset import Dataset, Pair
 from asap_tf.data.images import read_mask
 from asap_tf.data.pipeline import eval_pairs
-from asap_tf.inference.metrics import Scores, confusion_matrix
+from asap_tf.inference.metrics import Scores, confusion_matrix, in_classes_of_data
 
 if TYPE_CHECKING:
     from asap_tf.runtime import Segmenter
@@ -41,21 +41,35 @@ class Evaluation:
     """Result of `evaluate`.
 
     Attributes:
-        matrix: Confusion matrix of the split, int64 `(C, C)`, rows truth, columns prediction.
+        matrix: Confusion matrix of the split, int64 `(C, C)`, rows truth, columns prediction;
+            see `in_classes_of_data` for a network of other classes.
         scores: Scores of `matrix`.
         frames: Scores of each frame, in the order of the split.
         seconds: Wall time of the whole pass, reading and scoring included.
+        table: Table of the dataset's and the network's classes.
     """
 
     matrix: np.ndarray
     scores: Scores
     frames: list[FrameScore]
     seconds: float
+    table: LabelTable
 
     @property
     def num_frames(self) -> int:
         """Number of scored frames."""
         return len(self.frames)
+
+    def summary(self) -> str:
+        """The scores as text; under what was compared, where the classes differ."""
+        if self.table.is_identity:
+            return self.scores.table()
+        return f"compared:\n{self.table.summary()}\n\n{self.scores.table()}"
+
+    def to_dict(self) -> dict[str, object]:
+        """The scores as plain data for JSON, with what was compared, where the classes differ."""
+        compared = {} if self.table.is_identity else {"compared": self.table.names()}
+        return {**self.scores.to_dict(), **compared}
 
     def ranked(self) -> list[FrameScore]:
         """Frames by mIoU, best first; frames without a labeled pixel are omitted."""
@@ -70,6 +84,7 @@ def evaluate(
     scales: Sequence[float] = (1.0,),
     flip: bool = False,
     hosts: Hosts | None = None,
+    table: Mapping[str, Sequence[str]] | None = None,
 ) -> Evaluation:
     """Scores a model on every frame of a split, frame by frame.
 
@@ -78,16 +93,19 @@ def evaluate(
 
     Args:
         segmenter: Any artifact that `asap_tf.runtime.load` opens.
-        dataset: Dataset with the same classes as the segmenter.
+        dataset: Dataset to score on.
         split: Name of the split to score; it needs masks.
         scales: Factors of the network size (`segmenter.size`, or the frame's own where the
             network takes any); the result is rounded to multiples of 32.
         flip: Whether to add a mirrored pass for each scale.
         hosts: Hosts that score a part of the frames each, and all get the result of the whole
             split; None for this one alone.
+        table: Names of the segmenter's classes that each of the dataset's may be, as `load_table`
+            reads them; None compares classes of the same name.
 
     Raises:
-        UsageError: if the classes differ, the split has no masks, or a scale is not positive.
+        UsageError: if the classes have nothing in common, the split has no masks, or a scale is
+            not positive.
         AsapError: if a file cannot be read.
 
     Example:
@@ -96,31 +114,34 @@ def evaluate(
     """
     if not scales or not all(math.isfinite(s) and s > 0 for s in scales):
         raise UsageError(f"`scales` {list(scales)}: one or more numbers above 0 are needed")
-    require_same_classes(segmenter.classes, dataset)
+    related = relate(dataset.classes, segmenter.classes, table)
     require_masks(dataset, split)
     hosts = hosts or Hosts()
     pairs = dataset.pairs(split)
     shard = hosts.shard(pairs)
-    num_classes = len(dataset.classes)
-    total = np.zeros((num_classes, num_classes), np.int64)
+    num_classes, num_predicted = len(dataset.classes), len(segmenter.classes)
+    total = np.zeros((num_classes, num_predicted), np.int64)
     frames: list[tuple[float, float]] = []
     start = time.perf_counter()
     progress = tqdm(
         eval_pairs(shard, dataset.encoding), "evaluating", len(shard), unit="frame", disable=None
     )
     for _, image, truth in progress:
-        matrix = confusion_matrix(truth, _predict(segmenter, image, scales, flip), num_classes)
-        scores = Scores.from_confusion(matrix, dataset.classes)
+        prediction = _predict(segmenter, image, scales, flip)
+        matrix = confusion_matrix(truth, prediction, num_classes, num_predicted)
+        scores = Scores.from_confusion(in_classes_of_data(matrix, related), dataset.classes)
         frames.append((scores.miou, scores.pixel_accuracy))
         total += matrix
     everyone = hosts.all_gather((total.tolist(), frames))
     total = np.sum([np.array(matrix, np.int64) for matrix, _ in everyone], axis=0)
+    total = in_classes_of_data(total, related)
     scored = [
         FrameScore(pair, *everyone[i % hosts.count][1][i // hosts.count])
         for i, pair in enumerate(pairs)
     ]
     seconds = time.perf_counter() - start
-    return Evaluation(total, Scores.from_confusion(total, dataset.classes), scored, seconds)
+    scores = Scores.from_confusion(total, dataset.classes)
+    return Evaluation(total, scores, scored, seconds, related)
 
 
 def location_prior(dataset: Dataset, split_train: str = "train", split_val: str = "val") -> Scores:
@@ -207,7 +228,7 @@ def _predict(
     frames = image[np.newaxis]
     if tuple(scales) == (1.0,) and not flip:
         return segmenter.predict(frames)[0]
-    height, width = segmenter.size or image.shape[:2]
+    height, width = size_of_frame(segmenter.size, image.shape[:2])
     total = np.zeros((*image.shape[:2], len(segmenter.classes)), np.float32)
     for scale in scales:
         size = (network_side(height * scale), network_side(width * scale))

@@ -9,7 +9,7 @@ import numpy as np
 from asap_tf.core.errors import UsageError, shown
 from asap_tf.data.dataset import Dataset
 from asap_tf.data.images import read_pair
-from asap_tf.inference.evaluate import evaluate
+from asap_tf.inference.evaluate import evaluate, require_same_classes
 from asap_tf.inference.visualize import contact_sheet, overlay
 from asap_tf.runtime import Segmenter
 
@@ -37,6 +37,7 @@ def gallery(
         raise UsageError(f"`count` {count}: a gallery needs at least one frame")
     scores: dict[str, list[float]] = {}
     for name, segmenter in models.items():
+        require_same_classes(segmenter.classes, dataset)
         frames = evaluate(segmenter, dataset, split).frames
         scores[name] = [frame.miou for frame in frames]
     pairs = dataset.pairs(split)

@@ -11,10 +11,12 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from asap_tf.core.labels import IGNORE_LABEL, LabelClass
+from asap_tf.core.labels import IGNORE_LABEL, LabelClass, LabelTable
 
 
-def confusion_matrix(truth: np.ndarray, prediction: np.ndarray, num_classes: int) -> np.ndarray:
+def confusion_matrix(
+    truth: np.ndarray, prediction: np.ndarray, num_classes: int, num_predicted: int | None = None
+) -> np.ndarray:
     """Counts pixels by true and predicted class.
 
     Pixels whose truth is 255 (`IGNORE_LABEL`) are not counted, whatever was predicted there.
@@ -22,11 +24,12 @@ def confusion_matrix(truth: np.ndarray, prediction: np.ndarray, num_classes: int
     Args:
         truth: Train ids, uint8, any shape: 0..num_classes - 1, or 255 where ignored.
         prediction: Train ids, uint8, the shape of `truth`. Must be a class wherever the truth is.
-        num_classes: 1..255.
+        num_classes: Classes of the truth, 1..255.
+        num_predicted: Classes of the prediction, 1..255; None for those of the truth.
 
     Returns:
-        int64 `(num_classes, num_classes)`, rows truth, columns prediction. The sum of the matrices
-        of several frames is the matrix of all of them.
+        int64 `(num_classes, num_predicted)`, rows truth, columns prediction. The sum of the
+        matrices of several frames is the matrix of all of them.
 
     Raises:
         ValueError: if shapes or dtypes differ from the above, or a pixel has an id out of range.
@@ -41,19 +44,51 @@ def confusion_matrix(truth: np.ndarray, prediction: np.ndarray, num_classes: int
         raise ValueError(f"truth has shape {truth.shape}, prediction has {prediction.shape}")
     if truth.dtype != np.uint8 or prediction.dtype != np.uint8:
         raise ValueError(f"uint8 train ids are needed, not {truth.dtype} and {prediction.dtype}")
-    if not 1 <= num_classes <= IGNORE_LABEL:
+    num_predicted = num_predicted or num_classes
+    if not (1 <= num_classes <= IGNORE_LABEL and 1 <= num_predicted <= IGNORE_LABEL):
         raise ValueError(f"num_classes={num_classes} is not within 1..{IGNORE_LABEL}")
     # Every possible pair of bytes is counted: one pass, and ids out of range show in the table.
     codes = truth.astype(np.uint16) << 8 | prediction
     counts = np.bincount(codes.ravel(), minlength=1 << 16).reshape(256, 256).astype(np.int64)
     counts[IGNORE_LABEL] = 0
-    for name, totals in (("truth", counts.sum(axis=1)), ("prediction", counts.sum(axis=0))):
-        if totals[num_classes:].any():
-            ids = num_classes + np.flatnonzero(totals[num_classes:])
-            raise ValueError(
-                f"{name} holds ids {ids.tolist()}, but there are {num_classes} classes"
-            )
-    return counts[:num_classes, :num_classes].copy()
+    for name, totals, number in (
+        ("truth", counts.sum(axis=1), num_classes),
+        ("prediction", counts.sum(axis=0), num_predicted),
+    ):
+        if totals[number:].any():
+            ids = number + np.flatnonzero(totals[number:])
+            raise ValueError(f"{name} holds ids {ids.tolist()}, but there are {number} classes")
+    return counts[:num_classes, :num_predicted].copy()
+
+
+def in_classes_of_data(matrix: np.ndarray, table: LabelTable) -> np.ndarray:
+    """A confusion matrix in the classes of a dataset, of a network with others.
+
+    A prediction is right if the network's class is one that the true class may be. Else it counts
+    for the one class of the dataset to which it belongs, or, where there is none or several, only
+    against the true one. Classes that the table leaves out are not counted.
+
+    Args:
+        matrix: Integers `(C, M)`, rows true classes of the dataset, columns the network's.
+        table: Table of the C and M classes.
+
+    Returns:
+        int64 `(C, C)`; with a column more, of what counts for no class, where there may be such.
+
+    Example:
+        >>> table = relate(camvid.CLASSES, cityscapes.CLASSES, load_table("camvid"))
+        >>> in_classes_of_data(confusion_matrix(truth, prediction, 11, 19), table).shape
+        (11, 11)
+    """
+    count = len(table.classes)
+    owners = np.array([count if owner is None else owner for owner in table.owners])
+    result = np.zeros((count, count + 1), np.int64)
+    for true, group in enumerate(table.groups):
+        if group:
+            columns = owners.copy()
+            columns[list(group)] = true
+            np.add.at(result[true], columns, matrix[true])
+    return result if (owners == count).any() else result[:, :count]
 
 
 @dataclass(frozen=True, eq=False)
@@ -97,18 +132,21 @@ class Scores:
         """Scores a confusion matrix.
 
         Args:
-            matrix: Confusion matrix, integers `(C, C)`, rows truth, columns prediction.
+            matrix: Confusion matrix, integers `(C, C)`, rows truth, columns prediction; or
+                `(C, C + 1)`, with a column of predictions that are none of the classes.
             classes: The C classes in the order of their train ids.
 
         Raises:
-            ValueError: if the matrix is not `(C, C)`.
+            ValueError: if the matrix is of another shape.
         """
-        if matrix.shape != (len(classes), len(classes)):
-            raise ValueError(f"matrix of shape {matrix.shape} for {len(classes)} classes")
+        count = len(classes)
+        if matrix.shape not in ((count, count), (count, count + 1)):
+            raise ValueError(f"matrix of shape {matrix.shape} for {count} classes")
         categories = list(dict.fromkeys(c.category for c in classes))
         member = np.array([[c.category == name for c in classes] for name in categories], np.int64)
         iou = _iou(matrix)
-        category_iou = _iou(member @ matrix @ member.T)
+        predicted = np.hstack([matrix[:, :count] @ member.T, matrix[:, count:]])
+        category_iou = _iou(member @ predicted)
         right = np.diag(matrix)
         return cls(
             classes=tuple(classes),
@@ -159,7 +197,7 @@ def _ratio(part: np.ndarray, whole: np.ndarray) -> np.ndarray:
 def _iou(matrix: np.ndarray) -> np.ndarray:
     """Intersection over union per row of a confusion matrix."""
     right = np.diag(matrix)
-    return _ratio(right, matrix.sum(axis=0) + matrix.sum(axis=1) - right)
+    return _ratio(right, matrix.sum(axis=0)[: len(matrix)] + matrix.sum(axis=1) - right)
 
 
 def _mean(values: np.ndarray) -> float:

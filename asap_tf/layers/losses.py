@@ -7,6 +7,7 @@ from collections.abc import Callable, Sequence
 from typing import Any
 
 import keras
+import numpy as np
 from keras import ops
 
 from asap_tf.layers.replicas import replica_context
@@ -32,11 +33,14 @@ class OhemCrossEntropy(keras.losses.Loss):
             entropy.
         ignore_label: Train id of pixels without a label, which are not valid.
         class_weights: Factors of the pixels' losses, one per class; None for 1. They do not
-            change which pixels are hard.
+            change which pixels are hard. A group has the least factor of its classes, which is
+            that of the commonest.
+        groups: Groups of classes that masks do not tell apart. Label C + i is that of the i-th,
+            and its probability the sum of its classes'.
 
     `y_true`: train ids `(N, H, W)`, any integer type. `y_pred`: logits `(N, H, W, C)`, any float
     type. The loss is a float32 scalar, computed in float32: 0 for a batch without a valid pixel,
-    nan for one with a label that is neither a class nor `ignore_label`.
+    nan for one with a label that is neither a class, a group nor `ignore_label`.
 
     Raises:
         ValueError: if `threshold` or `min_kept` is out of its range.
@@ -53,6 +57,7 @@ class OhemCrossEntropy(keras.losses.Loss):
         min_kept: float = 1 / 16,
         ignore_label: int = 255,
         class_weights: Sequence[float] | None = None,
+        groups: Sequence[Sequence[int]] = (),
         name: str = "ohem_cross_entropy",
         **kwargs: Any,
     ):
@@ -64,19 +69,22 @@ class OhemCrossEntropy(keras.losses.Loss):
         self.min_kept = min_kept
         self.ignore_label = ignore_label
         self.class_weights = None if class_weights is None else [float(w) for w in class_weights]
+        self.groups = [list(group) for group in groups]
 
     def call(self, y_true: Tensor, y_pred: Tensor) -> Tensor:
         labels = ops.reshape(ops.cast(y_true, "int32"), (-1,))
         logits = ops.reshape(ops.cast(y_pred, "float32"), (-1, y_pred.shape[-1]))
         valid = ops.not_equal(labels, self.ignore_label)
-        is_class = ops.logical_and(labels >= 0, labels < y_pred.shape[-1])
+        is_class = ops.logical_and(labels >= 0, labels < y_pred.shape[-1] + len(self.groups))
         wrong = ops.logical_and(valid, ops.logical_not(is_class))
         labels = ops.where(is_class, labels, 0)
-        losses = ops.where(wrong, math.nan, cross_entropy(labels, logits, valid))
+        losses = ops.where(wrong, math.nan, cross_entropy(labels, logits, valid, self.groups))
 
         weights, divisor = self.pixel_weights(ops.stop_gradient(losses), valid)
         if self.class_weights is not None:
-            losses = losses * ops.take(ops.convert_to_tensor(self.class_weights), labels)
+            of_groups = [min(self.class_weights[c] for c in group) for group in self.groups]
+            factors = ops.convert_to_tensor([*self.class_weights, *of_groups])
+            losses = losses * ops.take(factors, labels)
         return ops.sum(weights * losses) / divisor
 
     def pixel_weights(self, losses: Tensor, valid: Tensor) -> tuple[Tensor, Tensor]:
@@ -127,41 +135,72 @@ class OhemCrossEntropy(keras.losses.Loss):
             "min_kept": self.min_kept,
             "ignore_label": self.ignore_label,
             "class_weights": self.class_weights,
+            "groups": self.groups,
         }
 
 
-def cross_entropy(labels: Tensor, logits: Tensor, valid: Tensor) -> Tensor:
+def cross_entropy(
+    labels: Tensor, logits: Tensor, valid: Tensor, groups: Sequence[Sequence[int]] = ()
+) -> Tensor:
     """Cross entropy of each pixel with its label, 0 where it is not valid.
 
     In half the time of Keras's own: one softmax serves both the losses and their gradient.
 
     Args:
-        labels: int32 `(P,)`, 0..C - 1.
+        labels: int32 `(P,)`, 0..C - 1; C + i for a pixel of any class of the i-th group.
         logits: float32 `(P, C)`.
         valid: bool `(P,)`. Pixels that are not valid may have logits that are not finite; neither
             these nor their gradients reach a sum.
+        groups: Classes of each group.
 
     Returns:
         float32 `(P,)`.
     """
+    num_classes = logits.shape[-1]
+    members = np.zeros((num_classes + len(groups), num_classes), "float32")
+    for label, group in enumerate([*([c] for c in range(num_classes)), *groups]):
+        members[label, list(group)] = 1
+
+    def of_labels(probabilities: Tensor) -> Tensor:
+        if not groups:
+            return at_labels(probabilities, labels)
+        is_class = labels < num_classes
+        classes = ops.where(is_class, labels, 0)
+        sums = ops.matmul(probabilities, members[num_classes:].T)
+        return ops.where(
+            is_class,
+            at_labels(probabilities, classes),
+            at_labels(sums, ops.where(is_class, 0, labels - num_classes)),
+        )
+
+    def within_labels(logits: Tensor) -> Tensor:
+        return ops.where(ops.take(members, labels, axis=0) > 0, logits, -math.inf)
 
     @ops.custom_gradient
     def losses_of(logits: Tensor) -> tuple[Tensor, Callable]:
         probabilities = ops.softmax(logits)
-        true = at_labels(probabilities, labels)
+        true = of_labels(probabilities)
 
         def stable_losses() -> Tensor:
-            distance = ops.max(logits, axis=-1) - at_labels(logits, labels)
+            own = ops.logsumexp(within_labels(logits), -1) if groups else at_labels(logits, labels)
+            distance = ops.max(logits, axis=-1) - own
             return distance - ops.log(ops.max(probabilities, axis=-1))
 
-        # Two more passes over all classes, which nearly no batch needs.
+        # More passes over all classes, which nearly no batch needs.
         underflows = ops.any(ops.logical_and(valid, true < SMALLEST))
         losses = ops.cond(underflows, stable_losses, lambda: -ops.log(true))
 
+        def shares() -> Tensor:
+            return ops.take(members, labels, axis=0) * probabilities / true[:, None]
+
         def gradient(*arguments: Tensor, upstream: Tensor | None = None) -> Tensor:
             upstream = arguments[0] if upstream is None else upstream
-            slopes = probabilities - ops.one_hot(labels, logits.shape[-1])
-            return multiply_no_nan(slopes, upstream[:, None])
+            # Of each class in the probability of its pixel's label.
+            if groups:
+                own = ops.cond(underflows, lambda: ops.softmax(within_labels(logits)), shares)
+            else:
+                own = ops.one_hot(labels, num_classes)
+            return multiply_no_nan(probabilities - own, upstream[:, None])
 
         return losses, gradient
 

@@ -103,7 +103,7 @@ def train_rows(
         UsageError: if `folder` holds a row by another recipe.
         AsapError: if the data is damaged, or a training fails.
     """
-    report = None
+    reports = None
     for seed, variant in itertools.product(range(seeds), variants):
         run = RunFolder(folder / f"{variant.name}-{seed}")
         wanted = row_recipe(recipe, variant, seed)
@@ -112,8 +112,8 @@ def train_rows(
                 f"{run.path}: trained by another recipe or on other data; give another `out`"
             )
         if not run.metrics.exists():
-            report = report or prepare(recipe)
-            train(run, wanted, report)
+            reports = reports or prepare(recipe)
+            train(run, wanted, reports)
         on_row(read_row(run, variant, seed))
 
 
@@ -146,9 +146,9 @@ def budget(data: Path | None, overrides: Sequence[str], out: Path | None) -> tup
     return load_recipe(name, [f"data.root={root}", *overrides]), folder
 
 
-def prepare(recipe: Recipe) -> CheckReport:
+def prepare(recipe: Recipe) -> list[CheckReport]:
     """Checks the data of all rows; renders Streets first where they are missing."""
-    root = Path(recipe.data.root or "")
+    root = Path(recipe.data[0].root or "")
     if recipe.name == RECIPES[None] and not root.exists():
         write_streets(root, **STREETS, seed=0, size=STREETS_SIZE)
     return check_data(recipe)
@@ -165,7 +165,7 @@ def row_recipe(recipe: Recipe, variant: Variant, seed: int) -> Recipe:
     )
 
 
-def train(run_folder: RunFolder, recipe: Recipe, report: CheckReport) -> None:
+def train(run_folder: RunFolder, recipe: Recipe, reports: Sequence[CheckReport]) -> None:
     """Trains one row and scores it."""
     from asap_tf.core.keras_backend import import_keras
 
@@ -176,8 +176,8 @@ def train(run_folder: RunFolder, recipe: Recipe, report: CheckReport) -> None:
     from asap_tf.training.trainer import Trainer
 
     keras.utils.clear_session()
-    Trainer(run_folder, recipe, report).train()
-    write_results(run_folder, report.dataset)
+    Trainer(run_folder, recipe, reports).train()
+    write_results(run_folder, [report.dataset for report in reports])
 
 
 def read_row(run_folder: RunFolder, variant: Variant, seed: int) -> Row:
@@ -205,6 +205,6 @@ def to_dict(recipe: Recipe, rows: Sequence[Row]) -> dict[str, Any]:
     """Trainings as plain data for JSON, with the machine that this runs on."""
     return {
         "machine": asdict(this_machine()),
-        "recipe": recipe.model_dump(mode="json", exclude={"data": {"root"}}),
+        "recipe": recipe.model_dump(mode="json", exclude={"data": {"__all__": {"root"}}}),
         "rows": [asdict(row) for row in rows],
     }

@@ -58,7 +58,7 @@ def load(path: str | Path, threads: int | None = None) -> Segmenter:
     metadata = metadata or network.metadata
     classes = classes_of(metadata) or numbered_classes(network.num_classes or 256)
     size = metadata.get("size")
-    return Segmenter(network, classes, size and (size[0], size[1]), metadata)
+    return Segmenter(network, classes, tuple(size) if isinstance(size, list) else size, metadata)
 
 
 def format_of(path: str | Path) -> str:

@@ -10,7 +10,7 @@ import numpy as np
 from asap_tf.core.errors import AsapError, UsageError
 from asap_tf.core.labels import LabelClass, palette
 from asap_tf.core.resize import resize_frames
-from asap_tf.core.sizes import network_side
+from asap_tf.core.sizes import STRIDE, Size, network_side, size_of_frame, size_without_frame
 from asap_tf.runtime.network import Network
 
 
@@ -20,8 +20,9 @@ class Segmenter:
     Attributes:
         network: Network that labels, in some runtime.
         classes: Classes in the order of their train ids.
-        size: `(H, W)` that frames are brought to for the network; None runs every frame at its
-            own size, rounded to multiples of 32.
+        size: `(H, W)` that frames are brought to for the network; or the length of their longer
+            side, with their aspect kept; None runs every frame at its own size. Rounded to
+            multiples of 32. May be set, unless the network was exported, for one size.
         metadata: Recipe, versions, scores and whatever else was written beside the weights.
     """
 
@@ -29,7 +30,7 @@ class Segmenter:
         self,
         network: Network,
         classes: Sequence[LabelClass],
-        size: tuple[int, int] | None = None,
+        size: Size | None = None,
         metadata: dict[str, Any] | None = None,
     ):
         if network.num_classes not in (None, len(classes)):
@@ -38,8 +39,26 @@ class Segmenter:
             )
         self.network = network
         self.classes = tuple(classes)
-        self.size = network.size or size
+        self._size = size
         self.metadata = metadata or {}
+
+    @property
+    def size(self) -> Size | None:
+        return self.network.size or self._size
+
+    @size.setter
+    def size(self, size: Size | None) -> None:
+        fixed = self.network.size
+        if fixed and size != fixed:
+            raise UsageError(
+                f"`size` {size}: this model was exported for {fixed[0]}x{fixed[1]}; take the "
+                "Keras model it came from, or export it for another size"
+            )
+        if isinstance(size, tuple) and any(side < STRIDE or side % STRIDE for side in size):
+            raise UsageError(
+                f"`size` {size[0]}x{size[1]}: height and width must be multiples of {STRIDE}"
+            )
+        self._size = size
 
     @property
     def palette(self) -> np.ndarray:
@@ -122,13 +141,14 @@ class Segmenter:
             for entry in ("multiply_accumulates", "operations")
             if entry in self.metadata
         }
-        return known or (self.network.operations(self.size) if self.size else {})
+        size = size_without_frame(self.size)
+        return known or (self.network.operations(size) if size else {})
 
-    def _sized(self, frames: np.ndarray, size: tuple[int, int] | None) -> np.ndarray:
-        """Frames for a network that runs at any size, or at the nearest where `size` is None."""
+    def _sized(self, frames: np.ndarray, size: Size | None) -> np.ndarray:
+        """Frames for a network that runs at any size, or at the nearest to `size`."""
         if self.network.size:
             return frames  # It brings them to its size itself.
-        height, width = size or map(network_side, frames.shape[1:3])
+        height, width = map(network_side, size_of_frame(size, frames.shape[1:3]))
         return resize_frames(frames, (height, width))
 
 

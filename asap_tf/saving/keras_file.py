@@ -14,6 +14,7 @@ from asap_tf.core.errors import AsapError, UsageError, first_line, nearest
 from asap_tf.core.files import written_whole
 from asap_tf.core.keras_backend import import_keras
 from asap_tf.core.labels import LabelClass
+from asap_tf.core.sizes import Size
 from asap_tf.saving.metadata import METADATA_NAME, versions
 from asap_tf.saving.presets import preset_file, preset_files
 
@@ -107,7 +108,7 @@ def save_model(
     model: keras.Model,
     path: Path,
     classes: Sequence[LabelClass],
-    size: tuple[int, int] | None,
+    size: Size | None,
     **metadata: Any,
 ) -> None:
     """Writes a `.keras` file that carries its classes, palette and input size.
@@ -119,7 +120,8 @@ def save_model(
         model: Functional model from frames to logits.
         path: File to write, ending in `.keras`.
         classes: Classes in the order of their train ids.
-        size: Size `(H, W)` that the network is to run at; None for the frame's own.
+        size: Size `(H, W)` that the network is to run at, or length of the longer side; None for
+            the frame's own.
         **metadata: Further entries, which JSON can hold.
     """
     entries = {

@@ -83,7 +83,7 @@ class _Parity(_Entries):
 class _Metadata(_Entries):
     format: _Text = ""
     precision: _Text = ""
-    size: Annotated[list[_Length], Field(min_length=2, max_length=2)] | None = None
+    size: _Length | Annotated[list[_Length], Field(min_length=2, max_length=2)] | None = None
     batch: _Length = 1
     output: Literal["labels", "logits"] = "labels"
     label_stride: _Length = 1

@@ -9,44 +9,59 @@ from asap_tf.core.distributed import Hosts
 from asap_tf.core.errors import UsageError
 from asap_tf.data import open_dataset
 from asap_tf.data.check import CheckReport, checked
-from asap_tf.data.dataset import Pair
+from asap_tf.data.dataset import Dataset, Pair
 from asap_tf.data.pairing import FRAME_ENDINGS, find_files, match
 from asap_tf.inference.evaluate import require_masks
 from asap_tf.inference.sharded_check import sharded
 from asap_tf.training.recipe import Recipe
+from asap_tf.training.sections import Data
 
 UNLABELED = "frames without masks"
 """The split of `distill.frames`."""
 
 
-def check_data(recipe: Recipe, hosts: Hosts | None = None) -> CheckReport:
-    """Opens a recipe's dataset and reads every file that a training by it would need.
+def check_data(recipe: Recipe, hosts: Hosts | None = None) -> list[CheckReport]:
+    """Opens a recipe's datasets and reads every file that a training by it would need.
 
     Args:
-        recipe: Recipe with `data.root` given.
+        recipe: Recipe with the root of each dataset given.
         hosts: Hosts that read a part of the files each; None for this one alone.
 
     Returns:
-        The report, which holds the dataset.
+        A report for each dataset, which holds it.
 
     Raises:
-        UsageError: if there is no such dataset, or a split is missing or empty.
+        UsageError: if there is no such dataset, a split is missing or empty, or the first has a
+            label table.
         AsapError: if a file cannot be used, unless `data.skip_bad` skips it.
     """
-    data = recipe.data
+    reports = []
+    if recipe.data[0].table is not None:
+        raise UsageError("data.0.table: the first dataset's own classes are learned: no table")
+    for index, data in enumerate(recipe.data):
+        dataset, splits = open_data(data), [data.train_split, data.val_split]
+        if index == 0 and recipe.distill is not None and recipe.distill.frames:
+            pairs = tuple(p for folder in recipe.distill.frames for p in frames_alone(Path(folder)))
+            dataset = replace(dataset, splits={**dataset.splits, UNLABELED: pairs})
+            splits.append(UNLABELED)
+        reports.append(checked(dataset, splits, data.skip_bad, sharded(hosts or Hosts())))
+    return reports
+
+
+def open_data(data: Data) -> Dataset:
+    """Opens one dataset of a recipe, of which a held-out sequence is taken from training.
+
+    Raises:
+        UsageError: if there is no such dataset, or a split is missing, empty or without masks.
+    """
     if data.root is None:
         raise UsageError("no dataset: give `data`, or set data.root in the recipe")
     dataset = open_dataset(data.root, data.kind, data.annotations)
-    splits = [data.train_split, data.val_split]
-    for split in splits:
-        require_masks(dataset, split)
     if data.holdout is not None:
-        dataset = dataset.holdout(data.holdout, *splits)
-    if recipe.distill is not None and recipe.distill.frames:
-        pairs = tuple(p for folder in recipe.distill.frames for p in frames_alone(Path(folder)))
-        dataset = replace(dataset, splits={**dataset.splits, UNLABELED: pairs})
-        splits.append(UNLABELED)
-    return checked(dataset, splits, data.skip_bad, sharded(hosts or Hosts()))
+        dataset = dataset.holdout(data.holdout, data.train_split, data.val_split)
+    for split in (data.train_split, data.val_split):
+        require_masks(dataset, split)
+    return dataset
 
 
 def frames_alone(folder: Path) -> tuple[Pair, ...]:

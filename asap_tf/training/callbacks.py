@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import re
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
@@ -236,6 +237,8 @@ class Progress(keras.callbacks.Callback):
         if "val_miou" in logs:
             best = max(logs["val_miou"], state.best_miou or 0)
             parts.append(f"val mIoU {logs['val_miou']:.1%}  best {best:.1%}")
+            further = {n: v for n, v in logs.items() if re.fullmatch("val_.+_miou", n)}
+            parts += [f"{name[4:-5]} {value:.1%}" for name, value in further.items()]
         seconds = (time.monotonic() - self.started) / (state.step - self.first_step)
         parts.append(f"ETA {duration(seconds * (state.total_steps - state.step))}")
         self.bar.write("  ".join(parts))

@@ -8,7 +8,7 @@ from typing import Annotated, Any, get_args
 
 import pydantic
 import yaml
-from pydantic import AfterValidator, Field, SerializeAsAny
+from pydantic import AfterValidator, BeforeValidator, Field, SerializeAsAny, WrapSerializer
 
 from asap_tf.core import parsing
 from asap_tf.core.errors import UsageError, nearest, shown
@@ -38,11 +38,36 @@ def file_name(name: str) -> str:
     return name
 
 
+def one_or_more(data: Any) -> Any:
+    """A mapping as the list of it alone.
+
+    Raises:
+        ValueError: for an empty list.
+    """
+    # pydantic's own check of the length would count only datasets without an error.
+    if isinstance(data, list | tuple) and not data:
+        raise ValueError("at least one dataset is needed")
+    return [data] if isinstance(data, dict | Data) else data
+
+
+def mapping_if_one(data: Any, dump: Any) -> Any:
+    """A single dataset as a mapping, several as a list."""
+    dumped = list(dump(data))
+    return dumped[0] if len(dumped) == 1 else dumped
+
+
+Datasets = Annotated[
+    tuple[Data, ...],
+    BeforeValidator(one_or_more),
+    WrapSerializer(mapping_if_one),
+]
+
+
 class Recipe(Section):
     """A whole training; sections left out take their defaults, which are the paper's."""
 
     name: Annotated[str, AfterValidator(file_name)]
-    data: Data = Data()
+    data: Datasets = (Data(),)
     model: SerializeAsAny[Model] = Field(default_factory=lambda: Model.model_validate({}))
     augment: Augment
     loss: Loss = Loss()
@@ -51,18 +76,31 @@ class Recipe(Section):
     train: Train = Train()
     eval: Eval = Eval()
 
+    @property
+    def dataset_names(self) -> list[str]:
+        """Names of the datasets: of their folders, numbered where there are several of one name."""
+        names: list[str] = []
+        for data in self.data:
+            name = Path(data.root or "data").name
+            names.append(f"{name}_{len(names) + 1}" if name in names else name)
+        return names
+
     def to_yaml(self) -> str:
         """The recipe with every default spelled out."""
         return yaml.safe_dump(self.model_dump(mode="json"), sort_keys=False)
 
 
-def load_recipe(path: str | Path, overrides: tuple[str, ...] | list[str] = ()) -> Recipe:
+def load_recipe(
+    path: str | Path, overrides: tuple[str, ...] | list[str] = (), root: Path | None = None
+) -> Recipe:
     """Reads and validates a recipe.
 
     Args:
         path: A YAML file, or the name of a recipe that ships with asap-tf. Its `base`, if it has
             one, is another: the fields that it does not give are that recipe's.
-        overrides: Fields to change, as `"section.field=value"`, the value as YAML.
+        overrides: Fields to change, as `"section.field=value"`, the value as YAML. Of several
+            datasets, `"data.field=value"` changes all and `"data.0.field=value"` the first.
+        root: Folder of the dataset; of several, the one in which they are by the recipe's roots.
 
     Returns:
         The recipe.
@@ -80,6 +118,8 @@ def load_recipe(path: str | Path, overrides: tuple[str, ...] | list[str] = ()) -
         values = merged_with_base(file, values)
     for override in overrides:
         apply_override(values, override)
+    if root is not None:
+        put_below(values, root.resolve())
     return validate(values, str(file))
 
 
@@ -149,6 +189,8 @@ def upgraded(values: dict[str, Any]) -> dict[str, Any]:
 
 def explain(error: Any, values: dict[str, Any]) -> str:
     """One problem that pydantic found in `values`: field, value received, what would be valid."""
+    if error["loc"][:2] == ("data", 0) and not isinstance(values["data"], list):
+        error = {**error, "loc": ("data", *error["loc"][2:])}
     # Where a field takes several types, pydantic adds the one it tried, such as "tuple[...]".
     *outer, name = error["loc"]
     location = [str(part) for part in outer if "[" not in str(part)]
@@ -172,8 +214,10 @@ def fields_of(location: list[str], values: dict[str, Any]) -> list[str]:
         return list(model_section(values["model"].get("name")).model_fields)
     section: Any = Recipe
     for name in location:
+        if name.isdecimal():
+            continue
         annotation = section.model_fields[name].annotation
-        # A section that may be left out is a union with None.
+        # One that may be left out is a union with None, and datasets are a tuple.
         section = next(iter(get_args(annotation)), annotation)
     return list(section.model_fields)
 
@@ -193,11 +237,27 @@ def apply_override(values: dict[str, Any], override: str) -> None:
         value = parse_yaml(text)
     except ValueError as error:
         raise UsageError(f"`overrides` {override}: value is not YAML: {one_line(error)}") from error
+    sections: list[Any] = [values]
     for part in parts[:-1]:
-        values = values.setdefault(part, {})
-        if not isinstance(values, dict):
+        if part.isdecimal():
+            sections = sections[int(part) :][:1]
+        else:
+            found = [section.setdefault(part, {}) for section in sections]
+            sections = [s for f in found for s in (f if isinstance(f, list) else [f])]
+        if not (sections and all(isinstance(section, dict) for section in sections)):
             raise UsageError(f"`overrides` {override}: '{part}' is a field, not a section")
-    values[parts[-1]] = value
+    for section in sections:
+        section[parts[-1]] = value
+
+
+def put_below(values: dict[str, Any], root: Path) -> None:
+    """Sets the dataset's root; of several datasets, to where they are below it."""
+    data = values.setdefault("data", {})
+    if isinstance(data, dict):
+        data["root"] = str(root)
+    elif isinstance(data, list):
+        for section in filter(lambda section: isinstance(section, dict), data):
+            section["root"] = str(root / str(section.get("root") or ""))
 
 
 def recipe_file(path: str | Path) -> Path:

@@ -2,46 +2,54 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import numpy as np
 
 from asap_tf.core.errors import shown
 from asap_tf.core.files import write_json
 from asap_tf.data.dataset import Dataset
 from asap_tf.data.images import read_pair
-from asap_tf.inference.evaluate import Evaluation, evaluate
+from asap_tf.inference.evaluate import Evaluation
 from asap_tf.runtime import Segmenter, load
 from asap_tf.training.callbacks import duration
 from asap_tf.training.report import Example, write_report
 from asap_tf.training.run_folder import RunFolder
+from asap_tf.training.task import evaluate_all
 
 SHOWN = 2
 """Frames in the report from the top, from the middle and from the bottom of the ranking."""
 
 
-def write_results(run: RunFolder, dataset: Dataset) -> Evaluation:
-    """Scores `model.keras` on the validation split and writes `metrics.json` and `report.html`.
+def write_results(run: RunFolder, datasets: Sequence[Dataset]) -> list[Evaluation]:
+    """Scores `model.keras` on each validation split; writes `metrics.json` and `report.html`.
 
     Args:
         run: A run that has been validated at least once.
-        dataset: The dataset of its recipe.
+        datasets: Datasets of its recipe.
 
     Returns:
-        The evaluation.
+        The evaluations.
     """
     recipe = run.recipe
     segmenter = load(run.path)
-    evaluation = evaluate(segmenter, dataset, recipe.data.val_split)
+    evaluations = evaluate_all(segmenter, recipe, datasets)
+    metrics = [
+        {**evaluation.to_dict(), "split": data.val_split, "frames": evaluation.num_frames}
+        for data, evaluation in zip(recipe.data, evaluations, strict=True)
+    ]
+    named = dict(zip(recipe.dataset_names[1:], evaluations[1:], strict=True))
+    further = {"datasets": dict(zip(named, metrics[1:], strict=True))} if named else {}
     step = segmenter.metadata["step"]
     log = run.read_log()
     minutes = sum(entry.get("seconds", 0.0) for entry in log) / 60
     write_json(
         run.metrics,
         {
-            **evaluation.scores.to_dict(),
-            "split": recipe.data.val_split,
-            "frames": evaluation.num_frames,
+            **metrics[0],
             "step": step,
             "training_minutes": round(minutes, 1),
+            **further,
         },
         durable=True,
     )
@@ -49,18 +57,19 @@ def write_results(run: RunFolder, dataset: Dataset) -> Evaluation:
         run.report,
         recipe.name,
         log,
-        evaluation,
+        evaluations[0],
         recipe.to_yaml(),
-        dataset.classes,
-        examples(segmenter, dataset, evaluation),
+        datasets[0].classes,
+        examples(segmenter, datasets[0], evaluations[0]),
         {
             "training time": duration(60 * minutes),
             "best step": f"{step:,}",
             "parameters": f"{segmenter.metadata['parameters'] / 1e6:.1f} M",
-            "validation frames": evaluation.num_frames,
+            "validation frames": evaluations[0].num_frames,
         },
+        named,
     )
-    return evaluation
+    return evaluations
 
 
 def examples(segmenter: Segmenter, dataset: Dataset, evaluation: Evaluation) -> list[Example]:

@@ -7,9 +7,10 @@ from collections.abc import Callable
 from typing import Annotated, Any, Literal
 
 import pydantic
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field
 
 from asap_tf.core.keras_backend import import_keras
+from asap_tf.data.label_tables import load_table
 
 Positive = Annotated[float, Field(gt=0)]
 NotNegative = Annotated[float, Field(ge=0)]
@@ -25,7 +26,9 @@ class Section(BaseModel):
 
 
 class Data(Section):
-    """Where frames and masks come from.
+    """A dataset: where frames and masks come from, and what they are among others.
+
+    A network learns the classes of the first; the others' are related to them by table or name.
 
     Attributes:
         kind: Layout of the folder; None recognizes it.
@@ -38,6 +41,10 @@ class Data(Section):
             both splits.
         skip_bad: Whether to skip damaged files, and list them, instead of stopping at the first.
         cache: Whether to keep decoded frames in memory; for datasets that fit.
+        share: Share of the frames of a batch, relative to those of the other datasets.
+        scale: Factor of `augment.scales`, for frames of another resolution than the others'.
+        table: Label table from the dataset's classes to the first's: its name, file or content;
+            None relates classes of the same name.
     """
 
     kind: Literal["cityscapes", "camvid", "bdd100k", "folder"] | None = None
@@ -48,6 +55,12 @@ class Data(Section):
     holdout: str | None = None
     skip_bad: bool = False
     cache: bool = False
+    share: Positive = 1.0
+    scale: Positive = 1.0
+    table: Annotated[
+        dict[str, tuple[str, ...]] | None,
+        BeforeValidator(lambda table: load_table(table) if isinstance(table, str) else table),
+    ] = None
 
 
 class Model(Section):
@@ -198,8 +211,9 @@ class Eval(Section):
     """How validation runs.
 
     Attributes:
-        size: `(H, W)` that frames are resized to for the network; None keeps their own. Scores
-            are taken at the masks' size in any case.
+        size: `(H, W)` that frames are resized to for the network, or the length of their longer
+            side, which keeps their aspect; None keeps their own. Scores are taken at the masks'
+            size in any case.
     """
 
-    size: tuple[Side, Side] | None = None
+    size: Side | tuple[Side, Side] | None = None

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import functools
 import logging
+from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -12,10 +13,14 @@ import numpy as np
 
 from asap_tf.core.distributed import Hosts
 from asap_tf.core.errors import UsageError
+from asap_tf.core.labels import LabelTable, relate
 from asap_tf.data.augment import Augmentation
 from asap_tf.data.check import CheckReport
+from asap_tf.data.dataset import Dataset
+from asap_tf.data.encodings import RelabeledEncoding
 from asap_tf.data.images import BadFile
-from asap_tf.data.pipeline import pair_reader, steps_per_epoch, training_batches
+from asap_tf.data.label_tables import group_labels
+from asap_tf.data.pipeline import Source, pair_reader, steps_per_epoch, training_batches
 from asap_tf.inference.evaluate import Evaluation, evaluate
 from asap_tf.layers.losses import OhemCrossEntropy
 from asap_tf.models import create_model
@@ -27,6 +32,7 @@ from asap_tf.training.distillation import load_teacher, mean_output, with_teache
 from asap_tf.training.optimizers import build_optimizer
 from asap_tf.training.precision import dtype_policy, resolve_precision
 from asap_tf.training.recipe import Recipe
+from asap_tf.training.sections import Data
 from asap_tf.training.strategy import strategy_scope
 
 if TYPE_CHECKING:
@@ -40,7 +46,7 @@ class SegmentationTask:
 
     Args:
         recipe: Recipe of the training.
-        report: Report of `check_data`, with the dataset.
+        reports: Reports of `check_data`, with the datasets.
         hosts: Hosts that train together; None for this one alone.
         initialize: Whether to load the recipe's `model.weights`; False for a run that is resumed.
 
@@ -51,8 +57,9 @@ class SegmentationTask:
         optimizer: Optimizer of `model`, without a loss scale.
         eval_model: The network that validation scores and `model.keras` holds: float32, any size,
             without auxiliary heads.
-        pairs: Training pairs, those without masks last.
-        read: Function from a pair to its frame and mask.
+        datasets: Datasets of the recipe.
+        classes: Classes of the first, which are the network's.
+        sources: Training pairs of each dataset; of the first, those without masks last.
         skipped: Files that were found damaged while training, with `data.skip_bad`.
 
     Raises:
@@ -63,25 +70,36 @@ class SegmentationTask:
     def __init__(
         self,
         recipe: Recipe,
-        report: CheckReport,
+        reports: Sequence[CheckReport],
         hosts: Hosts | None = None,
         initialize: bool = True,
     ):
         self.recipe = recipe
-        self.dataset = dataset = report.dataset
+        self.datasets = [report.dataset for report in reports]
+        self.classes = classes = self.datasets[0].classes
         self.hosts = hosts = hosts or Hosts()
         self.scope = strategy_scope(recipe.train.batch_size)
-        self.pairs = dataset.pairs(recipe.data.train_split) + dataset.splits.get(UNLABELED, ())
         self.skipped: set[Path] = set()
-        skip = self.skip if recipe.data.skip_bad else None
-        self.read = pair_reader(dataset.encoding, recipe.data.cache, skip)
-        self.steps_per_epoch = steps_per_epoch(len(self.pairs), recipe.train.batch_size)
+        tables = [
+            relate(dataset.classes, classes, data.table)
+            for data, dataset in zip(recipe.data, self.datasets, strict=True)
+        ]
+        groups, labels = group_labels(tables)
+        self.sources = list(map(self._source, recipe.data, self.datasets, labels))
+        self.steps_per_epoch = steps_per_epoch(self.sources, recipe.train.batch_size)
+        for name, table in zip(recipe.dataset_names, tables, strict=True):
+            if not table.is_identity:
+                LOGGER.info("%s:\n%s", name, table.summary())
 
         keras.utils.set_random_seed(recipe.train.seed)
         class_weights = resolve_class_weights(
-            recipe.loss.class_weights, report.class_pixels[recipe.data.train_split]
+            recipe.loss.class_weights,
+            class_pixels(
+                tables,
+                [r.class_pixels[d.train_split] for d, r in zip(recipe.data, reports, strict=True)],
+            ),
         )
-        build = functools.partial(create_model, recipe.model.name, len(dataset.classes))
+        build = functools.partial(create_model, recipe.model.name, len(classes))
         options = recipe.model.options()
         precision = hosts.broadcast(resolve_precision(recipe.train.precision))
         with self.scope(), dtype_policy(precision):
@@ -93,20 +111,28 @@ class SegmentationTask:
                 aux_heads=True,
                 **options,
             )
-            self.model = self._compile(class_weights)
+            self.model = self._compile(class_weights, groups)
         self.eval_model = build((None, None, 3), **options)
-        self._segmenter = Segmenter(
-            KerasNetwork(self.eval_model), dataset.classes, recipe.eval.size
-        )
+        self._segmenter = Segmenter(KerasNetwork(self.eval_model), classes, recipe.eval.size)
 
-    def _compile(self, class_weights: list[float] | None) -> keras.Model:
+    def _source(self, data: Data, dataset: Dataset, labels: np.ndarray) -> Source:
+        pairs = dataset.pairs(data.train_split) + dataset.splits.get(UNLABELED, ())
+        encoding = RelabeledEncoding(dataset.encoding, labels)
+        read = pair_reader(encoding, data.cache, self.skip if data.skip_bad else None)
+        return Source(pairs, read, data.share, data.scale)
+
+    def _compile(
+        self, class_weights: list[float] | None, groups: Sequence[Sequence[int]]
+    ) -> keras.Model:
         """The network with its total loss, L = Lpred + alpha L1 + beta L2, and its teacher's."""
         network, settings, distill = self.network, self.recipe.loss, self.recipe.distill
-        ohem = OhemCrossEntropy(settings.threshold, settings.min_kept, class_weights=class_weights)
+        ohem = OhemCrossEntropy(
+            settings.threshold, settings.min_kept, class_weights=class_weights, groups=groups
+        )
         losses: dict[str, Any] = dict.fromkeys(network.output, ohem)
         loss_weights = {"logits": 1.0, "aux3": settings.aux3, "aux4": settings.aux4}
         if distill is not None:
-            teacher = load_teacher(distill.teacher, self.dataset)
+            teacher = load_teacher(distill.teacher, self.datasets[0])
             network = with_teacher(network, teacher, distill.features > 0)
             weights = {"distilled": distill.weight, "features": distill.features}
             for name, weight in weights.items():
@@ -135,8 +161,7 @@ class SegmentationTask:
             `(batch_size, *crop)`; of several hosts, the part of this one.
         """
         batches = training_batches(
-            self.pairs,
-            self.read,
+            self.sources,
             Augmentation(**self.recipe.augment.model_dump()),
             self.recipe.train.batch_size,
             self.recipe.train.seed,
@@ -163,15 +188,14 @@ class SegmentationTask:
         for variable, value in zip(variables, trained, strict=True):
             variable.assign(value)
 
-    def validate(self) -> Evaluation:
-        """Scores `eval_model`, brought up to date, on the validation split.
+    def validate(self) -> list[Evaluation]:
+        """Scores `eval_model`, brought up to date, on the validation split of each dataset.
 
         Raises:
             BadFile: if a file of the split cannot be used.
         """
         self.sync_eval_model()
-        split = self.recipe.data.val_split
-        return evaluate(self._segmenter, self.dataset, split, hosts=self.hosts)
+        return evaluate_all(self._segmenter, self.recipe, self.datasets, self.hosts)
 
     def save(self, path: Path, step: int, evaluation: Evaluation) -> None:
         """Writes `eval_model` with its recipe, its step and its scores as a `.keras` file.
@@ -182,12 +206,44 @@ class SegmentationTask:
         save_model(
             self.eval_model,
             path,
-            self.dataset.classes,
+            self.classes,
             self.recipe.eval.size,
             recipe=self.recipe.model_dump(mode="json"),
             step=step,
             scores=evaluation.scores.to_dict(),
         )
+
+
+def evaluate_all(
+    segmenter: Segmenter,
+    recipe: Recipe,
+    datasets: Sequence[Dataset],
+    hosts: Hosts | None = None,
+) -> list[Evaluation]:
+    """Scores a model on the validation split of each dataset of a recipe, by its label table.
+
+    Raises:
+        BadFile: if a file of a split cannot be used.
+    """
+    return [
+        evaluate(segmenter, dataset, data.val_split, hosts=hosts, table=data.table)
+        for data, dataset in zip(recipe.data, datasets, strict=True)
+    ]
+
+
+def class_pixels(tables: Sequence[LabelTable], pixels: Sequence[np.ndarray]) -> np.ndarray:
+    """Pixels of each class of a network in the masks of several datasets.
+
+    Args:
+        tables: Table of each dataset.
+        pixels: Pixels of each class of each dataset; those of a group of classes are not counted.
+    """
+    total = np.zeros(len(tables[0].targets), np.int64)
+    for table, counts in zip(tables, pixels, strict=True):
+        for group, count in zip(table.groups, counts, strict=True):
+            if len(group) == 1:
+                total[group[0]] += count
+    return total
 
 
 def resolve_class_weights(

@@ -30,13 +30,14 @@ class Trainer:
     Args:
         run: Run folder; a training in it is resumed from its last checkpoint.
         recipe: Recipe of the training.
-        report: Report of `check_data`, with the dataset.
+        reports: Reports of `check_data`, with the datasets.
         hosts: Hosts that train together; None for this one alone. Host 0's `run` is the one that
             is written, the others' may be a `RunElsewhere`.
         callbacks: Keras callbacks of your own. They get the hooks of one `fit` over all epochs;
             a run that is resumed continues the epochs' and batches' numbers. `logs` hold the
             validation's `val_miou` and `val_pixel_accuracy` at the end of an epoch that was
-            validated, and `model.stop_training` ends the training as if it were done.
+            validated, those of further datasets as `val_NAME_miou` and so on, and
+            `model.stop_training` ends the training as if it were done.
 
     Attributes:
         task: What is learned.
@@ -55,7 +56,7 @@ class Trainer:
         self,
         run: RunFolder,
         recipe: Recipe,
-        report: CheckReport,
+        reports: Sequence[CheckReport],
         hosts: Hosts | None = None,
         callbacks: Sequence[keras.callbacks.Callback] = (),
     ):
@@ -65,7 +66,7 @@ class Trainer:
         self.callbacks = callbacks
         checkpoint = run.latest()
         progress = hosts.broadcast(checkpoint and (checkpoint.step, checkpoint.best_miou))
-        self.task = task = SegmentationTask(recipe, report, hosts, initialize=not progress)
+        self.task = task = SegmentationTask(recipe, reports, hosts, initialize=not progress)
         schedule = task.optimizer.schedule
         self.state = TrainingState(task.steps_per_epoch, recipe.train.epochs, schedule)
         if progress:
@@ -84,7 +85,7 @@ class Trainer:
         if wanted != {name: array.shape for name, array in checkpoint.arrays.items()}:
             raise UsageError(
                 f"{self.run.path}: its checkpoint does not fit its recipe and data, which have "
-                f"{len(self.task.dataset.classes)} classes; was either changed since the start?"
+                f"{len(self.task.classes)} classes; was either changed since the start?"
             )
         arrays = {name: checkpoint.arrays[name].astype(v.dtype) for name, v in variables.items()}
         for name, array in self.hosts.broadcast_arrays(arrays).items():
@@ -139,15 +140,16 @@ class Trainer:
             self.run.recreate(self.recipe)
 
             due = state.step == state.total_steps or (epoch + 1) % train.validate_every == 0
-            evaluation = None
+            evaluations = None
             if due and state.step % state.steps_per_epoch == 0:
-                evaluation = self.validate(hooks)
-                logs |= {f"val_{name}": value for name, value in scores_of(evaluation).items()}
+                evaluations = self.validate(hooks)
+                scores = self.scores_of(evaluations)
+                logs |= {f"val_{name}": value for name, value in scores.items()}
             hooks.on_epoch_end(epoch, logs)
             reason = steps.stop_reason()
-            if reason == ENDED_BY_CALLBACK and not (evaluation or log.error):
-                evaluation = self.validate(hooks)
-            self.save(evaluation)
+            if reason == ENDED_BY_CALLBACK and not (evaluations or log.error):
+                evaluations = self.validate(hooks)
+            self.save(evaluations)
             if log.error:
                 raise log.error
         hooks.on_train_end()
@@ -173,15 +175,26 @@ class Trainer:
             )
         return {name: values[-1] for name, values in history.history.items()}
 
-    def validate(self, hooks: keras.callbacks.CallbackList) -> Evaluation:
-        """Scores the run on its validation split."""
+    def validate(self, hooks: keras.callbacks.CallbackList) -> list[Evaluation]:
+        """Scores the run on the validation split of each dataset."""
         hooks.on_test_begin()
-        evaluation = self.task.validate()
-        hooks.on_test_end(scores_of(evaluation))
-        return evaluation
+        evaluations = self.task.validate()
+        hooks.on_test_end(self.scores_of(evaluations))
+        return evaluations
 
-    def save(self, evaluation: Evaluation | None) -> None:
+    def scores_of(self, evaluations: Sequence[Evaluation]) -> dict[str, float]:
+        """What callbacks get of a validation: of further datasets with their names."""
+        scores = {}
+        for index, name in enumerate(self.recipe.dataset_names):
+            prefix = f"{name}_" if index else ""
+            scores[f"{prefix}miou"] = evaluations[index].scores.miou
+            scores[f"{prefix}pixel_accuracy"] = evaluations[index].scores.pixel_accuracy
+        return scores
+
+    def save(self, evaluations: Sequence[Evaluation] | None) -> None:
         """Writes a checkpoint of this step and, if it scored best or first, `model.keras`.
+
+        Of several datasets, the first says what is best.
 
         A step that is scored is so before it has a checkpoint: it will not be taken again.
 
@@ -189,11 +202,11 @@ class Trainer:
             Unwritable: if either cannot be written.
         """
         state = self.state
-        if evaluation is not None:
-            miou = evaluation.scores.miou
+        if evaluations:
+            miou = evaluations[0].scores.miou
             is_best = state.best_miou is None or miou > state.best_miou
             if self.hosts.is_main and (is_best or not self.run.model.exists()):
-                self.task.save(self.run.model, state.step, evaluation)
+                self.task.save(self.run.model, state.step, evaluations[0])
                 state.best_miou = miou
         arrays = {name: np.asarray(v) for name, v in self.task.variables().items()}
         self.run.save(Checkpoint(state.step, state.best_miou, arrays))
@@ -241,9 +254,3 @@ class Steps(keras.callbacks.Callback):
         return self.hosts.all_max(
             self.stop.requested or ENDED_BY_CALLBACK * int(self.stepping.stop_training)
         )
-
-
-def scores_of(evaluation: Evaluation) -> dict[str, float]:
-    """What callbacks get of a validation."""
-    scores = evaluation.scores
-    return {"miou": scores.miou, "pixel_accuracy": scores.pixel_accuracy}

@@ -69,3 +69,25 @@ def test_damaged_files_are_skipped_and_listed(asap, model, camvid, tmp_path, cap
     assert result.code == 0, result.err
     assert json.loads((tmp_path / "s.json").read_text())["frames"] == 1
     assert [m for m in caplog.messages if "skipped" in m][1:] == ["bad files skipped: 1"]
+
+
+def test_a_dataset_of_other_classes_by_table(asap, model, camvid, tmp_path):
+    classes = "".join(f"  - {{name: {n}, color: [{i}, 0, 0]}}\n" for i, n in enumerate(OTHER))
+    (camvid / "dataset.yaml").write_text(
+        f"masks: index\nignore_label: [2, 3, 4, 5, 6, 7, 8, 9, 10, 11]\nclasses:\n{classes}"
+        "splits:\n  val: {images: val, masks: valannot}\n"
+    )
+    table = tmp_path / "own.yaml"
+    table.write_text("above: [sky, tree, building]\nbelow: [road, sidewalk]\n")
+    result = asap("eval", model, "--data", camvid, "--table", table, "--json", tmp_path / "s.json")
+    assert result.code == 0, result.err
+    assert "above  sky, building, tree" in result.out
+    scores = json.loads((tmp_path / "s.json").read_text())
+    assert scores["compared"]["above"] == ["sky", "building", "tree"]
+    result = asap("eval", model, "--data", camvid)
+    assert result.code == 2 and "give a --table" in result.err
+    result = asap("eval", model, "--data", camvid, "--table", "camvdi")
+    assert result.code == 2 and "did you mean 'camvid'" in result.err
+
+
+OTHER = ("above", "below")

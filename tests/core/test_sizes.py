@@ -2,7 +2,7 @@ from __future__ import annotations
 
 import pytest
 
-from asap_tf.core.sizes import network_side
+from asap_tf.core.sizes import network_side, size_of_frame, size_without_frame
 
 
 @pytest.mark.parametrize(
@@ -11,3 +11,23 @@ from asap_tf.core.sizes import network_side
 )
 def test_nearest_multiple_of_32_halves_up(length, side):
     assert network_side(length) == side
+
+
+@pytest.mark.parametrize(
+    ("size", "frame", "expected"),
+    [
+        (512, (256, 512), (256, 512)),
+        (512, (720, 1280), (288, 512)),
+        (1024, (4000, 3000), (1024, 768)),
+        ((352, 480), (1024, 2048), (352, 480)),
+        (None, (90, 130), (90, 130)),
+    ],
+)
+def test_a_length_is_that_of_the_longer_side(size, frame, expected):
+    assert size_of_frame(size, frame) == expected
+
+
+def test_without_a_frame_a_length_is_that_of_a_wide_one():
+    assert size_without_frame(1024) == (512, 1024)
+    assert size_without_frame((352, 480)) == (352, 480)
+    assert size_without_frame(None) is None

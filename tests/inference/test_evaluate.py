@@ -8,7 +8,7 @@ import pytest
 from PIL import Image
 
 from asap_tf.core.errors import AsapError, UsageError
-from asap_tf.core.labels import IGNORE_LABEL, LabelClass
+from asap_tf.core.labels import IGNORE_LABEL, LabelClass, relate
 from asap_tf.data import open_dataset
 from asap_tf.data.dataset import Dataset, Pair
 from asap_tf.data.encodings import train_id_encoding
@@ -22,6 +22,9 @@ CLASSES = tuple(
         [("road", "flat"), ("car", "vehicle"), ("bus", "vehicle"), ("sky", "sky")]
     )
 )
+
+
+SAME = relate(CLASSES, CLASSES)
 
 
 class FakeSegmenter:
@@ -150,7 +153,7 @@ def test_ranked_is_best_first_without_unlabeled_frames():
     scores = [0.3, math.nan, 0.9, 0.5]
     frames = [FrameScore(Pair(Path(f"{i}.png"), None), s, s) for i, s in enumerate(scores)]
     matrix = np.eye(4, dtype=np.int64)
-    evaluation = Evaluation(matrix, Scores.from_confusion(matrix, CLASSES), frames, 1.0)
+    evaluation = Evaluation(matrix, Scores.from_confusion(matrix, CLASSES), frames, 1.0, SAME)
     assert [frame.miou for frame in evaluation.ranked()] == [0.9, 0.5, 0.3]
     assert evaluation.num_frames == 4
 
@@ -169,18 +172,36 @@ def test_bad_scales(tmp_path, scales):
         evaluate(FakeSegmenter(), dataset, scales=scales)
 
 
-@pytest.mark.parametrize(
-    ("classes", "message"),
-    [
-        (CLASSES[:3], r"model has 3 classes.*has 4.*3 is 'nothing' in the model and 'sky'"),
-        (CLASSES[::-1], r"has 4 classes.*0 is 'sky' in the model and 'road'.*and 1 more"),
-    ],
-)
-def test_model_for_other_classes(tmp_path, classes, message):
-    dataset = make_dataset(tmp_path, {"val": random_masks(8, 1)})
-    with pytest.raises(UsageError, match=message) as error:
-        evaluate(FakeSegmenter(classes), dataset)
-    assert str(tmp_path) in str(error.value) and "\n" not in str(error.value)
+def test_model_of_other_classes_is_scored_on_those_that_it_has(tmp_path):
+    masks = random_masks(8, 2)
+    dataset = make_dataset(tmp_path, {"val": masks})
+    other = (LabelClass("tree", (0, 0, 0), "nature", 0), *CLASSES[2::-1])
+    evaluation = evaluate(FakeSegmenter(other), dataset)
+    assert evaluation.table.names() == {"road": ["road"], "car": ["car"], "bus": ["bus"]}
+    meant = np.uint8([9, 2, 1, 0])
+    prediction = np.stack([meant[frame_of(p)[..., 0] % 4] for p in dataset.pairs("val")])
+    truth = np.stack(masks)
+    for i in range(3):
+        counted = truth < 3
+        hits = ((prediction == i) & (truth == i)).sum()
+        union = (((prediction == i) & counted) | (truth == i)).sum()
+        assert evaluation.scores.iou[i] == pytest.approx(hits / union)
+    assert math.isnan(evaluation.scores.iou[3])
+    text, plain = evaluation.summary(), evaluation.to_dict()
+    assert "left out: sky" in text and plain["compared"]["bus"] == ["bus"]
+
+
+def test_model_of_other_classes_is_scored_by_a_table(tmp_path):
+    dataset = make_dataset(tmp_path, {"val": random_masks(8, 2)})
+    other = tuple(LabelClass(name, (0, 0, 0), "x", 0) for name in ("way", "vehicle", "air"))
+    table = {"road": ["way"], "car": ["vehicle"], "bus": ["vehicle"], "sky": ["air"]}
+    evaluation = evaluate(FakeSegmenter(other), dataset, table=table)
+    truth = np.stack(random_masks(8, 2))
+    prediction = np.stack([frame_of(p)[..., 0] % 3 for p in dataset.pairs("val")])
+    right = (prediction == np.uint8([0, 1, 1, 2, *[255] * 252])[truth])[truth != 255]
+    assert evaluation.scores.pixel_accuracy == pytest.approx(right.mean())
+    with pytest.raises(UsageError, match=r"no class of the data \(road, .*\(way, .*`table`"):
+        evaluate(FakeSegmenter(other), dataset)
 
 
 def test_splits_that_cannot_be_scored(tmp_path):

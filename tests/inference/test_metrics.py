@@ -9,9 +9,9 @@ import pytest
 from cityscapesscripts.evaluation import evalPixelLevelSemanticLabeling as official
 from PIL import Image
 
-from asap_tf.core.labels import IGNORE_LABEL, LabelClass
+from asap_tf.core.labels import IGNORE_LABEL, LabelClass, LabelTable, relate
 from asap_tf.data.cityscapes import CLASSES, LABEL_ID_ENCODING
-from asap_tf.inference.metrics import Scores, confusion_matrix
+from asap_tf.inference.metrics import Scores, confusion_matrix, in_classes_of_data
 
 LABEL_IDS = np.array([c.label_id for c in CLASSES], np.uint8)
 TOLERANCE = 1e-6
@@ -187,3 +187,51 @@ def test_table_is_in_percent_and_aligned():
     assert "bus                  -           -" in lines
     assert "mIoU             77.50" in lines
     assert "pixel accuracy               87.50" in lines
+
+
+def scores_by_pixel(truth, prediction, groups, count):
+    """IoU of each class and share of right pixels, pixel by pixel; nan for classes left out."""
+    right, true, found, counted = np.zeros(count), np.zeros(count), np.zeros(count), 0
+    for t, p in zip(truth.ravel(), prediction.ravel(), strict=True):
+        if t == 255 or not groups[t]:
+            continue
+        owners = [i for i, group in enumerate(groups) if p in group]
+        counted += 1
+        true[t] += 1
+        if p in groups[t]:
+            right[t] += 1
+            found[t] += 1
+        elif len(owners) == 1:
+            found[owners[0]] += 1
+    with np.errstate(invalid="ignore"):
+        return right / (true + found - right), right.sum() / counted
+
+
+@pytest.mark.parametrize(
+    "groups",
+    [
+        ((0, 1), (2,), (3, 4), (5,)),  # A partition.
+        ((0, 1), (1, 2), (3,), (4,)),  # 1 belongs to two, 5 to none.
+        ((0, 1), (), (3,), (2, 4, 5)),  # The second class is left out.
+    ],
+)
+def test_scores_in_other_classes_than_the_networks(groups):
+    rng = np.random.default_rng(0)
+    classes = tuple(LabelClass(f"c{i}", (0, 0, 0), "ab"[i % 2], i) for i in range(4))
+    targets = tuple(LabelClass(f"t{i}", (0, 0, 0), "x", i) for i in range(6))
+    table = LabelTable(classes, targets, groups)
+    truth = rng.choice(np.uint8([0, 1, 2, 3, 255]), (40, 30))
+    prediction = rng.integers(0, 6, (40, 30), dtype=np.uint8)
+    matrix = in_classes_of_data(confusion_matrix(truth, prediction, 4, 6), table)
+    scores = Scores.from_confusion(matrix, classes)
+    iou, accuracy = scores_by_pixel(truth, prediction, groups, 4)
+    np.testing.assert_allclose(scores.iou, iou)
+    assert scores.pixel_accuracy == pytest.approx(accuracy)
+    assert scores.miou == pytest.approx(np.nanmean(iou))
+    assert set(scores.category_iou) == {"a", "b"} and 0 < scores.category_miou < 1
+
+
+def test_the_same_classes_give_the_same_matrix():
+    matrix = np.random.default_rng(0).integers(0, 99, (3, 3))
+    table = relate(CLASSES[:3], CLASSES[:3])
+    np.testing.assert_array_equal(in_classes_of_data(matrix, table), matrix)

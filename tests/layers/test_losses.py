@@ -164,7 +164,7 @@ def test_gradient_reaches_only_kept_pixels():
 
 
 def test_serializes():
-    loss = OhemCrossEntropy(0.6, 0.1, 254, [1, 2, 3])
+    loss = OhemCrossEntropy(0.6, 0.1, 254, [1, 2, 3], [(0, 2)])
     again = keras.losses.deserialize(keras.losses.serialize(loss))
     assert again.get_config() == loss.get_config()
 
@@ -173,3 +173,67 @@ def test_serializes():
 def test_refuses(arguments):
     with pytest.raises(ValueError, match="Received"):
         OhemCrossEntropy(**arguments)
+
+
+GROUPS = [[0, 2], [1, 2, 3, 4]]
+MEMBERS = np.array([*np.eye(5), [1, 0, 1, 0, 0], [0, 1, 1, 1, 1]])
+
+
+def naive_groups(labels, logits, threshold=0.7, min_kept=1 / 16, weights=None):
+    """OHEM by sorting, in float64, where a label may be any class of a group."""
+    labels, logits = labels.reshape(-1), logits.reshape(-1, 5).astype(np.float64)
+    labels, logits = labels[labels != 255], logits[labels != 255]
+    odds = np.exp(logits)
+    losses = -np.log((odds * MEMBERS[labels]).sum(-1) / odds.sum(-1))
+    kept = max((losses > -np.log(threshold)).sum(), np.ceil(min_kept * len(labels)))
+    chosen = np.argsort(-losses, kind="stable")[: int(kept)]
+    factors = np.array([np.min(weights[row > 0]) for row in MEMBERS]) if weights is not None else 1
+    return float((losses * np.broadcast_to(factors, 7)[labels])[chosen].mean())
+
+
+def grouped(seed, confidence=2.0, ignored=0.2):
+    rng = np.random.default_rng(seed)
+    labels = rng.integers(0, 7, (2, 24, 16)).astype("uint8")
+    logits = rng.normal(size=(2, 24, 16, 5)) + confidence * MEMBERS[labels]
+    labels[rng.random(labels.shape) < ignored] = 255
+    return labels, logits.astype("float32")
+
+
+@pytest.mark.parametrize("confidence", [0, 3, 8])
+@pytest.mark.parametrize(("threshold", "min_kept"), [(0.7, 1 / 16), (1.0, 1.0)])
+@pytest.mark.parametrize("weights", [None, np.array([0.5, 1.0, 3.0, 2.0, 0.7])])
+def test_a_group_has_the_summed_probability_of_its_classes(
+    confidence, threshold, min_kept, weights
+):
+    labels, logits = grouped(confidence, confidence)
+    loss = OhemCrossEntropy(threshold, min_kept, class_weights=weights, groups=GROUPS)
+    expected = naive_groups(labels, logits, threshold, min_kept, weights)
+    np.testing.assert_allclose(loss(labels, logits), expected, rtol=1e-4, atol=1e-6)
+
+
+@pytest.mark.parametrize("gap", [0.0, 500.0])
+def test_gradient_of_a_group_is_that_of_its_definition(gap):
+    import tensorflow as tf
+
+    labels, logits = grouped(1)
+    logits[0, :, :, :3] -= gap  # In one image, the first group has no float32 probability.
+    logits = tf.constant(logits)
+    members = tf.constant(MEMBERS[np.where(labels == 255, 0, labels)] > 0)
+    with tf.GradientTape(persistent=True) as tape:
+        tape.watch(logits)
+        loss = OhemCrossEntropy(min_kept=1.0, threshold=1.0, groups=GROUPS)(labels, logits)
+        inside = tf.reduce_logsumexp(tf.where(members, logits, -np.inf), -1)
+        losses = tf.reduce_logsumexp(logits, -1) - inside
+        expected = tf.reduce_mean(losses[labels != 255])
+    np.testing.assert_allclose(loss, expected, rtol=1e-5)
+    np.testing.assert_allclose(
+        tape.gradient(loss, logits), tape.gradient(expected, logits), atol=1e-7
+    )
+
+
+def test_labels_of_no_group_and_pixels_that_are_ignored():
+    labels, logits = grouped(2)
+    labels[0, 0, 0], logits[0, 0, 0] = 255, np.inf
+    assert np.isfinite(OhemCrossEntropy(groups=GROUPS)(labels, logits))
+    labels[0, 0, 1] = 7
+    assert np.isnan(OhemCrossEntropy(groups=GROUPS)(labels, logits))

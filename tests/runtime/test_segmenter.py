@@ -134,3 +134,18 @@ def test_import_registers_without_loading_keras():
     with pytest.raises(AttributeError, match="no attribute 'nothing'"):
         asap_tf.nothing  # noqa: B018
     assert set(asap_tf.__all__) <= set(dir(asap_tf))
+
+
+def test_a_length_keeps_the_aspect_and_the_size_may_be_set():
+    network = FakeNetwork()
+    segmenter = Segmenter(network, CLASSES, 128)
+    for shape, wanted in (((90, 180), (64, 128)), ((200, 100), (128, 64)), ((30, 30), (128, 128))):
+        segmenter.predict(frames(1, *shape))
+        assert network.frames.shape[1:3] == wanted
+    segmenter.size = (32, 96)
+    segmenter.predict(frames(1, 90, 180))
+    assert network.frames.shape[1:3] == segmenter.size == (32, 96)
+    with pytest.raises(UsageError, match="`size` 40x96: .* multiples of 32"):
+        segmenter.size = (40, 96)
+    with pytest.raises(UsageError, match="`size` 512: this model was exported for 32x64"):
+        Segmenter(FakeNetwork((32, 64)), CLASSES).size = 512

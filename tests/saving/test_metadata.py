@@ -81,7 +81,7 @@ def test_what_differs_or_is_missing_is_named(artifact, name):
         "[]",
         '"text"',
         '{"files": ["a.xml"]}',
-        '{"size": 32}',
+        '{"size": 32.5}',
         '{"size": [32]}',
         '{"size": [32, "64"]}',
         '{"classes": 5}',

@@ -85,7 +85,9 @@ def artifact_cases() -> Iterator[Case]:
     ):
         yield Case("a foreign model", command, "foreign")
     yield Case("no such export", "info missing.tflite", "missing.tflite")
-    yield Case("an export of other classes", "eval asap.tflite --data streets", "streets")
+    yield Case(
+        "a table of other classes", "eval asap.tflite --data streets --table idd_lite", "drivable"
+    )
     yield Case("an export without logits", "eval asap.tflite --data camvid --flip", "--flip")
 
 

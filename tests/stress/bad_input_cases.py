@@ -135,7 +135,9 @@ def class_cases() -> Iterator[Case]:
     yield Case(
         "a recipe for other classes", f"{train} loss.class_weights=[1,2]", "loss.class_weights"
     )
-    yield Case("a model of other classes", "eval model.keras --data streets", "streets")
+    yield Case(
+        "a table of other classes", "eval model.keras --data streets --table idd_lite", "drivable"
+    )
     yield Case(
         "a model of other classes",
         "eval model.keras --data streets --submission test.zip",

@@ -87,7 +87,8 @@ def test_a_student_comes_near_its_teacher_without_a_mask(
         train={"epochs": 30, "validate_every": 30},
     )
     run = trainer(tmp_path / "run", recipe)
-    frames = np.stack([run.task.read(pair)[0] for pair in run.task.pairs])[:, :32, :64]
+    (source,) = run.task.sources
+    frames = np.stack([source.read(pair)[0] for pair in source.pairs])[:, :32, :64]
     wanted = keras.saving.load_model(teacher)(frames)
 
     def distance() -> float:
@@ -137,12 +138,13 @@ def test_frames_without_masks_are_learned_from(trainer, tiny_recipe, tiny_root, 
         distill={"teacher": teacher, "frames": [str(tiny_root / "val")]}, train={"epochs": 1}
     )
     run = trainer(tmp_path / "run", recipe)
-    assert [p.mask for p in run.task.pairs].count(None) == 2 and len(run.task.pairs) == 7
-    frame, mask = run.task.read(run.task.pairs[-1])
+    (source,) = run.task.sources
+    assert [p.mask for p in source.pairs].count(None) == 2 and len(source.pairs) == 7
+    frame, mask = source.read(source.pairs[-1])
     assert frame.shape == (48, 64, 3) and mask.shape == (48, 64) and (mask == 255).all()
     assert run.task.steps_per_epoch == 3
     run.train()
-    assert check_data(recipe).counts[UNLABELED] == 2
+    assert check_data(recipe)[0].counts[UNLABELED] == 2
 
 
 def test_what_cannot_teach(trainer, tiny_recipe, tmp_path):
@@ -158,7 +160,7 @@ def test_what_cannot_teach(trainer, tiny_recipe, tmp_path):
     save_model(Tiny(3, (None, None, 3)), tmp_path / "three.keras", classes, None)
     fails(tmp_path / "three.keras", (UsageError, "3 classes"))
     fails(tmp_path / "three.keras", (UsageError, "no images in .*nowhere"), frames=["nowhere"])
-    classes = asap_tf.open_dataset(tiny_recipe().data.root).classes
+    classes = asap_tf.open_dataset(tiny_recipe().data[0].root).classes
     small = Tiny(11, (None, None, 3))
     plain = keras.Model(small.inputs, small.output)
     save_model(plain, tmp_path / "other.keras", classes, None)

@@ -4,6 +4,7 @@ import errno
 import itertools
 import os
 import shutil
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -33,7 +34,7 @@ def test_file_that_goes_bad_during_training_is_named(trainer, tiny_recipe, tmp_p
 
         return read_image(Path("vanished.png"))
 
-    run.task.read = gone
+    run.task.sources = [replace(run.task.sources[0], read=gone)]
     with pytest.raises(AsapError, match=r"vanished.png: no such file; fix it, then resume it"):
         run.train()
 
@@ -67,8 +68,14 @@ def test_batches_of_ignored_pixels_only_teach_nothing_and_break_nothing(
     trainer, tiny_recipe, tmp_path
 ):
     run = trainer(tmp_path / "run", tiny_recipe(optimizer={"weight_decay": 0.0}))
-    read, before = run.task.read, [np.array(v) for v in run.task.network.trainable_variables]
-    run.task.read = lambda pair: (read(pair)[0], np.full(read(pair)[1].shape, 255, "uint8"))
+    source = run.task.sources[0]
+    before = [np.array(v) for v in run.task.network.trainable_variables]
+
+    def ignored(pair):
+        frame, mask = source.read(pair)
+        return frame, np.full(mask.shape, 255, "uint8")
+
+    run.task.sources = [replace(source, read=ignored)]
     run.train()
     assert {e["loss"] for e in run.run.read_log() if "loss" in e} == {0.0}
     for old, new in zip(before, run.task.network.trainable_variables, strict=True):
@@ -159,7 +166,7 @@ def test_damaged_and_vanished_files_are_skipped_and_listed(
 
     recipe = tiny_recipe(data={**data, "skip_bad": True})
     run = trainer(tmp_path / "run", recipe)
-    assert len(run.task.pairs) == 4 and run.task.steps_per_epoch == 2
+    assert len(run.task.sources[0].pairs) == 4 and run.task.steps_per_epoch == 2
     assert [m.split(": ")[1] for m in caplog.messages if m.startswith("skipped: ")] == [
         str(root / "train" / "1.png")
     ]
@@ -199,7 +206,7 @@ def test_odd_names_train_are_reported_and_named_in_one_line(
     recipe = tiny_recipe(data={"root": str(root)}, train={"epochs": 1})
     run = trainer(tmp_path / "run", recipe)
     run.train()
-    write_results(run.run, run.task.dataset)
+    write_results(run.run, run.task.datasets)
     assert r"best: two\nlines.png" in run.run.report.read_text("utf-8")
 
     again = trainer(tmp_path / "again", recipe)

@@ -183,4 +183,4 @@ def test_fields_of_earlier_versions_are_read(recipe):
     now = MINIMAL + "data: {holdout: 0001TP, cache: true}\ntrain: {epochs: 3}"
     assert load_recipe(recipe(old)) == load_recipe(recipe(now))
     changed = load_recipe(recipe(now), ["data.leave_out=0016E5", "train.unwritable=stop"])
-    assert changed.data.holdout == "0016E5"
+    assert changed.data[0].holdout == "0016E5"

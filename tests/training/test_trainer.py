@@ -123,7 +123,7 @@ def test_data_is_read_from_end_to_end_before_training(tiny_recipe, tmp_path, tin
         check_data(recipe)
     with pytest.raises(UsageError, match="no dataset"):
         check_data(tiny_recipe(data={"root": None}))
-    assert check_data(tiny_recipe()).counts == {"train": 5, "val": 2}
+    assert check_data(tiny_recipe())[0].counts == {"train": 5, "val": 2}
 
 
 def test_class_weights():

@@ -42,8 +42,9 @@ def without_folders(metadata: bytes) -> bytes:
     """A model's metadata whose recipe names neither the dataset's folder nor further frames'."""
     entries = json.loads(metadata)
     recipe = entries.get("recipe", {})
-    if "data" in recipe:
-        recipe["data"]["root"] = None
+    data = recipe.get("data", {})
+    for section in data if isinstance(data, list) else [data]:
+        section["root"] = None
     if recipe.get("distill"):
         recipe["distill"]["frames"] = []
         recipe["distill"]["teacher"] = Path(recipe["distill"]["teacher"]).name

@@ -9,6 +9,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from html import escape
 from pathlib import Path
+from types import MappingProxyType
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -55,6 +56,7 @@ def write_report(
     classes: Sequence[LabelClass],
     examples: Sequence[Example],
     extra: Mapping[str, object],
+    further: Mapping[str, Evaluation] = MappingProxyType({}),
 ) -> None:
     """Writes the report of a run as one HTML file without scripts or references to other files.
 
@@ -69,6 +71,7 @@ def write_report(
         classes: In the order of their train ids.
         examples: Frames to show, in this order; pictures are scaled down to 640 pixels of width.
         extra: More headline figures by label, for instance `{"training time": "39 min"}`.
+        further: Evaluations on other datasets by name; the log has `val_NAME_miou` of each.
 
     Raises:
         AsapError: if the file cannot be written.
@@ -76,9 +79,10 @@ def write_report(
     body = [
         f"<h1>{escape(title)}</h1>",
         _headline(evaluation, extra),
-        _curves(log),
+        _curves(log, further),
         _bars(evaluation, classes),
         _confusions(evaluation.matrix, classes),
+        *(_further(name, other) for name, other in further.items()),
         _frames(examples, classes),
     ]
     if recipe_text:
@@ -116,14 +120,19 @@ def _headline(evaluation: Evaluation, extra: Mapping[str, object]) -> str:
     )
 
 
-def _curves(log: Sequence[Mapping[str, float]]) -> str:
+def _curves(log: Sequence[Mapping[str, float]], further: Iterable[str]) -> str:
     figures = []
     if loss := _series(log, "loss"):
         smooth = max(0.0, 1 - 40 / len(loss))
         figures.append(("Loss", f"last {loss[-1][1]:.3g}", line_chart(loss, "loss", smooth)))
-    if miou := [(step, 100 * value) for step, value in _series(log, "val_miou")]:
+    series = {"Validation mIoU": "val_miou"}
+    series |= {f"Validation mIoU, {escape(name)}": f"val_{name}_miou" for name in further}
+    for title, key in series.items():
+        miou = [(step, 100 * value) for step, value in _series(log, key)]
+        if not miou:
+            continue
         note = f"best {max(value for _, value in miou):.1f} %"
-        figures.append(("Validation mIoU", note, line_chart(miou, "mIoU, %", markers=True)))
+        figures.append((title, note, line_chart(miou, "mIoU, %", markers=True)))
     if rate := _series(log, "learning_rate"):
         note = f"highest {max(value for _, value in rate):.3g}"
         figures.append(("Learning rate", note, line_chart(rate, "learning rate")))
@@ -169,6 +178,19 @@ def _bars(evaluation: Evaluation, classes: Sequence[LabelClass]) -> str:
         '<th class="number">IoU</th><th class="number optional">Recall</th>'
         '<th class="number optional">Pixels</th></tr></thead>'
         f"<tbody>{''.join(rows)}</tbody></table></div>"
+    )
+
+
+def _further(name: str, evaluation: Evaluation) -> str:
+    """Scores on another dataset, whose classes may be other ones."""
+    compared = "; ".join(
+        f"{escape(own)}: {escape(', '.join(names))}"
+        for own, names in evaluation.table.names().items()
+    )
+    return (
+        f"<h2>{escape(name)}: {_percent(evaluation.scores.miou)} mIoU</h2>"
+        f"{_bars(evaluation, evaluation.table.classes)}"
+        f"<p>Its classes are the network's as follows. {compared}.</p>"
     )
 
 
