@@ -1,4 +1,4 @@
-"""Random scale, crop, flip and color jitter, applied to a frame and its mask together."""
+"""Random scale, crop, flip, colors and sharpness, applied to a frame and its mask together."""
 
 from __future__ import annotations
 
@@ -28,6 +28,10 @@ class Augmentation:
     contrast and saturation are uniform in `[max(0, 1 - x), 1 + x]`, the turn of the hue is uniform
     in `[-hue, hue]`, and the four come in random order. It sees the frame alone, not the padding.
 
+    After it come blur, noise and JPEG, as in a camera, each by an amount that is uniform between
+    nothing and the most; 0, the default, leaves it out. They make the sharp frames of one camera
+    like the soft, dark or compressed ones of others.
+
     Attributes:
         crop: Height and width of the result, pixels.
         scales: One of these is picked for each frame.
@@ -36,6 +40,9 @@ class Augmentation:
         contrast: At least 0.
         saturation: At least 0.
         hue: In full turns of the color wheel, 0..0.5.
+        blur: Largest standard deviation of a Gaussian, pixels of the result.
+        noise: Largest standard deviation of Gaussian noise, levels of 0..255.
+        jpeg: Largest loss of JPEG's quality, 0..99, of 100.
 
     Example:
         >>> augment = Augmentation(crop=(512, 1024), brightness=0.3)
@@ -51,6 +58,9 @@ class Augmentation:
     contrast: float = 0.0
     saturation: float = 0.0
     hue: float = 0.0
+    blur: float = 0.0
+    noise: float = 0.0
+    jpeg: float = 0.0
 
     def __call__(
         self, image: np.ndarray, mask: np.ndarray, rng: np.random.Generator
@@ -71,7 +81,7 @@ class Augmentation:
         mirror = self.flip and rng.random() < 0.5
 
         frame, labels = _sample(_low_pass(image, scale), mask, rows, columns)
-        frame = self._jitter(frame, rng)
+        frame = self._degrade(self._jitter(frame, rng), rng)
 
         image = _pad(frame, rows, columns, MEAN_COLOR)
         mask = _pad(labels, rows, columns, (IGNORE_LABEL,))
@@ -91,6 +101,16 @@ class Augmentation:
             amount, adjust, value = steps[i]
             if amount:
                 image = adjust(image, value)
+        return image
+
+    def _degrade(self, image: np.ndarray, rng: np.random.Generator) -> np.ndarray:
+        # What is left out takes no random numbers: frames are then as without this.
+        if self.blur:
+            image = blur(image, rng.uniform(0, self.blur))
+        if self.noise:
+            image = add_noise(image, rng.uniform(0, self.noise), rng)
+        if self.jpeg:
+            image = compress(image, 100 - rng.uniform(0, self.jpeg))
         return image
 
 
@@ -155,8 +175,7 @@ def _low_pass(image: np.ndarray, scale: float) -> np.ndarray:
     """Take out the detail that would alias when the image is sampled at a `scale` below 1."""
     if scale >= 1:
         return image
-    sigma = 0.5 * math.sqrt(1 / scale**2 - 1)
-    return cv2.GaussianBlur(image, (0, 0), sigma)
+    return blur(image, 0.5 * math.sqrt(1 / scale**2 - 1))
 
 
 def adjust_brightness(image: np.ndarray, factor: float) -> np.ndarray:
@@ -182,6 +201,25 @@ def shift_hue(image: np.ndarray, turn: float) -> np.ndarray:
     np.add(hue, turn % 1 * 360, out=hue)
     np.subtract(hue, 360, out=hue, where=hue >= 360)
     return np.rint(cv2.cvtColor(hsv, cv2.COLOR_HSV2RGB)).astype(np.uint8)
+
+
+def blur(image: np.ndarray, sigma: float) -> np.ndarray:
+    """Gaussian blur of `sigma` pixels, uint8 `(H, W, 3)`; the image itself for 0."""
+    return cv2.GaussianBlur(image, (0, 0), sigma) if sigma else image
+
+
+def add_noise(image: np.ndarray, sigma: float, rng: np.random.Generator) -> np.ndarray:
+    """Gaussian noise of `sigma` levels in each channel of each pixel, uint8 `(H, W, 3)`."""
+    noise = rng.standard_normal(image.shape, np.float32) * np.float32(sigma)
+    return np.rint(image + noise).clip(0, 255).astype(np.uint8)
+
+
+def compress(image: np.ndarray, quality: float) -> np.ndarray:
+    """The image after JPEG of a quality of 1..100, uint8 `(H, W, 3)` RGB."""
+    bgr = cv2.cvtColor(image, cv2.COLOR_RGB2BGR)
+    _, code = cv2.imencode(".jpg", bgr, [cv2.IMWRITE_JPEG_QUALITY, round(quality)])
+    decoded = cv2.imdecode(code, cv2.IMREAD_COLOR)
+    return cv2.cvtColor(decoded, cv2.COLOR_BGR2RGB)  # type: ignore[arg-type]
 
 
 def _blend(image: np.ndarray, level: float, factor: float) -> np.ndarray:

@@ -125,6 +125,9 @@ class Augment(Section):
     contrast: NotNegative = 0.0
     saturation: NotNegative = 0.0
     hue: Annotated[float, Field(ge=0, le=0.5)] = 0.0
+    blur: NotNegative = 0.0
+    noise: NotNegative = 0.0
+    jpeg: Annotated[float, Field(ge=0, le=99)] = 0.0
 
 
 class Loss(Section):

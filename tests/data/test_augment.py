@@ -1,7 +1,9 @@
 from __future__ import annotations
 
 import colorsys
+import io
 from collections import Counter
+from dataclasses import replace
 
 import cv2
 import numpy as np
@@ -11,9 +13,12 @@ from PIL import Image, ImageEnhance
 from asap_tf.data.augment import (
     MEAN_COLOR,
     Augmentation,
+    add_noise,
     adjust_brightness,
     adjust_contrast,
     adjust_saturation,
+    blur,
+    compress,
     shift_hue,
 )
 
@@ -217,3 +222,54 @@ def test_the_generator_determines_everything() -> None:
     np.testing.assert_array_equal(first[0], again[0])
     np.testing.assert_array_equal(first[1], again[1])
     assert not np.array_equal(first[0], other[0])
+
+
+def test_blur_against_a_convolution() -> None:
+    image, _ = blocks(32, 48)
+    ours = blur(image, 1.5).astype(float)
+    weights = np.exp(-(np.arange(-5, 6) ** 2) / (2 * 1.5**2))
+    theirs = image.astype(float)
+    for axis in (0, 1):
+        padded = np.pad(theirs, [(5, 5) if a == axis else (0, 0) for a in range(3)], "reflect")
+        windows = np.lib.stride_tricks.sliding_window_view(padded, 11, axis)
+        theirs = windows @ weights / weights.sum()
+    np.testing.assert_allclose(ours, theirs, atol=1.5)
+    assert blur(image, 0) is image
+
+
+def test_noise_is_gaussian_in_every_channel() -> None:
+    gray = np.full((200, 300, 3), 128, np.uint8)
+    noise = add_noise(gray, 6.0, np.random.default_rng(0)).astype(float) - 128
+    np.testing.assert_allclose(noise.mean((0, 1)), 0, atol=0.1)
+    np.testing.assert_allclose(noise.std((0, 1)), 6, atol=0.1)
+    assert abs(np.corrcoef(noise[..., 0].ravel(), noise[..., 1].ravel())[0, 1]) < 0.02
+    bright = add_noise(np.full((50, 50, 3), 255, np.uint8), 6.0, np.random.default_rng(0))
+    assert bright.min() > 200
+
+
+@pytest.mark.parametrize("quality", [10, 50, 95])
+def test_compression_against_pillow(quality: int) -> None:
+    ramp = np.linspace(0, 255, 96)
+    image = np.stack([ramp[:64, None] + 0 * ramp, 0 * ramp[:64, None] + ramp], -1)
+    image = np.dstack([image, image[..., :1] // 3 + 40]).astype(np.uint8)
+    file = io.BytesIO()
+    Image.fromarray(image).save(file, "JPEG", quality=quality)
+    theirs = np.asarray(Image.open(file), float)
+    assert np.abs(compress(image, quality) - theirs).mean() < 1.5
+
+
+def test_a_frame_that_is_degraded_is_the_same_window_of_the_same_mask() -> None:
+    image, mask = blocks()
+    clean = Augmentation((64, 96), scales=(0.75, 1.0, 1.5), brightness=0.2, hue=0.05)
+    changed = 0
+    for amounts in ({"blur": 2.0}, {"noise": 10.0}, {"jpeg": 70.0}):
+        rough = replace(clean, **amounts)
+        for seed in range(10):
+            frame, labels = clean(image, mask, np.random.default_rng(seed))
+            other, others = rough(image, mask, np.random.default_rng(seed))
+            np.testing.assert_array_equal(labels, others)
+            difference = np.abs(frame[labels != 255].astype(int) - other[labels != 255])
+            np.testing.assert_array_equal(frame[labels == 255], other[labels == 255])
+            assert difference.mean() < 30
+            changed += difference.any()
+    assert changed > 25
