@@ -9,6 +9,7 @@ from typing import Any, NamedTuple
 import click
 
 from asap_tf.cli.output import echo
+from asap_tf.cli.trust import trust_option
 
 SOURCE = "1024x2048"
 
@@ -36,6 +37,7 @@ SOURCE = "1024x2048"
     help="Dataset to score ARTIFACTS on as well, or to train on.",
 )
 @click.option("--set", "overrides", multiple=True, metavar="KEY=VALUE", help="Change the recipe.")
+@trust_option
 @click.pass_context
 def command(
     context: click.Context,
@@ -49,6 +51,7 @@ def command(
     training: str | None,
     data: Path | None,
     overrides: tuple[str, ...],
+    trust: bool,
 ) -> None:
     """Time ARTIFACTS, trained or exported, in turn on the same frame; or a training.
 
@@ -75,7 +78,7 @@ def command(
     else:
         if overrides:
             raise UsageError("--set is for --training")
-        outcome = bench_artifacts(artifacts, size, source or SOURCE, threads, seconds, data)
+        outcome = bench_artifacts(artifacts, size, source or SOURCE, threads, seconds, data, trust)
     echo(outcome.text)
     if json_file is not None:
         write_json(json_file, outcome.content)
@@ -101,6 +104,7 @@ def bench_artifacts(
     threads: int | None,
     seconds: float,
     data: Path | None,
+    trust: bool,
 ) -> Outcome:
     """Times artifacts, and scores them if there is data to do it on."""
     from asap_tf.benchmark import report
@@ -121,9 +125,10 @@ def bench_artifacts(
         parse_size(source, "--source"),
         threads,
         seconds,
+        trust,
     )
     if dataset is not None and comparison.complete:
-        comparison = scored(comparison, dataset)
+        comparison = scored(comparison, dataset, trust)
     return Outcome(
         report.text(comparison),
         report.to_dict(comparison),

@@ -8,6 +8,7 @@ import click
 
 from asap_tf.cli.hosts import host_options
 from asap_tf.cli.output import echo
+from asap_tf.cli.trust import trust_option
 
 
 @click.command()
@@ -28,6 +29,7 @@ from asap_tf.cli.output import echo
     type=click.Path(path_type=Path),
     help="Instead of scoring, write the split for the Cityscapes test server (.zip).",
 )
+@trust_option
 @host_options
 def command(
     model: Path,
@@ -42,6 +44,7 @@ def command(
     hosts: str,
     host_id: int | None,
     coordinator: str | None,
+    trust: bool,
 ) -> None:
     """Score MODEL, trained or exported, at the resolution of the labels.
 
@@ -71,7 +74,7 @@ def command(
         from asap_tf.inference.submission import write_submission
         from asap_tf.runtime import load
 
-        segmenter = load(model)
+        segmenter = load(model, trust=trust)
         if submission is not None:
             write_submission(segmenter, dataset, split, submission)
             echo(f"{submission}: {len(dataset.pairs(split))} label maps, checked")

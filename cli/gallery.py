@@ -7,6 +7,7 @@ from pathlib import Path
 import click
 
 from asap_tf.cli.output import echo
+from asap_tf.cli.trust import trust_option
 
 
 @click.command()
@@ -23,7 +24,10 @@ from asap_tf.cli.output import echo
 @click.option(
     "--out", type=click.Path(path_type=Path), default=Path("gallery.png"), show_default=True
 )
-def command(models: tuple[Path, ...], data: Path, split: str, count: int, out: Path) -> None:
+@trust_option
+def command(
+    models: tuple[Path, ...], data: Path, split: str, count: int, out: Path, trust: bool
+) -> None:
     """Show the frames that MODELS label best and worst, beside the truth.
 
     \b
@@ -39,5 +43,6 @@ def command(models: tuple[Path, ...], data: Path, split: str, count: int, out: P
     require_outputs(None, out)
     dataset = open_dataset(data)
     checked(dataset, [split])
-    write_png(out, gallery({str(model): load(model) for model in models}, dataset, split, count))
+    segmenters = {str(model): load(model, trust=trust) for model in models}
+    write_png(out, gallery(segmenters, dataset, split, count))
     echo(out)

@@ -8,18 +8,20 @@ from typing import Any
 import click
 
 from asap_tf.cli.output import echo
+from asap_tf.cli.trust import trust_option
 
 
 @click.command()
 @click.argument("model", type=click.Path(path_type=Path))
-def command(model: Path) -> None:
+@trust_option
+def command(model: Path, trust: bool) -> None:
     """Say what MODEL, trained or exported, is: size, classes, scores, recipe."""
     import yaml
 
     from asap_tf.core.errors import shown
     from asap_tf.saving import artifact_bytes
 
-    path, info = describe(model)
+    path, info = describe(model, trust)
     lines = {
         "file": f"{path} ({artifact_bytes(path) / 1e6:.1f} MB)",
         "format": info["format"],
@@ -52,7 +54,7 @@ def command(model: Path) -> None:
         echo("\n".join(f"  {line}" for line in text.splitlines()))
 
 
-def describe(model: Path) -> tuple[Path, dict[str, Any]]:
+def describe(model: Path, trust: bool) -> tuple[Path, dict[str, Any]]:
     """Where a model is and what it is.
 
     Metadata beside an artifact that is as its checksums say is enough; else the model is opened.
@@ -67,7 +69,7 @@ def describe(model: Path) -> tuple[Path, dict[str, Any]]:
         metadata, intact = read_sidecar(path)
         if intact:
             return path, {"format": format_of(path), **metadata}
-    segmenter = load(path)
+    segmenter = load(path, trust=trust)
     found = {
         "format": segmenter.format,
         "size": segmenter.size,

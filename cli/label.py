@@ -7,6 +7,7 @@ from pathlib import Path
 import click
 
 from asap_tf.cli.output import echo
+from asap_tf.cli.trust import trust_option
 
 
 @click.command()
@@ -30,6 +31,7 @@ from asap_tf.cli.output import echo
     show_default=True,
     help="Frames that are done together, and lost with a killed worker.",
 )
+@trust_option
 def command(
     model: str,
     source: str,
@@ -40,6 +42,7 @@ def command(
     gpus: float,
     format: str,
     block: int,
+    trust: bool,
 ) -> None:
     """Label large collections of frames with MODEL, by many workers; resumable at any moment.
 
@@ -60,5 +63,5 @@ def command(
     from asap_tf.labelling.run import label
 
     resources = Resources(workers, threads, gpus, cluster)
-    counts = label(model, source, out, resources, format, block)
+    counts = label(model, source, out, resources, format, block, trust)
     echo(f"{out}: {counts['labelled']} labeled, {counts['failed']} failed")

@@ -7,6 +7,7 @@ from pathlib import Path
 import click
 
 from asap_tf.cli.output import echo
+from asap_tf.cli.trust import trust_option
 
 
 @click.command()
@@ -34,8 +35,15 @@ from asap_tf.cli.output import echo
     show_default=True,
     help="Of a stream: label the newest frame and drop others, or let the source wait.",
 )
+@trust_option
 def command(
-    model: Path, inputs: tuple[str, ...], out: Path, mode: str, skip_bad: bool, frames: str
+    model: Path,
+    inputs: tuple[str, ...],
+    out: Path,
+    mode: str,
+    skip_bad: bool,
+    frames: str,
+    trust: bool,
 ) -> None:
     """Label INPUTS (images, folders, videos, or one live stream) with MODEL.
 
@@ -53,10 +61,11 @@ def command(
     from asap_tf.runtime import load
 
     if not any(map(is_stream, inputs)):
-        for path in predict_inputs(load(model), [Path(i) for i in inputs], out, mode, skip_bad):
+        segmenter = load(model, trust=trust)
+        for path in predict_inputs(segmenter, [Path(i) for i in inputs], out, mode, skip_bad):
             echo(path)
         return
     if len(inputs) > 1:
         raise UsageError("a stream has to be the only input")
-    target, count = predict_stream(load(model), inputs[0], out, mode, frames)
+    target, count = predict_stream(load(model, trust=trust), inputs[0], out, mode, frames)
     echo(f"{target}: {count.labeled} frames labeled, {count.dropped} dropped")

@@ -38,6 +38,7 @@ class ArtifactSpec:
         threads: Processor threads; None for all cores.
         xla: Whether to compile the network, a Keras model, by XLA.
         rows: Names of what to time.
+        trust: As of `asap_tf.load`.
     """
 
     path: Path
@@ -46,6 +47,7 @@ class ArtifactSpec:
     threads: int | None = None
     xla: bool = False
     rows: tuple[str, ...] = ROWS
+    trust: bool = False
 
     def open(self) -> ArtifactRunner:
         """Opens the artifact in this process."""
@@ -95,7 +97,7 @@ class ArtifactRunner:
 
     def __init__(self, spec: ArtifactSpec):
         cv2.setNumThreads(spec.threads or available_cores())
-        segmenter = load(spec.path, spec.threads)
+        segmenter = load(spec.path, spec.threads, spec.trust)
         if spec.xla:
             from asap_tf.benchmark.xla import XLANetwork
 

@@ -85,6 +85,7 @@ def compare(
     source: tuple[int, int] = (1024, 2048),
     threads: int | None = None,
     seconds: float = 30.0,
+    trust: bool = False,
 ) -> Comparison:
     """Times artifacts, with progress on stderr.
 
@@ -94,6 +95,7 @@ def compare(
         source: `(H, W)` of the frame that they label.
         threads: Processor threads of each; None for all cores.
         seconds: Least duration of the measurement; 100 rounds are taken in any case.
+        trust: As of `asap_tf.load`.
 
     Returns:
         The comparison, of fewer than 100 rounds if Ctrl-C was pressed.
@@ -126,7 +128,7 @@ def compare(
         workers: list[Worker[ArtifactSpec]] = []
         for path in paths:
             bar.set_description(f"opening {path.name}")
-            spec = ArtifactSpec(path, folder, size, threads)
+            spec = ArtifactSpec(path, folder, size, threads, trust=trust)
             worker = stack.enter_context(Worker(spec))
             workers.append(worker)
             if worker.info.format == "keras" and ", GPU, " in worker.info.runtime:
@@ -175,8 +177,13 @@ def check_classes(paths: Sequence[Path], dataset: Dataset) -> None:
             require_same_classes(classes, dataset)
 
 
-def scored(comparison: Comparison, dataset: Dataset) -> Comparison:
+def scored(comparison: Comparison, dataset: Dataset, trust: bool = False) -> Comparison:
     """Adds to every result the mIoU that `asap_tf.inference.evaluate.evaluate` finds on `val`.
+
+    Args:
+        comparison: Of artifacts, which are opened again.
+        dataset: Dataset with the artifacts' classes.
+        trust: As of `asap_tf.load`.
 
     Raises:
         UsageError: if an artifact's classes are not the dataset's, or it has no such split.
@@ -184,7 +191,7 @@ def scored(comparison: Comparison, dataset: Dataset) -> Comparison:
     """
     # One pass for an artifact and its XLA twin.
     scores = {
-        path: evaluate(load(path), dataset).scores.miou
+        path: evaluate(load(path, trust=trust), dataset).scores.miou
         for path in dict.fromkeys(result.path for result in comparison.results)
     }
     results = (dataclasses.replace(r, miou=scores[r.path]) for r in comparison.results)

@@ -34,6 +34,7 @@ def label(
     resources: Resources | None = None,
     format: str = "png",
     block: int = 64,
+    trust: bool = False,
 ) -> dict[str, int]:
     """Labels all frames of a source that are not labeled yet, and writes the manifest.
 
@@ -44,6 +45,7 @@ def label(
         resources: Number of workers and their hardware; None is one worker with all cores.
         format: `"png"`, a file for each label map, or `"parquet"`, all of a block in its shard.
         block: Number of inputs that are done together, and lost with a killed worker.
+        trust: As of `asap_tf.load`.
 
     Returns:
         Number of inputs by their state, `"labelled"` and `"failed"`.
@@ -83,10 +85,10 @@ def label(
             with ray_session(folder.path, resources) as ray, stop_on_signals() as stop:
                 _require_gpus(ray, resources)
                 if job is None:
-                    classes = _class_names(ray, model, resources, stop)
+                    classes = _class_names(ray, model, resources, trust, stop)
                     listed = _listed(inputs, stop)
                     job = folder.start(replace(wanted, classes=classes), listed)
-                _label_blocks(ray, folder, job, model, resources, stop)
+                _label_blocks(ray, folder, job, model, resources, trust, stop)
         counts = folder.merge(job)
     if not counts["labelled"]:
         raise AsapError(f"none of the {job.count} inputs could be labeled; {folder.first_reason()}")
@@ -123,11 +125,13 @@ def _require_gpus(ray: Any, resources: Resources) -> None:
         raise AsapError(f"`gpus` {resources.gpus:g}: Ray finds {found:g} on this machine")
 
 
-def _class_names(ray: Any, model: str, resources: Resources, stop: Stop) -> tuple[str, ...]:
+def _class_names(
+    ray: Any, model: str, resources: Resources, trust: bool, stop: Stop
+) -> tuple[str, ...]:
     """Names of a model's classes, by a worker: its runtime stays out of this process."""
     cores = resources.cores
     task = ray.remote(num_cpus=cores, num_gpus=resources.gpus, max_calls=1)(class_names)
-    names = task.remote(model, cores)
+    names = task.remote(model, cores, trust)
     while not ray.wait([names], timeout=0.2)[0]:
         if stop.requested:
             raise Interrupted("stopped before the first label", stop.requested)
@@ -146,7 +150,13 @@ def _listed(inputs: Iterator[Input], stop: Stop) -> Iterator[Input]:
 
 
 def _label_blocks(
-    ray: Any, folder: LabelFolder, job: LabelJob, model: str, resources: Resources, stop: Stop
+    ray: Any,
+    folder: LabelFolder,
+    job: LabelJob,
+    model: str,
+    resources: Resources,
+    trust: bool,
+    stop: Stop,
 ) -> None:
     """Labels all blocks that are not done.
 
@@ -160,7 +170,7 @@ def _label_blocks(
     context.raise_original_map_exception = True
     results = ray.data.from_numpy(np.array_split(pending, tasks)).map_batches(
         LabelWorker,
-        fn_constructor_args=(str(folder.path), model, resources.cores),
+        fn_constructor_args=(str(folder.path), model, resources.cores, trust),
         batch_size=1,
         compute=ray.data.ActorPoolStrategy(size=min(resources.workers, tasks)),
         num_cpus=resources.cores,

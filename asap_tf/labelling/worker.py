@@ -39,19 +39,19 @@ def model_hash(model: str) -> str:
     return fingerprint(model_file(model) if format_of(model) == "keras" else Path(model))
 
 
-def class_names(model: str, threads: int) -> tuple[str, ...]:
+def class_names(model: str, threads: int, trust: bool = False) -> tuple[str, ...]:
     """Names of a model's classes; opens the model.
 
     Raises:
         AsapError: if it cannot be opened.
     """
-    return tuple(c.name for c in open_model(model, threads).classes)
+    return tuple(c.name for c in open_model(model, threads, trust).classes)
 
 
-def open_model(model: str, threads: int) -> Segmenter:
+def open_model(model: str, threads: int, trust: bool = False) -> Segmenter:
     """Opens a model to run with a number of threads, where its runtime lets one choose."""
     can_choose = format_of(model) != "keras" or uses_tensorflow()
-    return load(model, threads if can_choose else None)
+    return load(model, threads if can_choose else None, trust)
 
 
 class LabelWorker:
@@ -79,13 +79,14 @@ class Labeler:
         folder: Folder of the labels.
         model: Path or name of the model, the same on every machine.
         threads: Processor threads of the model.
+        trust: As of `asap_tf.load`.
 
     Raises:
         AsapError: if the model cannot be opened, or is not the one that the folder was started
             with.
     """
 
-    def __init__(self, folder: str, model: str, threads: int):
+    def __init__(self, folder: str, model: str, threads: int, trust: bool = False):
         cv2.setNumThreads(threads)
         self.name = uuid.uuid4().hex
         self.folder = LabelFolder(Path(folder))
@@ -93,7 +94,7 @@ class Labeler:
         if job is None:
             raise AsapError(f"{folder}: not visible from this machine; it has to be shared")
         self.job = job
-        self.segmenter = open_model(model, threads)
+        self.segmenter = open_model(model, threads, trust)
         if model_hash(model) != job.model:
             raise AsapError(f"{model}: not the model that {folder} was started with")
         self.batch = self.segmenter.network.batch or 1

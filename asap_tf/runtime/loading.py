@@ -16,7 +16,7 @@ from asap_tf.runtime.segmenter import Segmenter
 from asap_tf.saving import classes_of, is_own, model_file, preset_file, preset_files, read_sidecar
 
 
-def load(path: str | Path, threads: int | None = None) -> Segmenter:
+def load(path: str | Path, threads: int | None = None, trust: bool = False) -> Segmenter:
     """Opens a trained or exported model.
 
     An exported file is compared with the checksums beside it, and opened in a process of its own
@@ -28,6 +28,8 @@ def load(path: str | Path, threads: int | None = None) -> Segmenter:
         threads: Processor threads, at least 1; None for all cores. TensorFlow, which runs Keras
             models and SavedModels, takes them for the whole process and only before it has run
             anything.
+        trust: Whether to open a SavedModel whatever operators it has. It is a program, which then
+            may read, write and send your files; say so only if you know who made it.
 
     Returns:
         The network with its classes, palette and input size.
@@ -53,8 +55,8 @@ def load(path: str | Path, threads: int | None = None) -> Segmenter:
     else:
         metadata, _ = read_sidecar(path)
         if not is_own(path):
-            probe(path)
-    network = open_network(path, kind, threads)
+            probe(path, trust=trust)
+    network = open_network(path, kind, threads, trust)
     metadata = metadata or network.metadata
     classes = classes_of(metadata) or numbered_classes(network.num_classes or 256)
     size = metadata.get("size")
@@ -85,13 +87,14 @@ def format_of(path: str | Path) -> str:
     return SUFFIXES[path.suffix]
 
 
-def open_network(path: Path, kind: str, threads: int | None = None) -> Network:
+def open_network(path: Path, kind: str, threads: int | None = None, trust: bool = False) -> Network:
     """Opens an artifact in this process, even one that may be damaged.
 
     Args:
         path: File, or folder of a SavedModel.
         kind: Format, a key of `asap_tf.core.formats.FORMATS`.
         threads: As of `load`.
+        trust: As of `load`.
 
     Raises:
         AsapError: if it cannot be opened.
@@ -100,7 +103,8 @@ def open_network(path: Path, kind: str, threads: int | None = None) -> Network:
     if kind == "keras":
         import_keras()
     try:
-        return getattr(importlib.import_module(module), name).open(path, threads)
+        options = {"trust": trust} if kind == "saved_model" else {}
+        return getattr(importlib.import_module(module), name).open(path, threads, **options)
     except AsapError:
         raise
     except Exception as error:

@@ -16,18 +16,20 @@ LIMIT = 60.0
 """Seconds that opening a model and labeling a frame may take."""
 
 
-def probe(path: Path, limit: float = LIMIT) -> None:
+def probe(path: Path, limit: float = LIMIT, trust: bool = False) -> None:
     """Opens an artifact and labels one frame with it, in a child process.
 
     Args:
         path: Artifact of any format.
         limit: Seconds until the child is killed.
+        trust: As of `asap_tf.load`.
 
     Raises:
         AsapError: if that fails, saying how: by an error, a crash, or by taking too long.
     """
     try:
-        child = run_module("asap_tf.runtime.probe_child", str(path), timeout=limit)
+        options = ["--trust"] if trust else []
+        child = run_module("asap_tf.runtime.probe_child", str(path), *options, timeout=limit)
     except subprocess.TimeoutExpired as error:
         raise AsapError(
             f"{path}: damaged: opening it and labeling a frame timed out after {limit:.0f} s"

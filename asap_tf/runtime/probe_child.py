@@ -1,6 +1,6 @@
 """Opens an artifact and labels a frame with it; `asap_tf.runtime.probe` runs this as a child.
 
-python -m asap_tf.runtime.probe_child PATH
+python -m asap_tf.runtime.probe_child PATH [--trust]
 """
 
 from __future__ import annotations
@@ -17,11 +17,11 @@ MEMORY = 8 * 2**30
 """Bytes that it may take: a damaged length asks for any amount."""
 
 
-def main(path: Path) -> int:
+def main(path: Path, trust: bool = False) -> int:
     """Prints what is wrong with an artifact, if anything is, and then returns 1."""
     _limit_resources()
     try:
-        network = open_network(path, format_of(path))
+        network = open_network(path, format_of(path), trust=trust)
         size = network.size or (64, 64)
         network.labels(np.full((1, *size, 3), 127, np.uint8), size)
     except AsapError as error:
@@ -46,4 +46,4 @@ def _limit_resources() -> None:
 
 
 if __name__ == "__main__":
-    sys.exit(main(Path(sys.argv[1])))
+    sys.exit(main(Path(sys.argv[1]), "--trust" in sys.argv[2:]))

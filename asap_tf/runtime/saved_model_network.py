@@ -2,15 +2,19 @@
 
 from __future__ import annotations
 
+import contextlib
+import logging
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
-from asap_tf.core.errors import AsapError
+from asap_tf.core.errors import AsapError, shown
 from asap_tf.core.keras_backend import import_tensorflow, set_tensorflow_threads
 from asap_tf.runtime.network import FixedNetwork, Signature, TensorSpec, signature_of
 from asap_tf.saving.saved_model import checked_copy, has_trt, read_graph
+
+_LOGGER = logging.getLogger("asap_tf")
 
 SIGNATURE = "serving_default"
 
@@ -30,16 +34,19 @@ class SavedModelNetwork(FixedNetwork):
             self.format = "tf_trt"
 
     @classmethod
-    def open(cls, path: Path, threads: int | None = None) -> SavedModelNetwork:
+    def open(cls, path: Path, threads: int | None = None, trust: bool = False) -> SavedModelNetwork:
         """Opens a SavedModel's folder by its signature `serving_default`.
 
         Args:
             path: The folder.
             threads: For TensorFlow, and for the whole process; None for all cores.
+            trust: Whether to open it whatever operators it has, with a warning that says what these
+                may do.
 
         Raises:
-            AsapError: if it holds no segmentation network, or was converted by TF-TRT and this
-                TensorFlow or machine cannot run that.
+            AsapError: if it holds no segmentation network, or operators that none needs and
+                `trust` is not set; or if it was converted by TF-TRT and this TensorFlow or machine
+                cannot run that.
         """
         import_tensorflow()
         import tensorflow as tf
@@ -49,8 +56,14 @@ class SavedModelNetwork(FixedNetwork):
         if trt:
             _require_trt(path)
         runtime = set_tensorflow_threads(threads)
-        with checked_copy(path, graph) as copy:
-            model = tf.saved_model.load(copy)
+        if trust:
+            _LOGGER.warning(
+                "%s: trusted: a program, which runs as it is: it could read, write and send your "
+                "files",
+                shown(path),
+            )
+        with contextlib.nullcontext(path) if trust else checked_copy(path, graph) as folder:
+            model = tf.saved_model.load(folder)
         if SIGNATURE not in getattr(model, "signatures", {}):
             raise AsapError(f"{path}: a SavedModel without the signature '{SIGNATURE}'")
         function = model.signatures[SIGNATURE]

@@ -140,6 +140,18 @@ def test_a_graph_that_reads_a_file(tmp_path):
         asap_tf.load(saved(tmp_path / "model", function))
 
 
+def test_a_graph_that_is_trusted(tmp_path, asap, caplog):
+    mark = tmp_path / "mark"
+    path = saved(tmp_path / "model", with_write(str(mark)))
+    mark.unlink(missing_ok=True)
+    found = asap("info", path)
+    assert found.code == 1 and "WriteFile" in found.err and "--trust" in found.err
+    assert not mark.exists()
+    found = asap("info", path, "--trust")
+    assert found.code == 0 and mark.exists()
+    assert "could read, write and send your files" in caplog.text
+
+
 def test_a_table_of_an_asset(tmp_path):
     (tmp_path / "words").write_text("a\nb\n")
     table = tf.lookup.StaticVocabularyTable(
