@@ -83,6 +83,12 @@ def command(
     if not distributed.is_main:
         return
     echo(evaluation.summary())
+    if "on_gpu" in segmenter.metadata:
+        from asap_tf.saving.metadata import update_sidecar
+
+        miou, runtime = evaluation.scores.miou, segmenter.network.runtime
+        said = f"mIoU {miou:.1%} on {evaluation.num_frames} frames, by {runtime}"
+        update_sidecar(model, on_gpu=said)
     if json_file is not None:
         from asap_tf.core.files import write_json
 

@@ -9,7 +9,7 @@ import click
 
 from asap_tf.cli.output import echo
 from asap_tf.core.errors import UsageError, shown
-from asap_tf.core.formats import FLAGS, FLOORS
+from asap_tf.core.formats import FLAGS, FLOORS, TRT_ENGINES
 
 
 def format_options(command: Callable) -> Callable:
@@ -26,8 +26,14 @@ def format_options(command: Callable) -> Callable:
 @format_options
 @click.option(
     "--trt-engine",
-    type=click.Choice([row.name.replace("_", "-") for row in FLAGS["trt"]]),
-    help="Which of the two; else TF-TRT where this TensorFlow has it.",
+    type=click.Choice(list(TRT_ENGINES)),
+    help="Insist on one; else the first that is here. rtx builds ahead of time, without a GPU.",
+)
+@click.option(
+    "--compute-capability",
+    metavar="8.6,8.9",
+    default="",
+    help="GPUs that rtx builds for. [all that it can]",
 )
 @click.option("--bundle", is_flag=True, help="For --trt on another machine: a folder to run there.")
 @click.option(
@@ -61,6 +67,7 @@ def command(
     model: Path,
     out: Path,
     trt_engine: str | None,
+    compute_capability: str,
     bundle: bool,
     precisions: tuple[str, ...],
     size: str | None,
@@ -80,6 +87,7 @@ def command(
     asap-tf export runs/camvid --out export --tflite --precision fp32 --precision int8 \\
         --calibration CamVid
     asap-tf export runs/camvid --out export --onnx --openvino --size 512x1024
+    asap-tf export runs/camvid --out export --trt --precision fp16 --compute-capability 8.6,8.9
     asap-tf export runs/camvid --out bundle --trt --bundle --calibration CamVid
     """
     from tqdm import tqdm
@@ -99,7 +107,7 @@ def command(
 
         choice = tensorrt_choice(trt_engine)
         echo(choice.reason)
-        formats.append(choice.engine.replace("-", "_"))
+        formats.append(choice.format)
 
     def on_artifact(artifact: Artifact) -> None:
         tqdm.write(shown(f"{artifact.path}  {artifact.megabytes:.1f} MB  {artifact.parity}"))
@@ -117,10 +125,10 @@ def command(
         label_stride=label_stride,
         calibration=calibration,
         calibration_frames=calibration_frames,
+        compute_capability=[name for name in compute_capability.split(",") if name],
         bundle=bundle,
         on_artifact=on_artifact,
     )
     echo(f"compared with the Keras model on {artifacts[0].parity.source}")
     if bundle:
-        echo((out / BUNDLE / "operators.md").read_text(encoding="utf-8"))
         echo(f"{out / BUNDLE}  take it to a machine with a GPU: python3 build_and_time.py")

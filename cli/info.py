@@ -40,6 +40,10 @@ def command(model: Path, trust: bool) -> None:
         lines["operations"] = f"{modules} G (the rule of the paper's Table III)"
     if "parity" in info:
         lines["parity"] = parity_line(info["parity"])
+    if "compute_capability" in info:
+        lines["for GPUs of"] = f"compute capability {', '.join(info['compute_capability'])}"
+    if "on_gpu" in info:
+        lines["on a GPU"] = info["on_gpu"]
     if "scores" in info:
         miou = info["scores"]["miou"]
         lines["validation mIoU"] = "undefined" if miou is None else f"{miou:.1%}"

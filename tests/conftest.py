@@ -1,12 +1,10 @@
 from __future__ import annotations
 
 import gc
-import importlib.util
 import os
 import sys
 from collections.abc import Callable, Iterator
 from pathlib import Path
-from types import ModuleType
 from typing import NamedTuple
 
 import pytest
@@ -83,16 +81,6 @@ def trained_model(streets_root, tmp_path_factory) -> Path:
     path = tmp_path_factory.mktemp("trained") / "model.keras"
     save_model(model, path, dataset.classes, (64, 128))
     return path
-
-
-@pytest.fixture(scope="session")
-def fake_gpu() -> ModuleType:
-    """`tests/fake_gpu.py`: NVIDIA's driver and TensorRT for machines without them."""
-    file = Path(__file__).with_name("fake_gpu.py")
-    spec = importlib.util.spec_from_file_location("fake_gpu", file)
-    module = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(module)
-    return module
 
 
 @pytest.fixture

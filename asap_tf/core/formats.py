@@ -131,6 +131,17 @@ _ROWS = (
         modules=("onnx", "tf2onnx", "onnxruntime"),
         extra="onnx",
     ),
+    # Its files are told from TensorRT's own by what is in them: one network opens both.
+    Format(
+        name="tensorrt_rtx",
+        label="TensorRT for RTX",
+        ending="_rtx.engine",
+        network="asap_tf.runtime.tensorrt_network:TensorRTNetwork",
+        writer="asap_tf.export.writers.tensorrt_rtx",
+        flag="trt",
+        modules=("onnx", "tf2onnx", "onnxruntime", "tensorrt_rtx"),
+        extra="trt",
+    ),
     # Not asked for by itself: bundles are made of it.
     Format(
         name="tensorrt_onnx",
@@ -151,3 +162,6 @@ FLAGS = {row.flag: [r for r in _ROWS if r.flag == row.flag] for row in _ROWS if 
 
 SUFFIXES = {row.ending: row.name for row in _ROWS if row.ending.startswith(".")}
 """Names of the formats whose models are files, by suffix."""
+
+TRT_ENGINES = {"tf-trt": "tf_trt", "tensorrt": "tensorrt", "rtx": "tensorrt_rtx"}
+"""Formats of engines for NVIDIA's GPUs by their short names, the first choice first."""

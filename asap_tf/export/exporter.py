@@ -8,6 +8,7 @@ import os
 import shutil
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import asdict, dataclass, replace
+from importlib.util import find_spec
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -22,6 +23,7 @@ from asap_tf.core.locks import locked
 from asap_tf.core.sizes import STRIDE, size_without_frame
 from asap_tf.export.frames import Frames, export_frames
 from asap_tf.export.parity import Parity, Reference
+from asap_tf.export.rtx import checked_capabilities
 from asap_tf.export.xnnpack_report import xnnpack_report
 from asap_tf.models.operations import Operations, count_operations
 from asap_tf.runtime import load
@@ -70,6 +72,7 @@ def export(
     label_stride: int = 1,
     calibration: Path | None = None,
     calibration_frames: int = 100,
+    compute_capability: Sequence[str] = (),
     bundle: bool = False,
     on_artifact: Callable[[Artifact], None] | None = None,
 ) -> list[Artifact]:
@@ -89,8 +92,11 @@ def export(
         calibration: Dataset or folder of images; int8 needs it, and the proof is then made on
             frames from it (see `asap_tf.export.frames.export_frames`).
         calibration_frames: Most frames to calibrate int8 on.
-        bundle: Whether to add `out/tensorrt_bundle`, a folder that builds and times TensorRT
-            engines on another machine: in fp32, fp16, and int8 if there is `calibration`.
+        compute_capability: Compute capabilities of the GPUs that engines of TensorRT for RTX are to
+            run on, such as `["8.6", "8.9"]`; none takes all for which they can be built.
+        bundle: Whether to add `out/tensorrt_bundle`, a folder that compares and times TensorRT
+            engines on another machine: in fp32, fp16, and int8 if there is `calibration`. Where
+            TensorRT for RTX is installed, its engines are in it.
         on_artifact: Function called with each artifact as soon as it is in its place.
 
     Returns:
@@ -111,10 +117,13 @@ def export(
             raise UsageError(f"`{name}` {value}: at least 1 is needed")
     if output == "logits" and label_stride != 1:
         raise UsageError(f"`label_stride` {label_stride}: labels have one, logits do not")
+    checked_capabilities(compute_capability)
     requests = _requests(formats, precisions) if formats or not bundle else []
+    bundled = []
     if bundle:
-        int8 = ["int8"] if calibration else []
-        requests += _requests(["tensorrt_onnx"], ["fp32", "fp16", *int8])
+        kind = "tensorrt_rtx" if find_spec("tensorrt_rtx") else "tensorrt_onnx"
+        bundled = _requests([kind], ["fp32", "fp16", *(["int8"] if calibration else [])])
+        requests = [*(request for request in requests if request not in bundled), *bundled]
     calibrates = any(precision == "int8" for _, precision in requests)
     if calibrates and calibration is None:
         raise UsageError(
@@ -141,6 +150,8 @@ def export(
             # counts objects and not bytes, would let those of all artifacts pile up.
             gc.collect()
             metadata = _metadata(segmenter, deployment, operations, row, precision)
+            if row.name == "tensorrt_rtx":
+                metadata["compute_capability"] = list(compute_capability)
             try:
                 write = row.load_writer().write
                 write(deployment, precision, staging / name, calibrating, metadata)
@@ -151,19 +162,26 @@ def export(
             except OSError as error:
                 failures.append(f"{name}: cannot be written ({error.strerror})")
                 continue
-            if row.name == "tensorrt_onnx":
+            note = str(xnnpack_report(staging / name)) if row.name == "litert" else ""
+            artifact = Artifact(
+                out / name,
+                artifact_bytes(staging / name) / 1e6,
+                parity,
+                metadata.get("note", note),
+            )
+            if (row, precision) in bundled:
+                within = name if row.name == "tensorrt_rtx" else f"asap_{precision}.onnx"
+                artifact = replace(artifact, path=out / BUNDLE / within)
                 staged[precision] = staging / name
-                within = out / BUNDLE / f"asap_{precision}.onnx"
-                artifact = Artifact(within, artifact_bytes(staging / name) / 1e6, parity)
             else:
-                artifact = _publish(staging / name, out, deployment, row, parity)
+                _publish(staging / name, out)
             artifacts.append(artifact)
             if on_artifact:
                 on_artifact(artifact)
         if failures:
             raise AsapError(*failures)
         if bundle:
-            _write_bundle(staging / BUNDLE, deployment, staged, reference, metadata)
+            _write_bundle(staging / BUNDLE, staged, reference, metadata)
             out.mkdir(exist_ok=True)
             os.replace(staging / BUNDLE, out / BUNDLE)
     return artifacts
@@ -271,7 +289,9 @@ def _metadata(
 def _prove(path: Path, metadata: dict[str, Any], reference: Reference) -> Parity:
     """Compares an artifact with the Keras model, and writes the result into its metadata."""
     write_sidecar(path, metadata)
-    labels = _labels(load(path), reference.frames.images, path.name)
+    # An engine that no GPU is here for is represented by the ONNX graph that it was built from.
+    compared = path.with_suffix(".onnx") if "on_gpu" in metadata else path
+    labels = _labels(load(compared), reference.frames.images, path.name)
     parity = reference.compare(labels, metadata["precision"])
     if not parity.holds:
         raise AsapError(
@@ -282,37 +302,22 @@ def _prove(path: Path, metadata: dict[str, Any], reference: Reference) -> Parity
     return parity
 
 
-def _publish(
-    path: Path, out: Path, deployment: Deployment, row: Format, parity: Parity
-) -> Artifact:
+def _publish(path: Path, out: Path) -> None:
     """Moves an artifact from the staging directory to where it was requested."""
-    note = ""
-    if row.name == "litert":
-        note = str(xnnpack_report(path))
-    elif row.name == "tf_trt":
-        from asap_tf.export.tensorrt_report import report
-
-        note = report(deployment)
-    megabytes = artifact_bytes(path) / 1e6
     out.mkdir(exist_ok=True)
     files = [path] if path.is_dir() else [sidecar(path), *artifact_files(path)]
     for file in files:
         os.replace(file, out / file.name)
-    return Artifact(out / path.name, megabytes, parity, note)
 
 
 def _write_bundle(
-    folder: Path,
-    deployment: Deployment,
-    onnx_files: dict[str, Path],
-    reference: Reference,
-    metadata: dict[str, Any],
+    folder: Path, staged: dict[str, Path], reference: Reference, metadata: dict[str, Any]
 ) -> None:
-    """Writes the bundle, with the report on the graph's operators in it."""
+    """Writes the bundle of what was staged for it, by precision."""
     from asap_tf.export.bundle import write_bundle
-    from asap_tf.export.tensorrt_report import report
 
-    shared = {k: v for k, v in metadata.items() if k not in ("format", "precision")}
-    write_bundle(folder, onnx_files, reference.frames.images, reference.labels, shared)
-    text = report(deployment, onnx_files["fp32"])
-    (folder / "operators.md").write_text(text, encoding="utf-8")
+    graphs = {precision: path.with_suffix(".onnx") for precision, path in staged.items()}
+    engines = {precision: path for precision, path in staged.items() if path.suffix == ".engine"}
+    own = ("format", "precision", "compute_capability", "engine", "note", "on_gpu")
+    shared = {key: value for key, value in metadata.items() if key not in own}
+    write_bundle(folder, graphs, engines, reference.frames.images, reference.labels, shared)

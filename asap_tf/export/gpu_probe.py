@@ -5,6 +5,7 @@ python -m asap_tf.export.gpu_probe
 
 from __future__ import annotations
 
+import importlib
 import json
 import subprocess
 from collections.abc import Iterator
@@ -13,12 +14,11 @@ from typing import Any
 
 from asap_tf.core.children import run_module
 from asap_tf.core.errors import AsapError, UsageError, first_line, nearest
+from asap_tf.core.formats import FORMATS, TRT_ENGINES
 from asap_tf.runtime.engine import Cuda, Failure
 
 LIMIT = 120.0
 """Seconds that TensorFlow and TensorRT may take to load."""
-
-NAMES = {"tf-trt": "TF-TRT", "tensorrt": "TensorRT"}
 
 _CRASHED = "looking for it ended the process"
 
@@ -28,62 +28,62 @@ class Choice:
     """What builds the engines here.
 
     Attributes:
-        engine: `"tf-trt"` or `"tensorrt"`.
+        format: Key of `asap_tf.core.formats.FORMATS`.
         reason: Which and why, for people.
     """
 
-    engine: str
+    format: str
     reason: str
 
 
-def tensorrt_choice(required: str | None = None) -> Choice:
-    """TF-TRT where this TensorFlow has it, otherwise TensorRT itself.
+def tensorrt_choice(trt_engine: str | None = None) -> Choice:
+    """Chooses TF-TRT where this TensorFlow has it, else TensorRT, else TensorRT for RTX.
+
+    The first two need a GPU. TensorRT for RTX builds ahead of time.
 
     Args:
-        required: `"tf-trt"` or `"tensorrt"` to have that and no other.
+        trt_engine: Key of `TRT_ENGINES`, to have that and no other.
 
     Raises:
         UsageError: for another word.
-        AsapError: if it cannot be had, with everything that is missing and how to get it.
+        AsapError: if none can be had, with everything that is missing and how to get it.
 
     Example:
         >>> tensorrt_choice().reason
         'TF-TRT: TensorFlow 2.17.1 with TensorRT 8.6.1 on NVIDIA GeForce RTX 3090'
     """
-    if required is not None and required not in NAMES:
-        raise UsageError(f"no such TensorRT engine '{required}'; {nearest(required, NAMES)}")
-    return choose(found(), required)
+    if trt_engine is not None and trt_engine not in TRT_ENGINES:
+        raise UsageError(f"`trt_engine` '{trt_engine}': {nearest(trt_engine, TRT_ENGINES)}")
+    return choose(found(), trt_engine)
 
 
-def choose(facts: dict[str, Any], required: str | None = None) -> Choice:
+def choose(facts: dict[str, Any], trt_engine: str | None = None) -> Choice:
     """The decision of `tensorrt_choice`, on the facts of `found`."""
-    missing = {"tf-trt": _tf_trt_missing(facts), "tensorrt": _tensorrt_missing(facts)}
-    wanted = [required] if required else list(NAMES)
-    if "gpu" in facts:
-        for engine in wanted:
-            if not missing[engine]:
-                why_not = None if required else missing["tf-trt"]
-                return Choice(engine, _reason(engine, facts, why_not))
-    lines = [f"TensorRT engines need an NVIDIA GPU and {' or '.join(NAMES[e] for e in wanted)}"]
-    if "gpu" not in facts:
-        lines += [f"no GPU: {facts.get('gpu_error', _CRASHED)}; export on a machine with one, or:"]
-        lines += ["    `bundle`    (writes a folder that builds and times the engines there)"]
-    for engine in wanted:
-        if missing[engine]:
-            reason, *commands = missing[engine]
-            lines += [f"no {NAMES[engine]}: {reason}; get it by:", *(f"    {c}" for c in commands)]
-    raise AsapError(lines[0], *(f"  {line}" for line in lines[1:]))
+    missing = {
+        "tf-trt": _missing_for_tf_trt(facts),
+        "tensorrt": _missing_for_tensorrt(facts),
+        "rtx": _missing_for_rtx(facts),
+    }
+    labels = {engine: FORMATS[kind].label for engine, kind in TRT_ENGINES.items()}
+    refused: list[str] = []
+    for engine in [trt_engine] if trt_engine else TRT_ENGINES:
+        if not missing[engine]:
+            name = {
+                "tf-trt": f"TF-TRT: TensorFlow {facts.get('tensorflow')} with TensorRT "
+                f"{facts.get('tf_trt_loaded')} on {facts.get('gpu')}",
+                "tensorrt": f"TensorRT {facts.get('tensorrt')} on {facts.get('gpu')}",
+                "rtx": f"TensorRT for RTX {facts.get('tensorrt_rtx')}, ahead of time",
+            }[engine]
+            return Choice(TRT_ENGINES[engine], name + "".join(refused))
+        refused.append(f"; not {labels[engine]}: {missing[engine][0]}")
+    lines = []
+    for engine in [trt_engine] if trt_engine else TRT_ENGINES:
+        reason, *commands = missing[engine]
+        lines += [f"  no {labels[engine]}: {reason}", *(f"      {c}" for c in commands)]
+    raise AsapError("no TensorRT engine can be built here", *lines)
 
 
-def _reason(engine: str, facts: dict[str, Any], why_not: list[str] | None) -> str:
-    if engine == "tf-trt":
-        tools = f"TensorFlow {facts['tensorflow']} with TensorRT {facts['tf_trt_loaded']}"
-        return f"TF-TRT: {tools} on {facts['gpu']}"
-    reason = f"TensorRT {facts['tensorrt']} on {facts['gpu']}"
-    return f"{reason}; not TF-TRT: {why_not[0]}" if why_not else reason
-
-
-def _tf_trt_missing(facts: dict[str, Any]) -> list[str]:
+def _missing_for_tf_trt(facts: dict[str, Any]) -> list[str]:
     """Why TF-TRT cannot be had and the commands to get it; empty if it can."""
     version, built_for = facts.get("tensorflow"), facts.get("tf_trt_built")
     if version is None:
@@ -105,20 +105,39 @@ def _tf_trt_missing(facts: dict[str, Any]) -> list[str]:
             'export LD_LIBRARY_PATH="$PWD:$LD_LIBRARY_PATH"',
         ]
     if not facts.get("tensorflow_gpus"):
-        return [
-            f"TensorFlow {version} sees no GPU, or CUDA's libraries are missing",
+        return _missing_gpu(facts) or [
+            f"TensorFlow {version} sees no GPU, or lacks CUDA's libraries",
             f"pip install 'tensorflow[and-cuda]=={version}'",
         ]
     return []
 
 
-def _tensorrt_missing(facts: dict[str, Any]) -> list[str]:
-    """Why TensorRT cannot be had and the commands to get it; empty if it can."""
-    if "tensorrt" in facts:
+def _missing_for_tensorrt(facts: dict[str, Any]) -> list[str]:
+    version = facts.get("tensorrt")
+    if version is None:
+        reason = facts.get("tensorrt_error", _CRASHED)
+        return [f"the package tensorrt cannot be imported ({reason})", "pip install tensorrt-cu12"]
+    if int(version.split(".")[0]) < 10:
+        return [f"TensorRT {version} is used by TF-TRT alone", "pip install tensorrt-cu12"]
+    return _missing_gpu(facts)
+
+
+def _missing_for_rtx(facts: dict[str, Any]) -> list[str]:
+    if "tensorrt_rtx" in facts:
+        return []
+    reason = facts.get("tensorrt_rtx_error", _CRASHED)
+    return [
+        f"the package tensorrt_rtx cannot be imported ({reason})",
+        "pip install 'asap-tf[trt]'    (Python 3.11 or 3.12; it needs no GPU)",
+    ]
+
+
+def _missing_gpu(facts: dict[str, Any]) -> list[str]:
+    if "gpu" in facts:
         return []
     return [
-        f"the package tensorrt cannot be imported ({facts.get('tensorrt_error', _CRASHED)})",
-        "pip install tensorrt-cu12    (for a GTX 10xx, Python up to 3.11: tensorrt==8.6.1)",
+        f"it needs a GPU ({facts.get('gpu_error', _CRASHED)})",
+        "or `bundle`: a folder that builds and times the engines on a machine with one",
     ]
 
 
@@ -127,7 +146,8 @@ def found() -> dict[str, Any]:
 
     Keys: `gpu` (a name) or `gpu_error`; `tensorflow` (a version) or `tensorflow_error`,
     `tf_trt_built` (the TensorRT it is built for, or None), `tf_trt_loaded` (the TensorRT it finds),
-    `tensorflow_gpus` (a number); `tensorrt` (a version) or `tensorrt_error`.
+    `tensorflow_gpus` (a number); `tensorrt` and `tensorrt_rtx` (versions) or `tensorrt_error` and
+    `tensorrt_rtx_error`.
     """
     try:
         output = run_module("asap_tf.export.gpu_probe", timeout=LIMIT).stdout
@@ -157,12 +177,11 @@ def _look() -> Iterator[dict[str, Any]]:
         if tf_trt.is_tensorrt_enabled():
             yield {"tf_trt_loaded": _version(tf_trt.get_loaded_tensorrt_version())}
         yield {"tensorflow_gpus": len(tf.config.list_physical_devices("GPU"))}
-    try:
-        import tensorrt
-
-        yield {"tensorrt": tensorrt.__version__}
-    except Exception as error:
-        yield {"tensorrt_error": first_line(error)}
+    for module in ("tensorrt", "tensorrt_rtx"):
+        try:
+            yield {module: importlib.import_module(module).__version__}
+        except Exception as error:
+            yield {f"{module}_error": first_line(error)}
 
 
 def _version(numbers: tuple[int, ...]) -> str | None:

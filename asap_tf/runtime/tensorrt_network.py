@@ -7,7 +7,7 @@ from pathlib import Path
 import numpy as np
 
 from asap_tf.core.errors import AsapError
-from asap_tf.runtime.engine import Cuda, Engine, Failure
+from asap_tf.runtime.engine import Engine, Failure
 from asap_tf.runtime.network import FixedNetwork, Signature, TensorSpec, signature_of
 
 
@@ -25,31 +25,26 @@ class TensorRTNetwork(FixedNetwork):
     def open(cls, path: Path, threads: int | None = None) -> TensorRTNetwork:
         """Opens an `.engine` file; its metadata is beside it only.
 
+        Kernels that TensorRT for RTX compiles for this GPU are kept in `<path>.cache`, if it can be
+        written.
+
         Args:
             path: The file.
             threads: Not used: the GPU does the work.
 
         Raises:
-            AsapError: if TensorRT or a GPU is missing, or the file is no segmentation network
-                for this version of TensorRT and this kind of GPU.
+            AsapError: if the package or the GPU that the engine was built for is missing, or the
+                file is no segmentation network.
         """
         try:
-            import tensorrt as trt
-        except ImportError as error:
-            raise AsapError(
-                f"{path}: TensorRT cannot be imported ({error}); get it by: pip install "
-                "tensorrt-cu12, in the version that built the engine"
-            ) from error
-        try:
-            cuda = Cuda()
-            engine = Engine(trt, cuda, path.read_bytes())
+            engine = Engine(path.read_bytes(), cache=path.with_name(f"{path.name}.cache"))
             takes = [_tensor(*tensor) for tensor in engine.inputs]
             gives = [_tensor(*tensor) for tensor in engine.outputs]
             signature = signature_of(path, takes, gives)
             engine.prepare()
         except Failure as failure:
             raise AsapError(f"{path}: {failure}") from failure
-        return cls(engine, signature, f"TensorRT {trt.__version__}, {cuda.name}")
+        return cls(engine, signature, engine.runtime)
 
     def run(self, frames: np.ndarray) -> np.ndarray:
         try:

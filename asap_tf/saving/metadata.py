@@ -16,6 +16,7 @@ import pydantic
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field
 
 from asap_tf.core.errors import AsapError, first_line, shown
+from asap_tf.core.files import write_json
 from asap_tf.core.formats import FORMATS
 from asap_tf.core.labels import LabelClass
 from asap_tf.core.parsing import LARGEST_JSON, parse_json, quoted
@@ -235,6 +236,23 @@ def read_sidecar(path: Path) -> tuple[dict[str, Any], bool]:
                 f"{file.name}; copy it again or export again"
             )
     return metadata, True
+
+
+def update_sidecar(path: Path, **entries: Any) -> None:
+    """Changes entries of the metadata beside an artifact.
+
+    Args:
+        path: Artifact that has metadata beside it.
+        **entries: New values by key, as JSON can hold them.
+
+    Raises:
+        Unwritable: if it cannot be written.
+
+    Example:
+        >>> update_sidecar(Path("export/asap_fp16_rtx.engine"), on_gpu="mIoU 68.6% on 101 frames")
+    """
+    file = sidecar(path)
+    write_json(file, json.loads(file.read_text(encoding="utf-8")) | entries)
 
 
 def read_metadata(file: Path) -> dict[str, Any]:

@@ -1,12 +1,19 @@
 from __future__ import annotations
 
 import json
+import sys
 
 import numpy as np
+import pytest
 from PIL import Image
 
 import asap_tf
+from asap_tf.export.build_engine import build
+from asap_tf.export.rtx import NOT_COMPARED
 from asap_tf.inference.metrics import Scores, confusion_matrix
+from asap_tf.runtime import engine
+from asap_tf.saving.metadata import checksums, sidecar
+from support import gpu
 
 
 def expected_scores(path, camvid):
@@ -91,3 +98,24 @@ def test_a_dataset_of_other_classes_by_table(asap, model, camvid, tmp_path):
 
 
 OTHER = ("above", "below")
+
+
+def test_an_engine_says_where_it_was_scored(asap, artifact, camvid, tmp_path, monkeypatch):
+    rtx = pytest.importorskip("tensorrt_rtx", reason="its wheels are for Python 3.11 and 3.12")
+    graph = gpu.graph(batch=1).SerializeToString()
+    path = tmp_path / "asap_rtx.engine"
+    path.write_bytes(build(rtx, graph, "fp32", ["8.9"]).plan)
+    classes = json.loads(sidecar(artifact).read_text())["classes"]
+    metadata = {"on_gpu": NOT_COMPARED, "classes": classes, "compute_capability": ["8.9"]}
+    metadata |= {"format": "tensorrt_rtx", "files": checksums(path)}
+    sidecar(path).write_text(json.dumps(metadata))
+    assert NOT_COMPARED in asap("info", path).out
+    result = asap("eval", path, "--data", camvid)
+    assert (result.code, "missing: a GPU" in result.err) == (1, True)
+    assert json.loads(sidecar(path).read_text())["on_gpu"] == NOT_COMPARED
+    monkeypatch.setattr(engine.ctypes, "CDLL", lambda name: gpu.Driver())
+    monkeypatch.setitem(sys.modules, "tensorrt_rtx", gpu.runtime(graph))
+    assert asap("eval", path, "--data", camvid).code == 0
+    said = json.loads(sidecar(path).read_text())["on_gpu"]
+    assert said.startswith("mIoU ") and said.endswith(", Imagined GPU")
+    assert said in asap("info", path).out

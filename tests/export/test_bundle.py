@@ -12,100 +12,145 @@ import onnx
 import onnxruntime
 import pytest
 
-from asap_tf.core.errors import AsapError
 from asap_tf.export import build_and_time
 from asap_tf.export.build_and_time import agreement, interleaved, main, table
+from asap_tf.export.build_engine import build
 from asap_tf.export.bundle import write_bundle
-from asap_tf.runtime.engine import Cuda, Engine
+from asap_tf.runtime.engine import Cuda, Engine, stamp_of
+from support import gpu
 
 SIZE = (32, 64)
 METADATA = {"size": SIZE, "batch": 2, "output": "labels", "classes": [{"name": "road"}]}
 
+needs_rtx = pytest.mark.skipif(
+    find_spec("tensorrt_rtx") is None, reason="its wheels are for Python 3.11 and 3.12"
+)
+
 
 @pytest.fixture
-def bundle(fake_gpu, tmp_path):
-    """A bundle of the small network, with frames and the labels that ONNX Runtime gives."""
-    for precision in ("fp32", "fp16", "int8"):
-        onnx.save(fake_gpu.network(), tmp_path / f"{precision}.onnx")
-    frames = np.random.default_rng(0).integers(0, 256, (5, *SIZE, 3), np.uint8)
-    content = fake_gpu.network(batch=5).SerializeToString()
-    labels = onnxruntime.InferenceSession(content).run(None, {"frames": frames})[0]
+def bundle(tmp_path):
+    """A bundle of a small network, with frames and the labels that ONNX Runtime gives."""
     files = {p: tmp_path / f"{p}.onnx" for p in ("fp32", "fp16", "int8")}
-    write_bundle(tmp_path / "bundle", files, frames, labels, METADATA)
+    for file in files.values():
+        onnx.save(gpu.graph(), file)
+    frames = np.random.default_rng(0).integers(0, 256, (5, *SIZE, 3), np.uint8)
+    content = gpu.graph(batch=5).SerializeToString()
+    labels = onnxruntime.InferenceSession(content).run(None, {"frames": frames})[0]
+    engines = {}
+    if find_spec("tensorrt_rtx"):
+        import tensorrt_rtx
+
+        engines = {"fp16": tmp_path / "asap_fp16_rtx.engine"}
+        plan = build(tensorrt_rtx, files["fp16"].read_bytes(), "fp16", ["8.9"]).plan
+        engines["fp16"].write_bytes(plan)
+        (tmp_path / "asap_fp16_rtx.engine.json").write_text('{"on_gpu": "not yet"}')
+    write_bundle(tmp_path / "bundle", files, engines, frames, labels, METADATA)
     return tmp_path / "bundle"
 
 
 @pytest.fixture
-def quick(monkeypatch):
+def rtx(monkeypatch):
+    """TensorRT for RTX on a machine whose engines are run by ONNX Runtime."""
     monkeypatch.setattr(build_and_time, "SECONDS", 0.01)
+    module = gpu.runtime(gpu.graph().SerializeToString())
+    monkeypatch.setitem(sys.modules, "tensorrt_rtx", module)
+    monkeypatch.setitem(sys.modules, "tensorrt", None)
+    return module
 
 
-def test_nothing_of_asap_tf_is_needed_up_to_the_gpu(bundle):
-    if find_spec("tensorrt") or find_library("cuda"):
-        pytest.skip("what the script is to miss is here")
+def run_alone(bundle, hidden):
+    """Runs the bundle's script as a user does, without asap-tf and the modules `hidden`."""
     # -I keeps the packages' folder in but everything of this checkout out.
-    hide = "import sys; sys.modules['asap_tf'] = None; sys.path.insert(0, '.')\n"
-    hide += "import runpy; runpy.run_path('build_and_time.py', run_name='__main__')"
+    hide = f"import sys; sys.modules |= dict.fromkeys({['asap_tf', *hidden]})\n"
+    hide += "sys.path.insert(0, '.')\nimport runpy\n"
+    hide += "runpy.run_path('build_and_time.py', run_name='__main__')"
     command = [sys.executable, "-I", "-c", hide]
-    child = subprocess.run(command, cwd=bundle, capture_output=True, text=True)
+    return subprocess.run(command, cwd=bundle, capture_output=True, text=True)
+
+
+@pytest.mark.skipif(bool(find_library("cuda")), reason="there may be a GPU here")
+def test_nothing_of_asap_tf_is_needed_up_to_the_gpu(bundle):
+    child = run_alone(bundle, ["tensorrt", "tensorrt_rtx"])
     assert child.returncode == 1
-    assert child.stderr.splitlines() == [
-        "missing: tensorrt (No module named 'tensorrt'); get it by: pip install tensorrt-cu12",
-        "missing: a GPU (no NVIDIA driver (libcuda.so.1 cannot be loaded)); "
-        "run this on a machine with one",
-    ]
+    packages, device = child.stderr.splitlines()
+    assert packages.startswith("missing: tensorrt_rtx (") and " or tensorrt (" in packages
+    assert "pip install tensorrt-rtx-cu12" in packages
+    assert device.startswith("missing: a GPU (no NVIDIA driver")
+    if find_spec("tensorrt_rtx"):
+        child = run_alone(bundle, [])
+        assert child.stderr.startswith("missing: a GPU") and child.returncode == 1
 
 
-@pytest.mark.parametrize("version", ["8.6.1", "10.16.1.11", "11.4.0.106"])
-def test_the_whole_of_it(bundle, fake_gpu, monkeypatch, capsys, quick, version):
-    monkeypatch.setitem(sys.modules, "tensorrt", fake_gpu.tensorrt(version))
-    assert main(bundle, Cuda(fake_gpu.Driver())) == 0
+@needs_rtx
+def test_the_engines_in_it_are_taken_and_the_others_built(bundle, rtx, capsys):
+    assert main(bundle, Cuda(gpu.Driver())) == 0
     results = json.loads((bundle / "results.json").read_text())
-    assert results["gpu"] == "Imagined GPU" and results["tensorrt"] == version
+    assert results["gpu"] == "Imagined GPU"
     assert list(results["engines"]) == ["fp32", "fp16", "int8"]
-    for precision, row in results["engines"].items():
-        assert row["agreement"] == 1.0
+    for row in results["engines"].values():
+        assert row["agreement"] == 1.0 and row["runtime"].startswith("TensorRT for RTX 1.")
         for way in ("network", "with_copies"):
             assert 0 < row[way]["p50_ms"] <= row[way]["p90_ms"]
             assert row[way]["frames_per_second"] == pytest.approx(2000 / row[way]["p50_ms"])
-        assert (bundle / f"asap_{precision}.engine").exists()
+    built = [p for p in ("fp32", "fp16", "int8") if (bundle / f"asap_{p}.engine").exists()]
+    assert built == ["fp32", "int8"]
+    assert stamp_of((bundle / "asap_int8.engine").read_bytes()).capabilities == ("8.9",)
+    entries = json.loads((bundle / "asap_fp16_rtx.engine.json").read_text())
+    assert entries["on_gpu"].startswith("100.00% of labels as in Keras, by TensorRT for RTX")
     printed = capsys.readouterr().out
-    assert "| fp16 | 100.00% |" in printed
+    assert "| fp16, TensorRT for RTX" in printed and "| 100.00% |" in printed
     assert "| ASAP (TRT) in the paper | | | | | | | | 191 |" in printed
 
 
-def test_too_little_agreement_is_a_failure(bundle, fake_gpu, monkeypatch, capsys, quick):
+@needs_rtx
+def test_an_engine_for_another_gpu_is_not_taken(bundle, rtx, capsys):
+    assert main(bundle, Cuda(gpu.Driver(capability="12.0"))) == 0
+    assert "not asap_fp16_rtx.engine: " in capsys.readouterr().out
+    assert stamp_of((bundle / "asap_fp16.engine").read_bytes()).capabilities == ("12.0",)
+
+
+@needs_rtx
+def test_a_gpu_that_is_no_rtx(bundle, rtx, capsys):
+    assert main(bundle, Cuda(gpu.Driver(capability="9.0"))) == 1
+    printed = capsys.readouterr().out
+    assert "TensorRT for RTX is not for Imagined GPU: pip install tensorrt-cu12" in printed
+
+
+@needs_rtx
+def test_too_little_agreement_is_a_failure(bundle, rtx, capsys):
     stored = dict(np.load(bundle / "frames.npz"))
     stored["labels"][0, :16] += 1  # a tenth of the pixels
     np.savez(bundle / "frames.npz", **stored)
-    monkeypatch.setitem(sys.modules, "tensorrt", fake_gpu.tensorrt("10.0.1"))
-    assert main(bundle, Cuda(fake_gpu.Driver())) == 1
-    assert "| int8 | 90.00% (floor: 97.0%) |" in capsys.readouterr().out
+    assert main(bundle, Cuda(gpu.Driver())) == 1
+    assert "| 90.00% (floor: 97.0%) |" in capsys.readouterr().out
 
 
-def test_an_engine_that_cannot_be_built_does_not_stop_the_others(
-    bundle, fake_gpu, monkeypatch, capsys, quick
-):
+@needs_rtx
+def test_an_engine_that_cannot_be_built_does_not_stop_the_others(bundle, rtx, capsys):
     model = onnx.load(bundle / "asap_int8.onnx")
-    model.graph.node[7].op_type = "Floor"
+    model.graph.node[7].op_type = "Det"
     del model.graph.node[7].input[1:]
     onnx.save(model, bundle / "asap_int8.onnx")
-    trt = fake_gpu.tensorrt("10.0.1", refuses=("Floor",))
-    monkeypatch.setitem(sys.modules, "tensorrt", trt)
-    assert main(bundle, Cuda(fake_gpu.Driver())) == 1
+    assert main(bundle, Cuda(gpu.Driver())) == 1
     printed = capsys.readouterr().out
-    assert "| int8 | TensorRT 10.0.1 cannot read the ONNX graph: Floor is not known |" in printed
-    assert "| fp16 | 100.00% |" in printed
+    assert "| int8 | TensorRT for RTX 1." in printed
+    assert "cannot read the ONNX graph: Det" in printed
+    assert "| fp16, TensorRT for RTX" in printed
 
 
-def test_agreement_of_a_last_batch_that_is_short_and_of_logits(fake_gpu):
+@needs_rtx
+def test_agreement_of_a_last_batch_that_is_short_and_of_logits(monkeypatch):
+    import tensorrt_rtx
+
     frames = np.random.default_rng(1).integers(0, 256, (3, *SIZE, 3), np.uint8)
-    content = fake_gpu.network("logits", batch=3).SerializeToString()
+    content = gpu.graph("logits", batch=3).SerializeToString()
     logits = onnxruntime.InferenceSession(content).run(None, {"frames": frames})[0]
     labels = logits.argmax(-1)
     labels[2, :8] += 1
-    plan = fake_gpu.plan(fake_gpu.network("logits", batch=2))
-    engine = Engine(fake_gpu.tensorrt("10.0.1"), Cuda(fake_gpu.Driver()), plan).prepare()
+    content = gpu.graph("logits", batch=2).SerializeToString()
+    plan = build(tensorrt_rtx, content, "fp32", ["8.9"]).plan
+    monkeypatch.setitem(sys.modules, "tensorrt_rtx", gpu.runtime(content))
+    engine = Engine(plan, Cuda(gpu.Driver())).prepare()
     assert agreement(engine, frames, labels) == pytest.approx(1 - 0.25 / 3)
 
 
@@ -121,23 +166,27 @@ def test_calls_take_turns(monkeypatch):
     assert measured == ("a" * burst + "b" * burst) * (len(times["a"]) // burst)
 
 
-def test_table_columns_fit_its_header(bundle):
+def test_table_columns_fit_its_header():
     times = {"p50_ms": 4.0, "p90_ms": 5.0, "frames_per_second": 250.0}
     row = {"floor": 0.97, "agreement": 0.991, "megabytes": 12.34, "network": times}
-    results = {**METADATA, "gpu": "RTX", "tensorrt": "10.0"}
-    results["engines"] = {"int8": {**row, "with_copies": times}, "fp16": {"error": "x"}}
+    row |= {"with_copies": times, "runtime": "TensorRT 10.0, RTX"}
+    results = {**METADATA, "gpu": "RTX", "engines": {"int8": row, "fp16": {"error": "x"}}}
     lines = [line for line in table(results).splitlines() if line.startswith("|")]
     assert {line.count("|") for line in lines} == {10}
-    assert "| int8 | 99.10% | 12.3 | 4.00 | 5.00 | 250.00 | 4.00 | 5.00 | 250.00 |" in lines
+    cells = "| 99.10% | 12.3 | 4.00 | 5.00 | 250.00 | 4.00 | 5.00 | 250.00 |"
+    assert f"| int8, TensorRT 10.0, RTX {cells}" in lines
 
 
 def test_what_is_in_the_folder(bundle):
+    shipped = ["asap_fp16_rtx.engine", "asap_fp16_rtx.engine.json"]
     assert sorted(p.name for p in bundle.iterdir()) == [
         "README.md",
         "asap_fp16.onnx",
+        *(shipped if find_spec("tensorrt_rtx") else []),
         "asap_fp32.onnx",
         "asap_int8.onnx",
         "build_and_time.py",
+        "build_engine.py",
         "bundle.json",
         "engine.py",
         "frames.npz",
@@ -147,11 +196,3 @@ def test_what_is_in_the_folder(bundle):
     assert entries["classes"] == METADATA["classes"]
     assert "uint8 RGB frames (2, 32, 64, 3) to labels" in (bundle / "README.md").read_text()
     assert callable(runpy.run_path(str(bundle / "engine.py"))["Engine"])
-
-
-def test_a_graph_that_tensorrt_would_not_take(fake_gpu, tmp_path):
-    model = fake_gpu.network()
-    model.graph.node[8].op_type = "Hardmax"
-    onnx.save(model, tmp_path / "a.onnx")
-    with pytest.raises(AsapError, match=r"a\.onnx: TensorRT does not take Hardmax"):
-        write_bundle(tmp_path / "b", {"fp32": tmp_path / "a.onnx"}, None, None, METADATA)

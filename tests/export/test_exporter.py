@@ -3,6 +3,7 @@ from __future__ import annotations
 import json
 import sys
 from dataclasses import replace
+from importlib.util import find_spec
 
 import keras
 import numpy as np
@@ -186,14 +187,16 @@ def test_a_bundle_alone(trained_model, tmp_path):
     out = tmp_path / "out"
     artifacts = export(trained_model, out, [], bundle=True)
     assert [file.name for file in out.iterdir()] == ["tensorrt_bundle"]
-    graphs = [out / "tensorrt_bundle" / f"asap_{precision}.onnx" for precision in ("fp32", "fp16")]
-    assert [artifact.path for artifact in artifacts] == graphs
-    assert all(graph.is_file() for graph in graphs)
-    operators = (out / "tensorrt_bundle" / "operators.md").read_text()
-    assert "**1 segment**" in operators and "one engine, nothing outside" in operators
-    entries = json.loads((out / "tensorrt_bundle" / "bundle.json").read_text())
+    folder, judged = out / "tensorrt_bundle", find_spec("tensorrt_rtx") is not None
+    names = "asap_%s_rtx.engine" if judged else "asap_%s.onnx"
+    assert [a.path for a in artifacts] == [folder / (names % p) for p in ("fp32", "fp16")]
+    assert (folder / "asap_fp16.onnx").is_file()
+    operators = (folder / "operators.md").read_text()
+    assert "| Conv | 30 | 30 |" in operators
+    assert ("asap_fp16_rtx.engine: built by NVIDIA" in operators) == judged
+    entries = json.loads((folder / "bundle.json").read_text())
     assert (entries["size"], entries["floors"]) == ([64, 128], {"fp32": 0.999, "fp16": 0.995})
-    assert not {"format", "precision"} & entries.keys()
+    assert not {"format", "precision", "on_gpu", "note"} & entries.keys()
 
 
 def test_whole_batches_are_proven(trained_model, tmp_path, monkeypatch):

@@ -17,7 +17,7 @@ from asap_tf import OhemCrossEntropy
 from asap_tf.core.errors import UsageError
 from asap_tf.export.graph import EVERYWHERE, Deployment
 from asap_tf.export.rewrites.labels import repeat_as_bytes
-from asap_tf.export.writers import litert
+from asap_tf.export.writers import litert, tensorrt_rtx
 from asap_tf.models import create_model, list_models
 from asap_tf.models.registry import builder_of
 
@@ -137,6 +137,14 @@ def test_export(network, deployment, tmp_path):
     logits = network.outputs["logits"]
     result = interpreter.get_tensor(result["index"])
     np.testing.assert_allclose(result, logits, atol=1e-4 * abs(logits).max())
+
+
+def test_engine(network, deployment, tmp_path):
+    """In int8, in which everything is that NVIDIA's parser and builder might refuse."""
+    pytest.importorskip("tensorrt_rtx", reason="its wheels are for Python 3.11 and 3.12")
+    metadata, frames = {"compute_capability": ["7.5", "8.9"]}, network.frames.astype("uint8")
+    tensorrt_rtx.write(deployment, "int8", tmp_path / "asap_rtx.engine", list(frames), metadata)
+    assert metadata["engine"]["blocks"] == 1
 
 
 def follows_no_convolution(layer):

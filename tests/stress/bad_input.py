@@ -5,7 +5,7 @@
 Makes what it needs in a temporary folder and runs the command line there, in this process. Ends
 with 1 if an answer is not a single line that names what is wrong, has an exit code other than 1 and
 2, leaves files behind, or is another one at a second try. Takes some minutes, on a machine without
-an NVIDIA GPU: there `export --trt` is an error.
+an NVIDIA GPU: there `export --trt-engine tensorrt` is an error.
 """
 
 from __future__ import annotations
@@ -51,8 +51,8 @@ tests/stress/test_bad_input.py` runs. It fails if one of these answers is a trac
 one line, does not name the file or field, has an exit code other than 1 (the data or the machine)
 and 2 (the command), leaves files behind, or is another one at a second try. None of these commands
 takes a step of training. A full disk is imitated by a limit of {limit} bytes on the size of files.
-Only `export --trt` without a GPU answers in several lines: the first says what is wrong, the others
-what is missing and how to install it.
+Only `export --trt` without what it needs answers in several lines: the first says what is wrong,
+the others what is missing and how to install it.
 
 Not shown are the table that `data check` prints around its defects, and the usage that precedes an
 error in the options themselves.

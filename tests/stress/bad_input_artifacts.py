@@ -113,9 +113,10 @@ def export_cases() -> Iterator[Case]:
         ("a number out of range", "--tflite --batch 0", "--batch"),
         ("a number out of range", "--tflite --calibration-frames 0", "--calibration-frames"),
         ("an unknown engine", "--trt --trt-engine trt", "--trt-engine"),
+        ("an unknown GPU", "--trt --compute-capability 9.0", "--compute-capability 9.0"),
     ):
         yield Case(what, f"{export} {options}".strip(), names)
-    yield Case("no GPU", f"{export} --trt", "--trt", long=True)
+    yield Case("no GPU", f"{export} --trt --trt-engine tensorrt", "TensorRT", long=True)
     yield Case("a missing option", "export model.keras --tflite", "--out")
     for out in ("camvid", "tiny.yaml"):
         yield Case("a folder that exists", f"export model.keras --out {out} --tflite", out)

@@ -7,7 +7,8 @@ Args, the same of all:
     precision: One of the format's precisions.
     path: File or folder to write.
     calibration: uint8 `(H, W, 3)` frames at the deployment's size; int8 alone takes them.
-    metadata: Metadata as JSON can hold it, embedded where the format has a place for it.
+    metadata: Metadata as JSON can hold it, embedded where the format has a place for it. Writers
+        may add to it; `note` is printed.
     rewrites: Rewrites of the graph; the writer's own by default, none with `()`.
 
 All raise AsapError if a package is missing or the graph cannot be converted.

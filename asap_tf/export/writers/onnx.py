@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import tempfile
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 from weakref import WeakKeyDictionary
@@ -31,6 +31,9 @@ OPSET = 17
 
 IR_VERSION = 8
 """Of the files that opset 17 came with; the package onnx would write its newest."""
+
+ToInt8 = Callable[["onnx.ModelProto", Sequence[np.ndarray]], "onnx.ModelProto"]
+"""From a float32 graph and batches of frames to calibrate on to a graph with Q/DQ nodes."""
 
 STATISTICS = {"ReduceMean", "GlobalAveragePool", "Sqrt", "Softmax", "MatMul"}
 MAPS = {"Conv", "Resize", "MaxPool", "AveragePool"}
@@ -62,20 +65,18 @@ def onnx_model(
     graph: DeployedGraph,
     precision: str = "fp32",
     calibration: Sequence[np.ndarray] = (),
-    for_tensorrt: bool = False,
+    to_int8: ToInt8 | None = None,
 ) -> onnx.ModelProto:
     """The graph in ONNX, `frames` to `labels` or `logits`.
 
     Args:
         graph: Deployed graph, in TensorFlow.
         precision: `"fp32"`; `"fp16"`, all but normalization, the statistics of norms and softmax,
-            which stay float32; or `"int8"`, convolutions and what is between them as Q/DQ, by
-            channel, kernels in 7 bits, the statistics and the attention's products float32.
+            which stay float32; or `"int8"`.
         calibration: uint8 `(H, W, 3)` frames at the graph's size; for int8.
-        for_tensorrt: int8 by TensorRT's rules: activations symmetric, their zero points 0;
-            Q/DQ before convolutions and additions only; weights and biases float32. ONNX Runtime
-            would run that in float32: its integer convolutions want every output quantized, and
-            what follows a ReLU as uint8.
+        to_int8: Way of quantizing; None is that of ONNX Runtime: convolutions and what is between
+            them as Q/DQ, by channel, kernels in 7 bits, the statistics and the attention's products
+            float32.
 
     Raises:
         AsapError: if a package is missing, or the graph cannot be converted.
@@ -91,11 +92,12 @@ def onnx_model(
         with stderr_silenced():
             model = onnx.load_from_string(_converted(graph))
             if precision == "fp16":
-                model = _in_float16(model)
+                model = in_float16(model)
             elif precision == "int8":
-                model = _in_int8(model, graph.batches(calibration), for_tensorrt)
+                model = (to_int8 or _in_int8)(model, graph.batches(calibration))
+            (opset,) = (entry for entry in model.opset_import if not entry.domain)
             del model.opset_import[:]
-            model.opset_import.append(onnx.helper.make_opsetid("", OPSET))
+            model.opset_import.append(opset)
             onnx.checker.check_model(model, full_check=True)
     except Exception as error:
         raise AsapError(
@@ -165,7 +167,12 @@ def _converted(graph: DeployedGraph) -> bytes:
     return _CONVERTED[graph]
 
 
-def _in_float16(model: onnx.ModelProto) -> onnx.ModelProto:
+def in_float16(model: onnx.ModelProto) -> onnx.ModelProto:
+    """A float32 graph in float16, but for what stays float32.
+
+    Products of matrices are float16, though what is around them is not: TensorRT for RTX has no
+    others for GPUs of the Turing family.
+    """
     from onnxruntime.quantization.onnx_model import ONNXModel
     from onnxruntime.transformers.float16 import convert_float_to_float16
 
@@ -173,7 +180,7 @@ def _in_float16(model: onnx.ModelProto) -> onnx.ModelProto:
         model,
         keep_io_types=True,
         op_block_list=[],
-        node_block_list=[node.name for node in float_islands(model.graph)],
+        node_block_list=[n.name for n in float_islands(model.graph) if n.op_type != "MatMul"],
     )
     _drop_detours(converted.graph)
     ordered = ONNXModel(converted)
@@ -204,38 +211,49 @@ def _drop_detours(graph: onnx.GraphProto) -> None:
             graph.node.remove(node)
 
 
-def _in_int8(
-    model: onnx.ModelProto, batches: Sequence[np.ndarray], for_tensorrt: bool
+def _in_int8(model: onnx.ModelProto, batches: Sequence[np.ndarray]) -> onnx.ModelProto:
+    from onnxruntime.quantization import QuantType
+
+    return quantized(
+        model,
+        batches,
+        ["Conv", "Add", "Relu", "Clip", "MaxPool", "Concat"],
+        activation_type=QuantType.QUInt8,
+        # ONNX Runtime's products of 8 bits overflow on x86-64 without VNNI; these do not.
+        reduce_range=True,
+    )
+
+
+def quantized(
+    model: onnx.ModelProto,
+    batches: Sequence[np.ndarray],
+    kinds: list[str],
+    skip: Sequence[str] = (),
+    **options: Any,
 ) -> onnx.ModelProto:
+    """A graph with Q/DQ nodes outside its float islands, weights in int8 by channel.
+
+    Args:
+        model: Graph, in float32 or float16.
+        batches: Frames to calibrate on, uint8 `(batch, H, W, 3)` each.
+        kinds: Operators to quantize.
+        skip: Names of nodes that stay as they are.
+        **options: Further arguments of ONNX Runtime's `quantize_static`.
+    """
     import onnx
     from onnxruntime import quantization
 
-    types = ["Conv", "Add"]
-    if not for_tensorrt:
-        types += ["Relu", "Clip", "MaxPool", "Concat"]
-    options = {
-        "ActivationSymmetric": True,
-        "OpTypesToExcludeOutputQuantization": types,
-        "QuantizeBias": False,
-        # TensorRT 8.6 quantizes weights itself, from floats, and wants a pair to every consumer.
-        "AddQDQPairToWeight": True,
-        "DedicatedQDQPair": True,
-    }
-    kind = quantization.QuantType
     with tempfile.TemporaryDirectory() as folder:
         file = Path(folder) / "int8.onnx"
         quantization.quantize_static(
             model,
             file,
             _Reader(batches),
-            op_types_to_quantize=types,
+            op_types_to_quantize=kinds,
             per_channel=True,
-            activation_type=kind.QInt8 if for_tensorrt else kind.QUInt8,
-            weight_type=kind.QInt8,
-            # ONNX Runtime's products of 8 bits overflow on x86-64 without VNNI; these do not.
-            reduce_range=not for_tensorrt,
-            nodes_to_exclude=[node.name for node in float_islands(model.graph)],
-            extra_options=options if for_tensorrt else {},
+            weight_type=quantization.QuantType.QInt8,
+            nodes_to_exclude=[*skip, *(node.name for node in float_islands(model.graph))],
+            **options,
         )
         return onnx.load(str(file))
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import tempfile
+from collections import Counter
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
@@ -19,7 +20,7 @@ from asap_tf.export.writers import saved_model
 from asap_tf.saving import METADATA_NAME
 
 REWRITES = (*EVERYWHERE, matmul_upsampling)
-"""What leaves operators alone that TF-TRT can put into one engine; `tensorrt_report` checks it."""
+"""What leaves only operators that TF-TRT can put into one engine."""
 
 
 def write(
@@ -32,9 +33,9 @@ def write(
 ) -> None:
     """Writes a SavedModel converted by TF-TRT, with the engines for this GPU in it.
 
-    Its metadata is the file `asap_tf.json` in the folder; fp32 is without TF32, and what gains
-    nothing by int8 is float16 there. Ask `gpu_probe.tensorrt_choice` first, which says what is
-    missing. Arguments as of all writers.
+    Its metadata is the file `asap_tf.json` in the folder, and gets a `note` of the engines; fp32 is
+    without TF32, and what gains nothing by int8 is float16 there. Ask `gpu_probe.tensorrt_choice`
+    first, which says what is missing. Arguments as of all writers.
     """
     # Engines are built on something, be it black.
     frames = calibration or [np.zeros((*deployment.size, 3), np.uint8)]
@@ -43,7 +44,8 @@ def write(
         saved_model.write(deployment, "fp32", plain, (), metadata, rewrites)
         try:
             with stderr_silenced():
-                _convert(plain, path, precision, deployment.graph(rewrites).batches(frames))
+                batches = deployment.graph(rewrites).batches(frames)
+                metadata["note"] = _convert(plain, path, precision, batches)
         except AsapError:
             raise
         except Exception as error:
@@ -51,7 +53,8 @@ def write(
     (path / METADATA_NAME).write_text(json.dumps(metadata, indent=1), encoding="utf-8")
 
 
-def _convert(plain: Path, path: Path, precision: str, batches: list[np.ndarray]) -> None:
+def _convert(plain: Path, path: Path, precision: str, batches: list[np.ndarray]) -> str:
+    """Converts a SavedModel; says how many engines there are, and what is in none."""
     import tensorflow as tf
     from tensorflow.python.compiler.tensorrt import trt_convert
 
@@ -70,10 +73,14 @@ def _convert(plain: Path, path: Path, precision: str, batches: list[np.ndarray])
             use_dynamic_shape=True,
             dynamic_shape_profile_strategy="Optimal",
         )
-        converter.convert(inputs if precision == "int8" else None)
+        function = converter.convert(inputs if precision == "int8" else None)
         converter.build(inputs)
         converter.save(str(path))
     finally:
         tf.config.experimental.enable_tensor_float_32_execution(precise)
-    if b"TRTEngineOp" not in (path / "saved_model.pb").read_bytes():
+    kinds = Counter(node.op for node in function.graph.as_graph_def().node)
+    engines = kinds.pop("TRTEngineOp", 0)
+    if not engines:
         raise AsapError("TF-TRT found nothing in the graph that TensorRT takes")
+    outside = ", ".join(kind for kind in kinds.elements() if kind not in ("Const", "Placeholder"))
+    return f"{engines} TensorRT engine{'s' * (engines != 1)}; left to TensorFlow: {outside}"
