@@ -98,6 +98,8 @@ class _Metadata(_Entries):
     step: _Whole = 0
     versions: dict[_Text, _Text] = {}
     parity: _Parity = _Parity(agreement=0.0, source="")
+    compute_capability: Annotated[list[_Text], Field(max_length=32)] = []
+    on_gpu: _Text = ""
     files: dict[_File, _SHA256] = {}
 
 

@@ -12,7 +12,7 @@ from asap_tf.export.build_engine import build
 from asap_tf.export.rtx import NOT_COMPARED
 from asap_tf.inference.metrics import Scores, confusion_matrix
 from asap_tf.runtime import engine
-from asap_tf.saving.metadata import checksums, sidecar
+from asap_tf.saving.metadata import sidecar, write_sidecar
 from support import gpu
 
 
@@ -107,8 +107,7 @@ def test_an_engine_says_where_it_was_scored(asap, artifact, camvid, tmp_path, mo
     path.write_bytes(build(rtx, graph, "fp32", ["8.9"]).plan)
     classes = json.loads(sidecar(artifact).read_text())["classes"]
     metadata = {"on_gpu": NOT_COMPARED, "classes": classes, "compute_capability": ["8.9"]}
-    metadata |= {"format": "tensorrt_rtx", "files": checksums(path)}
-    sidecar(path).write_text(json.dumps(metadata))
+    write_sidecar(path, metadata | {"format": "tensorrt_rtx"})
     assert NOT_COMPARED in asap("info", path).out
     result = asap("eval", path, "--data", camvid)
     assert (result.code, "missing: a GPU" in result.err) == (1, True)

@@ -43,7 +43,8 @@ def bundle(tmp_path):
         engines = {"fp16": tmp_path / "asap_fp16_rtx.engine"}
         plan = build(tensorrt_rtx, files["fp16"].read_bytes(), "fp16", ["8.9"]).plan
         engines["fp16"].write_bytes(plan)
-        (tmp_path / "asap_fp16_rtx.engine.json").write_text('{"on_gpu": "not yet"}')
+        entries = {"on_gpu": "not yet", "note": "1 block"}
+        (tmp_path / "asap_fp16_rtx.engine.json").write_text(json.dumps(entries))
     write_bundle(tmp_path / "bundle", files, engines, frames, labels, METADATA)
     return tmp_path / "bundle"
 
@@ -190,6 +191,7 @@ def test_what_is_in_the_folder(bundle):
         "bundle.json",
         "engine.py",
         "frames.npz",
+        "operators.md",
     ]
     entries = json.loads((bundle / "bundle.json").read_text())
     assert entries["floors"] == {"fp32": 0.999, "fp16": 0.995, "int8": 0.97}
