@@ -190,17 +190,22 @@ def cross_entropy(
         underflows = ops.any(ops.logical_and(valid, true < SMALLEST))
         losses = ops.cond(underflows, stable_losses, lambda: -ops.log(true))
 
-        def shares() -> Tensor:
-            return ops.take(members, labels, axis=0) * probabilities / true[:, None]
-
         def gradient(*arguments: Tensor, upstream: Tensor | None = None) -> Tensor:
             upstream = arguments[0] if upstream is None else upstream
-            # Of each class in the probability of its pixel's label.
-            if groups:
-                own = ops.cond(underflows, lambda: ops.softmax(within_labels(logits)), shares)
-            else:
-                own = ops.one_hot(labels, num_classes)
-            return multiply_no_nan(probabilities - own, upstream[:, None])
+            if not groups:
+                slopes = probabilities - ops.one_hot(labels, num_classes)
+                return multiply_no_nan(slopes, upstream[:, None])
+
+            def stable_gradient() -> Tensor:
+                slopes = probabilities - ops.softmax(within_labels(logits))
+                return multiply_no_nan(slopes, upstream[:, None])
+
+            def quick_gradient() -> Tensor:
+                own = ops.take(members, labels, axis=0)
+                own *= multiply_no_nan(1 / true, upstream)[:, None]
+                return multiply_no_nan(probabilities, upstream[:, None] - own)
+
+            return ops.cond(underflows, stable_gradient, quick_gradient)
 
         return losses, gradient
 
