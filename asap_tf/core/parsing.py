@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
@@ -119,3 +120,15 @@ def quoted(value: object) -> str:
     except (ValueError, RecursionError):
         # Such as an integer of more digits than Python prints.
         return f"a {type(value).__name__}"
+
+
+def listed(problems: Iterable[str], most: int = 20) -> str:
+    """What is wrong with a file, for a message: each problem once, and not more than some.
+
+    Example:
+        >>> listed(["a: missing", "b: missing", "c: missing"], 2)
+        'a: missing; b: missing; and 1 more'
+    """
+    distinct = list(dict.fromkeys(problems))
+    more = [f"and {len(distinct) - most} more"] if len(distinct) > most else []
+    return "; ".join([*distinct[:most], *more])

@@ -33,7 +33,7 @@ from pydantic import (
 
 from asap_tf.core.errors import UsageError, first_line, nearest
 from asap_tf.core.labels import IGNORE_LABEL, LabelClass
-from asap_tf.core.parsing import quoted, read_yaml
+from asap_tf.core.parsing import listed, quoted, read_yaml
 from asap_tf.data.dataset import Dataset, MaskEncoding, Pair
 from asap_tf.data.encodings import ColorEncoding, IndexEncoding
 from asap_tf.data.pairing import FRAME_ENDINGS, MASK_ENDINGS, find_files, match
@@ -156,7 +156,7 @@ def _read(path: Path) -> _Description:
     try:
         return _Description.model_validate(content, context=path.parent)
     except ValidationError as error:
-        raise UsageError(f"{path}: {'; '.join(map(_explain, error.errors()))}") from None
+        raise UsageError(f"{path}: {listed(map(_explain, error.errors()))}") from None
 
 
 def _explain(error: Any) -> str:

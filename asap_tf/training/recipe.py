@@ -12,7 +12,7 @@ from pydantic import AfterValidator, BeforeValidator, Field, SerializeAsAny, Wra
 
 from asap_tf.core import parsing
 from asap_tf.core.errors import UsageError, nearest, shown
-from asap_tf.core.parsing import parse_yaml, quoted
+from asap_tf.core.parsing import listed, parse_yaml, quoted
 from asap_tf.training.sections import (
     Augment,
     Data,
@@ -168,8 +168,8 @@ def validate(values: dict[str, Any], origin: str) -> Recipe:
     try:
         return Recipe.model_validate(upgraded(values))
     except pydantic.ValidationError as error:
-        problems = [explain(e, values) for e in error.errors(include_url=False)]
-        raise UsageError(f"{origin}: " + "; ".join(dict.fromkeys(problems))) from error
+        problems = (explain(e, values) for e in error.errors(include_url=False))
+        raise UsageError(f"{origin}: {listed(problems)}") from error
 
 
 OLD_FIELDS = {"data.leave_out": "holdout", "train.unwritable": None}

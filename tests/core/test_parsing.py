@@ -4,7 +4,7 @@ import time
 
 import pytest
 
-from asap_tf.core.parsing import parse_json, parse_yaml, quoted
+from asap_tf.core.parsing import listed, parse_json, parse_yaml, quoted
 
 
 def test_plain_values():
@@ -46,3 +46,8 @@ def test_a_value_in_a_message():
     assert quoted("\x1b]0;x\n") == r"'\x1b]0;x\n'"
     assert len(quoted(["x" * 1000] * 1000)) == 203
     assert quoted(1 << 100_000) == "a int"
+
+
+def test_problems_in_a_message():
+    assert listed(["a: missing", "a: missing", "b: wrong"]) == "a: missing; b: wrong"
+    assert len(listed(f"k{i}: no such field" for i in range(15_000))) < 1000
