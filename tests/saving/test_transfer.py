@@ -79,6 +79,14 @@ def test_vds_imagenet_goes_through_keras_hub(hub_vd, monkeypatch):
         ASAPNet(3, (64, 64, 3), "resnet18_vd", weights="imagenet")
 
 
+def test_a_preset_of_keras_hub(hub_vd, tmp_path, monkeypatch):
+    hub_vd.save_to_preset(str(tmp_path / "preset"))
+    monkeypatch.setattr(imagenet, "RESNET18_VD", str(tmp_path / "preset"))
+    tensors = imagenet.imagenet_tensors("resnet18_vd")
+    for name, array in keras_hub_tensors(hub_vd).items():
+        np.testing.assert_array_equal(tensors[name], array)
+
+
 def test_imagenet_is_downloaded_once_and_held_against_its_hash(hub, tmp_path, monkeypatch):
     tensors = {k: np.ascontiguousarray(v) for k, v in keras_hub_tensors(hub).items()}
     published = tmp_path / "resnet18.safetensors"

@@ -63,12 +63,56 @@ def written(path, state, compression=zipfile.ZIP_STORED, **storages):
     return path
 
 
+def written_before_1_6(path, state, **storages):
+    head = (0x1950A86A20F9469CFC6C, 1001, {"protocol_version": 1001, "little_endian": True}, state)
+    keys = Raw(b"]" + b"".join(push(key.removeprefix("s")) + b"a" for key in storages))
+    content = b"".join(b"\x80\x02" + push(value) + b"." for value in (*head, keys))
+    for values in storages.values():
+        content += (len(values) // 4).to_bytes(8, "little") + values
+    path.write_bytes(content)
+    return path
+
+
 SIX = np.arange(6, dtype="<f4").tobytes()
 
 
 def test_a_plain_state_dictionary_is_read(tmp_path):
     file = written(tmp_path / "w.pth", {"a": tensor(storage(6), 1, (2, 2), (1, 2))}, s0=SIX)
     np.testing.assert_array_equal(read_torch_file(file)["a"], [[1, 3], [2, 4]])
+
+
+@pytest.mark.parametrize("write", [written, written_before_1_6])
+def test_a_whole_network_as_torchvision_and_timm_save_it(tmp_path, write):
+    """An ordered dictionary with attributes, of float32 tensors, and counts that nobody needs."""
+    from asap_tf import ASAPNet
+
+    model = ASAPNet(3, (64, 64, 3))
+    rng, state, storages, expected = np.random.default_rng(0), {}, {}, {}
+    for layer in model.layers:
+        if not layer.name.startswith("backbone_") or not layer.weights:
+            continue
+        module = layer.name.removeprefix("backbone_").replace("_", ".")
+        names = ["weight", "bias", "running_mean", "running_var"][: len(layer.weights)]
+        for name, variable in zip(names, layer.weights, strict=True):
+            values = rng.uniform(0.5, 1.5, variable.shape).astype("<f4")
+            expected.setdefault(layer.name, []).append(values)
+            values = values.transpose(3, 2, 0, 1) if values.ndim == 4 else values
+            key, stride = str(len(storages)), np.cumprod((1, *values.shape[:0:-1]))[::-1]
+            whole = storage(values.size, key=key)
+            view = tensor(whole, 0, values.shape, tuple(map(int, stride)))
+            state[f"{module}.{name}"] = view
+            storages[f"s{key}"] = values.tobytes()
+    state["fc.bias"] = tensor(storage(6, key="last"), 0, (6,), (1,))
+    storages["slast"] = SIX
+    pairs = b"".join(push(name) + push(value) for name, value in state.items())
+    attributes = push({"_metadata": {"conv1": {"version": 1}}})
+    ordered = called(named("collections", "OrderedDict")) + b"(" + pairs + b"u" + attributes + b"b"
+    file = write(tmp_path / "resnet18.pth", Raw(ordered), **storages)
+    model = ASAPNet(3, (64, 64, 3), weights=file)
+    assert len(expected) == 40
+    for name, values in expected.items():
+        for one, other in zip(model.get_layer(name).get_weights(), values, strict=True):
+            np.testing.assert_array_equal(one, other)
 
 
 def test_integers_that_wrap_around(tmp_path):
