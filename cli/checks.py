@@ -57,3 +57,18 @@ def parse_size(text: str, option: str = "--size") -> tuple[int, int]:
     if not (height.isdecimal() and width.isdecimal() and int(height) and int(width)):
         raise UsageError(f"{option} {text}: HEIGHTxWIDTH in pixels is needed, as in 512x1024")
     return int(height), int(width)
+
+
+def parse_frame_size(text: str) -> int | tuple[int, int]:
+    """The size that frames are brought to: `"1024"`, the longer side, or `"512x1024"`.
+
+    Raises:
+        UsageError: if it is neither.
+    """
+    from asap_tf.core.errors import UsageError
+
+    if "x" in text:
+        return parse_size(text)
+    if not (text.isdecimal() and int(text)):
+        raise UsageError(f"--size {text}: the longer side in pixels, or HEIGHTxWIDTH, is needed")
+    return int(text)

@@ -56,7 +56,7 @@ def command(out: Path, overrides: tuple[str, ...]) -> None:
 
     echo("4/4  predicting")
     frames = [pair.image for pair in dataset.pairs("val")[:SHOWN]]
-    predict_inputs(load(run.path), frames, out / "predictions")
+    predict_inputs(load(run.path), frames, out / "predictions", legend=True)
 
     echo(
         f"\nASAP {scores.miou:.1%} mIoU, the location prior {prior.miou:.1%}; "

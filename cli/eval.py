@@ -20,6 +20,10 @@ from asap_tf.cli.trust import trust_option
     metavar="NAME|FILE",
     help="What the model's classes are in the data: camvid, idd_lite, ... [by name]",
 )
+@click.option(
+    "--size",
+    help="Of frames for the network: their longer side, or HEIGHTxWIDTH. [the model's own]",
+)
 @click.option("--scales", multiple=True, type=float, default=(1.0,), help="Repeat to average.")
 @click.option("--flip", is_flag=True, help="Average with the mirrored frame too.")
 @click.option("--skip-bad", is_flag=True, help="Skip damaged files, with a warning for each.")
@@ -36,6 +40,7 @@ def command(
     data: Path,
     split: str,
     table: str | None,
+    size: str | None,
     scales: tuple[float, ...],
     flip: bool,
     skip_bad: bool,
@@ -56,6 +61,7 @@ def command(
     asap-tf eval model.keras --data Cityscapes --split test --submission test.zip
     asap-tf eval model.keras --data DATA --hosts 2 --host-id 0 --coordinator node0:7000
     """
+    from asap_tf.cli.checks import parse_frame_size
     from asap_tf.core.distributed import connect
     from asap_tf.core.errors import UsageError
     from asap_tf.data import open_dataset
@@ -75,6 +81,8 @@ def command(
         from asap_tf.runtime import load
 
         segmenter = load(model, trust=trust)
+        if size is not None:
+            segmenter.size = parse_frame_size(size)
         if submission is not None:
             write_submission(segmenter, dataset, split, submission)
             echo(f"{submission}: {len(dataset.pairs(split))} label maps, checked")

@@ -27,6 +27,16 @@ from asap_tf.cli.trust import trust_option
     show_default=True,
     help="Frame under its labels, colors alone, or raw train ids.",
 )
+@click.option(
+    "--size",
+    help="Of frames for the network: their longer side, or HEIGHTxWIDTH. [the model's own]",
+)
+@click.option(
+    "--legend/--no-legend",
+    default=True,
+    show_default=True,
+    help="Below overlays, the classes that occur and their shares.",
+)
 @click.option("--skip-bad", is_flag=True, help="Skip damaged files, with a warning for each.")
 @click.option(
     "--frames",
@@ -41,6 +51,8 @@ def command(
     inputs: tuple[str, ...],
     out: Path,
     mode: str,
+    size: str | None,
+    legend: bool,
     skip_bad: bool,
     frames: str,
     trust: bool,
@@ -51,21 +63,26 @@ def command(
     it and keeps the frames labeled so far.
 
     \b
-    asap-tf predict asap_lite0_camvid photo.jpg
+    asap-tf predict asap_lite0_camvid photo.jpg --size 1024
     asap-tf predict runs/camvid street.jpg drive.mp4 --out predictions
     asap-tf predict export/asap_int8.tflite rtsp://camera --frames newest
     """
+    from asap_tf.cli.checks import parse_frame_size
     from asap_tf.core.errors import UsageError
     from asap_tf.inference.files import predict_inputs
     from asap_tf.inference.streams import is_stream, predict_stream
     from asap_tf.runtime import load
 
-    if not any(map(is_stream, inputs)):
-        segmenter = load(model, trust=trust)
-        for path in predict_inputs(segmenter, [Path(i) for i in inputs], out, mode, skip_bad):
+    live = any(map(is_stream, inputs))
+    if live and len(inputs) > 1:
+        raise UsageError("a stream has to be the only input")
+    segmenter = load(model, trust=trust)
+    if size is not None:
+        segmenter.size = parse_frame_size(size)
+    if not live:
+        paths = [Path(name) for name in inputs]
+        for path in predict_inputs(segmenter, paths, out, mode, skip_bad, legend):
             echo(path)
         return
-    if len(inputs) > 1:
-        raise UsageError("a stream has to be the only input")
-    target, count = predict_stream(load(model, trust=trust), inputs[0], out, mode, frames)
+    target, count = predict_stream(segmenter, inputs[0], out, mode, frames, legend)
     echo(f"{target}: {count.labeled} frames labeled, {count.dropped} dropped")

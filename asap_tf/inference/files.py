@@ -18,9 +18,10 @@ from tqdm import tqdm
 from asap_tf.core.ahead import map_ahead
 from asap_tf.core.errors import AsapError, UsageError, nearest
 from asap_tf.core.files import remove_leftovers
+from asap_tf.core.labels import LabelClass, palette
 from asap_tf.data.images import BadFile, read_image, write_png
 from asap_tf.data.video import open_video, png_folder, video_file
-from asap_tf.inference.visualize import colorize, overlay
+from asap_tf.inference.visualize import colorize, overlay, shares_legend
 
 if TYPE_CHECKING:
     from asap_tf.runtime import Segmenter
@@ -48,6 +49,34 @@ class _InputFile:
         return self.path.suffix.lower() in VIDEO_SUFFIXES
 
 
+@dataclass(frozen=True)
+class View:
+    """What is written of a frame and its labels.
+
+    Attributes:
+        classes: Classes in the order of their train ids.
+        mode: One of `MODES`.
+        legend: Whether an overlay has a legend below.
+    """
+
+    classes: Sequence[LabelClass]
+    mode: str
+    legend: bool
+
+    def picture(
+        self, frame: np.ndarray, labels: np.ndarray, same_height: bool = False
+    ) -> np.ndarray:
+        """The picture, uint8 `(H, W, 3)` RGB, or `(H, W)` of ids; `same_height` for a video."""
+        if self.mode == "ids":
+            return labels
+        if self.mode == "color":
+            return colorize(labels, palette(self.classes))
+        shown = overlay(frame, labels, palette(self.classes))
+        if not self.legend:
+            return shown
+        return np.vstack([shown, shares_legend(labels, self.classes, same_height)])
+
+
 class _BadFiles:
     """Damaged inputs: each an error, or, where they are to be skipped, collected in `paths`."""
 
@@ -73,6 +102,7 @@ def predict_inputs(
     out: Path,
     mode: str = "overlay",
     skip_bad: bool = False,
+    legend: bool = False,
 ) -> list[Path]:
     """Predicts images and videos and writes what was found under `out`.
 
@@ -87,6 +117,8 @@ def predict_inputs(
         mode: `"overlay"`, the frame under the class colors; `"color"`, the class colors alone;
             `"ids"`, the train ids as 8-bit gray, without loss.
         skip_bad: Whether to skip damaged images and videos, with a warning for each.
+        legend: Whether overlays have a legend below, of the classes that occur and their shares
+            of the pixels.
 
     Returns:
         The files written, in the order of the inputs: `NAME.png` for an image, `NAME.mp4` for a
@@ -110,13 +142,14 @@ def predict_inputs(
         bad = _BadFiles(skip_bad)
         _check_sources(sources, bad)
         prepare(out)
+        view = View(segmenter.classes, mode, legend)
         images = [s for s in sources if not s.is_video and s.path not in bad.paths]
         if images:
-            _predict_images(segmenter, images, mode, bad)
+            _predict_images(segmenter, images, view, bad)
         for source in sources:
             if source.is_video and source.path not in bad.paths:
                 with bad.skipped():
-                    _predict_video(segmenter, source, mode)
+                    _predict_video(segmenter, source, view)
     except OSError as error:
         raise AsapError(f"{error.filename or out}: {error.strerror or error}") from error
     return [source.target for source in sources if source.path not in bad.paths]
@@ -201,7 +234,7 @@ def prepare(out: Path) -> None:
 
 
 def _predict_images(
-    segmenter: Segmenter, sources: Sequence[_InputFile], mode: str, bad: _BadFiles
+    segmenter: Segmenter, sources: Sequence[_InputFile], view: View, bad: _BadFiles
 ) -> None:
     def read(source: _InputFile) -> tuple[_InputFile, np.ndarray] | None:
         with bad.skipped():
@@ -214,7 +247,7 @@ def _predict_images(
 
     def write(item: tuple[_InputFile, np.ndarray, np.ndarray]) -> None:
         source, frame, labels = item
-        write_png(source.target, picture(frame, labels, segmenter.palette, mode))
+        write_png(source.target, view.picture(frame, labels))
 
     with (
         map_ahead(read, sources) as found,
@@ -224,7 +257,7 @@ def _predict_images(
             pass
 
 
-def _predict_video(segmenter: Segmenter, source: _InputFile, mode: str) -> None:
+def _predict_video(segmenter: Segmenter, source: _InputFile, view: View) -> None:
     def read(number: int) -> np.ndarray | None:
         found, frame = capture.read()
         return cv2.cvtColor(frame, cv2.COLOR_BGR2RGB) if found else None
@@ -233,12 +266,12 @@ def _predict_video(segmenter: Segmenter, source: _InputFile, mode: str) -> None:
         return frame, segmenter.predict(frame[np.newaxis])[0]
 
     def write(item: tuple[np.ndarray, np.ndarray]) -> None:
-        write_picture(picture(*item, segmenter.palette, mode))
+        write_picture(view.picture(*item, same_height=True))
 
     with open_video(source.path) as capture:
         total = max(0, int(capture.get(cv2.CAP_PROP_FRAME_COUNT)))
         rate = capture.get(cv2.CAP_PROP_FPS)
-        sink = png_folder(source.target) if mode == "ids" else video_file(source.target, rate)
+        sink = png_folder(source.target) if view.mode == "ids" else video_file(source.target, rate)
         done = 0
         with (
             sink as write_picture,
@@ -261,10 +294,3 @@ def _until_none(found: Iterator[np.ndarray | None]) -> Iterator[np.ndarray]:
         if frame is None:
             return
         yield frame
-
-
-def picture(frame: np.ndarray, labels: np.ndarray, palette: np.ndarray, mode: str) -> np.ndarray:
-    """What a mode shows of a frame and its labels, uint8 `(H, W, 3)` RGB, or `(H, W)` of ids."""
-    if mode == "ids":
-        return labels
-    return colorize(labels, palette) if mode == "color" else overlay(frame, labels, palette)

@@ -17,7 +17,7 @@ from tqdm import tqdm
 from asap_tf.core.errors import AsapError, UsageError, nearest
 from asap_tf.core.signals import stop_on_signals
 from asap_tf.data.video import open_video, png_folder, video_file
-from asap_tf.inference.files import picture, prepare
+from asap_tf.inference.files import View, prepare
 
 if TYPE_CHECKING:
     from asap_tf.runtime import Segmenter
@@ -99,7 +99,12 @@ class Latest:
 
 
 def predict_stream(
-    segmenter: Segmenter, source: str, out: Path, mode: str = "overlay", policy: str = "newest"
+    segmenter: Segmenter,
+    source: str,
+    out: Path,
+    mode: str = "overlay",
+    policy: str = "newest",
+    legend: bool = False,
 ) -> tuple[Path, Count]:
     """Labels a live stream until it ends, or until SIGINT or SIGTERM.
 
@@ -110,6 +115,7 @@ def predict_stream(
         mode: Kind of result, as of `predict_inputs`.
         policy: `"newest"` labels the latest frame of the camera, and drops and counts those that
             came meanwhile; `"every"` lets the source wait for the network.
+        legend: Whether there is a legend, as of `predict_inputs`.
 
     Returns:
         The result, `live-TIME.mp4` (at the stream's own rate) or a folder of ids, and the count.
@@ -124,6 +130,7 @@ def predict_stream(
     if policy not in POLICIES:
         raise UsageError(f"`policy` '{policy}': {nearest(policy, POLICIES)}")
     prepare(out)
+    view = View(segmenter.classes, mode, legend)
     latest, count = Latest(policy == "every"), Count()
     name = f"live-{time.strftime('%Y%m%d-%H%M%S')}"
     with contextlib.ExitStack() as held, stop_on_signals() as stop:
@@ -144,7 +151,7 @@ def predict_stream(
                     if frame is None:
                         continue
                     labels = segmenter.predict(frame[np.newaxis])[0]
-                    write(picture(frame, labels, segmenter.palette, mode))
+                    write(view.picture(frame, labels, same_height=True))
                     count.labeled += 1
                     count.dropped = latest.dropped
                     progress.set_postfix_str(f"dropped {count.dropped}")

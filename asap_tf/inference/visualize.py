@@ -13,6 +13,8 @@ from asap_tf.core.labels import IGNORE_LABEL, LabelClass
 from asap_tf.data.dataset import Dataset
 from asap_tf.data.images import read_image, read_mask
 
+Color = tuple[int, int, int]
+
 _PAPER = (255, 255, 255)
 _INK = (32, 33, 36)
 _WRONG = (230, 0, 38)
@@ -119,7 +121,7 @@ def contact_sheet(
             band.paste(picture, (gap + column * (cell + gap), 0))
         bands.append(band)
     if legend:
-        bands.append(_legend_band(legend, width, gap))
+        bands.append(_legend_band([(c.name, c.color) for c in legend], width, gap))
     sheet = Image.new("RGB", (width, gap + sum(b.height for b in bands)), _PAPER)
     top = gap
     for band in bands:
@@ -134,8 +136,8 @@ def _scaled(picture: np.ndarray, width: int) -> Image.Image:
     return Image.fromarray(picture).resize((width, height), Image.Resampling.BOX)
 
 
-def _font() -> ImageFont.FreeTypeFont | ImageFont.ImageFont:
-    return ImageFont.load_default(size=16)
+def _font(size: int = 16) -> ImageFont.FreeTypeFont | ImageFont.ImageFont:
+    return ImageFont.load_default(size=size)
 
 
 def _text_band(text: str, width: int, gap: int) -> Image.Image:
@@ -144,23 +146,59 @@ def _text_band(text: str, width: int, gap: int) -> Image.Image:
     return band
 
 
-def _legend_band(classes: Sequence[LabelClass], width: int, gap: int) -> Image.Image:
-    font = _font()
-    line, swatch = 28, 18
+def _legend_band(
+    entries: Sequence[tuple[str, Color]], width: int, gap: int, size: int = 16
+) -> Image.Image:
+    """Texts beside swatches of their colors, in as many lines as they need."""
+    font = _font(size)
+    swatch, line = round(1.125 * size), round(1.75 * size)
     places = []
-    left, top = gap, 6
-    for item in classes:
-        extent = swatch + 8 + round(font.getlength(item.name))
+    left, top = gap, round(0.375 * size)
+    for text, _ in entries:
+        extent = swatch + size // 2 + round(font.getlength(text))
         if left + extent > width - gap and left > gap:
             left, top = gap, top + line
         places.append((left, top))
-        left += extent + 22
+        left += extent + round(1.375 * size)
     band = Image.new("RGB", (width, top + line + 2), _PAPER)
     draw = ImageDraw.Draw(band)
-    for item, (x, y) in zip(classes, places, strict=True):
-        draw.rectangle((x, y, x + swatch, y + swatch), item.color, (150, 150, 150))
-        draw.text((x + swatch + 8, y - 1), item.name, _INK, font)
+    for (text, color), (x, y) in zip(entries, places, strict=True):
+        draw.rectangle((x, y, x + swatch, y + swatch), color, (150, 150, 150))
+        draw.text((x + swatch + size // 2, y - 1), text, _INK, font)
     return band
+
+
+def shares_legend(
+    labels: np.ndarray, classes: Sequence[LabelClass], same_height: bool = False
+) -> np.ndarray:
+    """A legend of the classes in a label map, with the share of its pixels that each has.
+
+    Args:
+        labels: Train ids, uint8 `(H, W)`.
+        classes: Classes in the order of their train ids.
+        same_height: Whether all label maps of one width get the same height, as a video needs.
+
+    Returns:
+        uint8 `(height, W, 3)`, RGB, to go under the picture.
+    """
+    width = labels.shape[1]
+    gap = size = max(12, width // 60)
+    shares = np.bincount(labels.ravel(), minlength=256) / labels.size
+    entries = [
+        (f"{c.name} {_share(share)}", c.color)
+        for c, share in zip(classes, shares, strict=False)
+        if share > 0
+    ]
+    band = np.asarray(_legend_band(entries, width, gap, size))
+    if same_height:
+        every = [(f"{c.name} {_share(1.0)}", c.color) for c in classes]
+        missing = _legend_band(every, width, gap, size).height - len(band)
+        band = np.pad(band, ((0, missing), (0, 0), (0, 0)), constant_values=_PAPER[0])
+    return band
+
+
+def _share(share: float) -> str:
+    return f"{100 * share:.1f} %" if share >= 0.001 else "< 0.1 %"
 
 
 def dataset_sheet(dataset: Dataset, split: str, count: int = 12) -> np.ndarray:

@@ -16,8 +16,10 @@ from asap_tf.saving.metadata import sidecar, write_sidecar
 from support import gpu
 
 
-def expected_scores(path, camvid):
+def expected_scores(path, camvid, **changes):
     segmenter, matrix = asap_tf.load(path), 0
+    for name, value in changes.items():
+        setattr(segmenter, name, value)
     for i in range(2):
         frame = np.asarray(Image.open(camvid / "val" / f"{i}.png"))
         truth = np.asarray(Image.open(camvid / "valannot" / f"{i}.png"))
@@ -118,3 +120,10 @@ def test_an_engine_says_where_it_was_scored(asap, artifact, camvid, tmp_path, mo
     said = json.loads(sidecar(path).read_text())["on_gpu"]
     assert said.startswith("mIoU ") and said.endswith(", Imagined GPU")
     assert said in asap("info", path).out
+
+
+def test_another_size_for_the_network(asap, model, camvid, tmp_path):
+    result = asap("eval", model, "--data", camvid, "--size", "96", "--json", tmp_path / "s.json")
+    assert result.code == 0, result.err
+    scores = json.loads((tmp_path / "s.json").read_text())
+    assert scores["miou"] == expected_scores(model, camvid, size=(64, 96)).miou

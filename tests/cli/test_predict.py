@@ -65,3 +65,24 @@ def test_results_are_in_predictions_unless_told_otherwise(
     result = asap("predict", model, camvid / "val" / "0.png")
     assert result.code == 0, result.err
     assert (tmp_path / "predictions" / "0.png").exists()
+
+
+def test_size_and_legend(asap, model, artifact, camvid, tmp_path):
+    frame, out = camvid / "val" / "0.png", tmp_path / "out"
+    for size, meant in (("96", 96), ("64x32", (64, 32))):
+        result = asap("predict", model, frame, "--out", out, "--mode", "ids", "--size", size)
+        assert result.code == 0, result.err
+        segmenter = asap_tf.load(model)
+        segmenter.size = meant
+        expected = segmenter.predict(np.asarray(Image.open(frame))[None])[0]
+        np.testing.assert_array_equal(np.asarray(Image.open(out / "0.png")), expected)
+    for size, message in (("x", "--size x"), ("0", "--size 0"), ("40x40", "multiples of 32")):
+        result = asap("predict", model, frame, "--out", out, "--size", size)
+        assert (result.code, message in result.err) == (2, True), result.err
+    result = asap("predict", artifact, frame, "--out", out, "--size", "96")
+    assert result.code == 2 and "--size 96: this model was exported for 32x64" in result.err
+    heights = []
+    for option in ("--legend", "--no-legend"):
+        assert asap("predict", model, frame, "--out", out, option).code == 0
+        heights.append(Image.open(out / "0.png").height)
+    assert heights[0] > heights[1] == 40

@@ -13,9 +13,11 @@ from PIL import Image
 
 from asap_tf.core.errors import AsapError, UsageError
 from asap_tf.core.files import hidden
+from asap_tf.core.labels import LabelClass
 from asap_tf.data.images import read_image, write_png
 from asap_tf.inference import files as prediction
 from asap_tf.inference.files import predict_inputs
+from asap_tf.inference.visualize import shares_legend
 
 FRAMES, HEIGHT, WIDTH, RATE = 24, 48, 64, 10.0
 
@@ -24,6 +26,7 @@ class FakeSegmenter:
     """Classes by brightness, so that every label map tells which frame it belongs to."""
 
     palette = np.array([(0, 0, 0), (255, 255, 0), (255, 0, 255), (0, 255, 255)], np.uint8)
+    classes = tuple(LabelClass(f"c{i}", tuple(c), "x", i) for i, c in enumerate(palette.tolist()))
 
     def __init__(self, fails_at: int | None = None) -> None:
         self.frames = 0
@@ -97,6 +100,22 @@ def test_colors_and_overlay_of_an_image(tmp_path, out):
     difference = read_image(out / "a.png") - (frame / 2 + colors / 2)
     assert np.abs(difference).max() <= 0.5
     assert os.listdir(out) == ["a.png"]
+
+
+def test_an_overlay_has_a_legend_below_it_that_is_as_high_in_every_frame(tmp_path, out):
+    image, video = save_image(tmp_path / "a.png"), save_video(tmp_path / "drive.mp4")
+    predict_inputs(FakeSegmenter(), [image, video], out, legend=True)
+    predict_inputs(FakeSegmenter(), [image], out / "plain")
+    below = read_image(out / "plain" / "a.png")
+    shown = read_image(out / "a.png")
+    np.testing.assert_array_equal(shown[:30], below)
+    labels = read_image(image)[..., 0] // 64
+    np.testing.assert_array_equal(shown[30:], shares_legend(labels, FakeSegmenter.classes))
+    frames, _ = read_video(out / "drive.mp4")
+    height, width, _ = frames[0].shape
+    assert (len(frames), width) == (FRAMES, WIDTH) and height > HEIGHT + 12
+    predict_inputs(FakeSegmenter(), [image], out, "color", legend=True)
+    assert read_image(out / "a.png").shape == (30, 40, 3)
 
 
 def test_a_folder_stands_for_the_images_and_videos_in_it(tmp_path, out):

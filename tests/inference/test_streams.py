@@ -11,6 +11,7 @@ import numpy as np
 import pytest
 
 from asap_tf.core.errors import AsapError, UsageError
+from asap_tf.core.labels import LabelClass
 from asap_tf.inference import streams as live
 from asap_tf.inference.streams import Latest, is_stream, predict_stream
 
@@ -20,7 +21,7 @@ HEIGHT, WIDTH = 48, 64
 class Slow:
     """A network that takes its time, and remembers the brightness of what it saw."""
 
-    palette = np.array([(0, 0, 0), (255, 255, 0), (255, 0, 255), (0, 255, 255)], np.uint8)
+    classes = tuple(LabelClass(f"c{i}", (80 * i, 255, 0), "x", i) for i in range(4))
 
     def __init__(self, seconds: float):
         self.seconds = seconds

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from asap_tf.core.labels import LabelClass
-from asap_tf.inference.visualize import colorize, contact_sheet, error_map, overlay
+from asap_tf.inference.visualize import colorize, contact_sheet, error_map, overlay, shares_legend
 
 PALETTE = np.array([(128, 64, 128), (0, 130, 180), (250, 170, 30)], np.uint8)
 
@@ -103,3 +103,20 @@ def test_contact_sheet_refuses_what_it_cannot_lay_out():
         contact_sheet([])
     with pytest.raises(ValueError, match="1 captions for 2 rows"):
         contact_sheet([[solid(2, 2, (0, 0, 0))]] * 2, ["one"])
+
+
+def test_the_legend_names_what_occurs():
+    colors = [(200, 10 * i, 0) for i in range(12)]
+    classes = [LabelClass(f"class number {i}", color, "x", i) for i, color in enumerate(colors)]
+    labels = np.zeros((30, 640), np.uint8)
+    labels[:10], labels[29, 600:] = 7, 255
+    band = shares_legend(labels, classes)
+    assert band.shape[1:] == (640, 3) and band.dtype == np.uint8
+    for i, color in enumerate(colors):
+        swatch = (band == color).all(axis=-1).sum()
+        assert (swatch > 100) == (i in (0, 7)), i
+    other = shares_legend(labels * 0, classes)
+    assert not np.array_equal(band, other), "another share, another text"
+    every = np.arange(640).astype(np.uint8)[None] % 12
+    same = [shares_legend(x, classes, same_height=True) for x in (labels, labels * 0, every)]
+    assert {x.shape for x in same} == {same[0].shape} and len(same[0]) > len(band)
