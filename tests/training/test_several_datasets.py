@@ -42,7 +42,7 @@ def halves(tmp_path_factory):
     return root
 
 
-@pytest.fixture
+@pytest.fixture(scope="module")
 def mixed(tiny_recipe, tiny_root, halves):
     def make(**sections):
         """`tiny_recipe` on two datasets: three steps of two frames an epoch."""
@@ -97,26 +97,31 @@ def test_masks_become_labels_of_classes_and_groups(trainer, mixed, tmp_path):
     assert {*np.unique(labels["logits"])} <= {*range(12), 255}
 
 
-def test_stopped_and_resumed_equals_uninterrupted_with_a_score_for_each(
-    trainer, mixed, tmp_path, at_step, capsys
-):
-    recipe = mixed(train={"epochs": 2, "validate_every": 2})
-    trainer(tmp_path / "whole", recipe).train()
-    assert "val mIoU" in (out := capsys.readouterr().out) and "halves " in out
+@pytest.fixture(scope="module")
+def whole(trainer, mixed, tmp_path_factory):
+    """A training on both datasets, at its end."""
+    run = tmp_path_factory.mktemp("run") / "whole"
+    training = trainer(run, mixed(train={"epochs": 2, "validate_every": 2}))
+    training.train()
+    return training
+
+
+def test_stopped_and_resumed_equals_uninterrupted(trainer, whole, tmp_path, at_step, capsys):
     stop = at_step(3, after=lambda: signal.raise_signal(signal.SIGTERM))
     with pytest.raises(Interrupted):
-        trainer(tmp_path / "run", recipe, stop).train()
+        trainer(tmp_path / "run", whole.recipe, stop).train()
     run = RunFolder(tmp_path / "run")
-    again = trainer(run.path, run.recipe)
-    again.train()
-    whole, resumed = (RunFolder(tmp_path / name).latest() for name in ("whole", "run"))
-    assert whole.step == resumed.step == 8
-    for name, value in whole.arrays.items():
+    trainer(run.path, run.recipe).train()
+    assert "val mIoU" in (out := capsys.readouterr().out) and "halves " in out
+    expected, resumed = whole.run.latest(), run.latest()
+    assert expected.step == resumed.step == 8
+    for name, value in expected.arrays.items():
         np.testing.assert_array_equal(value, resumed.arrays[name], err_msg=name)
 
-    datasets = again.task.datasets
-    model = asap_tf.load(run.path)
-    alone = evaluate(model, datasets[1], table=TABLE)
+
+def test_every_dataset_has_its_scores(whole):
+    run, datasets = whole.run, whole.task.datasets
+    alone = evaluate(asap_tf.load(run.path), datasets[1], table=TABLE)
     assert {frame.pair.image.name[:2] for frame in alone.frames} == {"b_"}
     (entry,) = (e for e in run.read_log() if "val_miou" in e)
     assert entry["val_halves_miou"] == alone.scores.miou
