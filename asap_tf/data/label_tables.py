@@ -8,6 +8,7 @@ Classes of the dataset without an entry are neither learned nor scored.
 
 from __future__ import annotations
 
+import os
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -40,8 +41,8 @@ def load_table(table: str | Path) -> Names:
         ('rider', 'bicycle', 'motorcycle')
     """
     file = _SHIPPED.get(str(table), Path(table))
-    if not file.is_file():
-        raise UsageError(f"{table}: no such label table; {nearest(table, _SHIPPED)}")
+    if not os.path.isfile(file):
+        raise UsageError(f"{shown(table, 200)}: no such label table; {nearest(table, _SHIPPED)}")
     try:
         content = read_yaml(file)
     except (OSError, ValueError) as error:

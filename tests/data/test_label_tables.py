@@ -92,3 +92,9 @@ def test_more_groups_than_labels():
     assert len(group_labels(tables[:5])[0]) == 5
     with pytest.raises(UsageError, match="250 classes and 6 groups"):
         group_labels(tables)
+
+
+@pytest.mark.parametrize("name", ["x" * 5000, "\0", ""])
+def test_names_of_no_file(name):
+    with pytest.raises(UsageError, match="no such label table"):
+        load_table(name)

@@ -34,7 +34,7 @@ def fields(section: type[BaseModel] = Recipe, path: tuple[str, ...] = ()) -> lis
     return found
 
 
-# The same examples in every run, in some seconds; ASAP_TF_FUZZ=60 takes about a minute, with others.
+# The same examples in every run, in seconds; ASAP_TF_FUZZ=60 takes about a minute, with others.
 TIMES = max(1, int(float(os.environ.get("ASAP_TF_FUZZ", 0)) / 5))
 FUZZ = settings(deadline=None, derandomize=TIMES == 1, database=None)
 
