@@ -205,7 +205,8 @@ def explain(error: Any, values: dict[str, Any]) -> str:
     if error["type"] == "literal_error":
         valid = [v.strip("'") for v in error["ctx"]["expected"].replace(" or ", ", ").split(", ")]
         return f"{field}={quoted(error['input'])}: {nearest(error['input'], valid)}"
-    return f"{field}={quoted(error['input'])}: {error['msg'][0].lower()}{error['msg'][1:]}"
+    message = error["msg"].removeprefix("Value error, ")
+    return f"{field}={quoted(error['input'])}: {message[0].lower()}{message[1:]}"
 
 
 def fields_of(location: list[str], values: dict[str, Any]) -> list[str]:
