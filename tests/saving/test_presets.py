@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import io
+import json
 import zipfile
 
 import h5py
@@ -13,7 +14,7 @@ from asap_tf.core.errors import UsageError
 from asap_tf.data.camvid import CLASSES
 from asap_tf.runtime import load
 from asap_tf.saving import METADATA_NAME, load_weights, presets, save_model
-from asap_tf.saving.presets.writing import WEIGHTS_NAME, write_preset
+from asap_tf.saving.presets.writing import WEIGHTS_NAME, without_folders, write_preset
 
 
 @pytest.fixture(scope="module")
@@ -66,6 +67,12 @@ def test_the_recipe_names_no_folder_of_the_machine_it_ran_on(source, shipped):
     assert recipe["data"] == {"root": None, "kind": "camvid"}
     assert recipe["distill"] == {"teacher": "teacher", "frames": []}
     assert b"/home/me" in zipfile.ZipFile(source).read(METADATA_NAME)
+
+
+def test_the_recipe_of_several_datasets_names_no_folder_either():
+    recipe = {"data": [{"root": "/home/me/a", "share": 0.5}, {"root": "/home/me/b"}]}
+    written = json.loads(without_folders(json.dumps({"recipe": recipe}).encode()))
+    assert written["recipe"]["data"] == [{"root": None, "share": 0.5}, {"root": None}]
 
 
 def test_a_presets_name_stands_for_a_model(source, shipped):
