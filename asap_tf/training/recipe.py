@@ -33,7 +33,8 @@ def file_name(name: str) -> str:
     Raises:
         ValueError: if it cannot be a file's name, or would lead into another folder.
     """
-    if not name.isprintable() or not 0 < len(name.encode()) <= 100 or name != Path(name).name:
+    fits = name.isprintable() and 0 < len(name.encode()) <= 100
+    if not fits or name == ".." or name != Path(name).name:
         raise ValueError("want the name of a file: up to 100 bytes of text without slashes")
     return name
 
