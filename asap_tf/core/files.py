@@ -104,10 +104,11 @@ def remove_leftovers(folder: Path, idle: float = 0.0) -> None:
         folder: Searched without its subfolders.
         idle: Seconds for which nothing has been written to it; 0 where nobody else is writing.
     """
-    for path in folder.glob(f"{PREFIX}*"):
+    for path in folder.glob(f"{PREFIX}[0-9]*"):
         # Another process may be removing it, or be done with it.
         with contextlib.suppress(OSError):
-            if time.time() - path.lstat().st_mtime >= idle:
+            written = max(file.lstat().st_mtime for file in (path, *path.rglob("*")))
+            if time.time() - written >= idle:
                 shutil.rmtree(path) if path.is_dir() else path.unlink()
 
 

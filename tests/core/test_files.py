@@ -51,14 +51,16 @@ def test_names_as_long_as_the_file_system_allows(tmp_path, name):
 
 
 def test_leftovers_of_a_kill(tmp_path):
-    old, new, folder = (hidden(tmp_path / name, 321) for name in ("a.png", "b.png", "c"))
-    folder.mkdir()
-    others = [tmp_path / ".notes.2024.txt", tmp_path / "a.png"]
-    for file in (old, new, folder / "000000.png", *others):
+    names = ("a.png", "b.png", "c", "d")
+    old, new, folder, growing = (hidden(tmp_path / name, 321) for name in names)
+    others = [tmp_path / ".notes.2024.txt", tmp_path / "a.png", hidden(tmp_path / "x", "export")]
+    for path in (folder, growing):
+        path.mkdir()
+    for file in (old, new, folder / "000000.png", growing / "000000.png", *others):
         file.write_text("half")
-    for path in (old, folder):
+    for path in (old, folder, folder / "000000.png", growing):
         os.utime(path, (time.time() - 4000,) * 2)
     remove_leftovers(tmp_path, 3600)
-    assert set(tmp_path.iterdir()) == {new, *others}
+    assert set(tmp_path.iterdir()) == {new, growing, *others}
     remove_leftovers(tmp_path)
     assert set(tmp_path.iterdir()) == set(others)
