@@ -28,7 +28,7 @@ def opened(monkeypatch, tmp_path, source_folder):
     path.write_bytes(bytes(1000))
 
     def open_it(segmenter, **options):
-        monkeypatch.setattr(artifact, "load", lambda path, threads: segmenter)
+        monkeypatch.setattr(artifact, "load", lambda path, *options: segmenter)
         return ArtifactRunner(ArtifactSpec(path, source_folder, **options))
 
     return open_it

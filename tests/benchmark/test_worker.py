@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import json
 import os
 import signal
 
@@ -33,7 +34,7 @@ def test_errors_reach_the_parent(tmp_path, source_folder):
     with pytest.raises(UsageError, match="none.onnx: no such model"):
         Worker(ArtifactSpec(tmp_path / "none.onnx", source_folder))
     (tmp_path / "bad.onnx").write_bytes(b"no model")
-    (tmp_path / "bad.onnx.json").write_text('{"files": {"bad.onnx": "0"}}')
+    (tmp_path / "bad.onnx.json").write_text(json.dumps({"files": {"bad.onnx": "0" * 64}}))
     with pytest.raises(AsapError, match="bad.onnx: damaged"):
         Worker(ArtifactSpec(tmp_path / "bad.onnx", source_folder))
 

@@ -83,7 +83,7 @@ def test_results_stay_when_the_next_frame_comes(exported, suffix):
 @pytest.mark.parametrize("suffix", SUFFIXES)
 def test_a_file_that_this_process_has_not_written_is_tried_in_a_child(copied, suffix, monkeypatch):
     tried = []
-    monkeypatch.setattr("asap_tf.runtime.loading.probe", tried.append)
+    monkeypatch.setattr("asap_tf.runtime.loading.probe", lambda path, trust: tried.append(path))
     described, path = copied(f"labels{suffix}"), copied(f"logits{suffix}", described=False)
     assert asap_tf.load(described).metadata["parameters"] == 123
     assert tried == []
@@ -98,7 +98,7 @@ def test_a_file_that_this_process_has_not_written_is_tried_in_a_child(copied, su
 
 
 def test_labels_without_any_metadata_may_be_of_256_classes(copied, monkeypatch):
-    monkeypatch.setattr("asap_tf.runtime.loading.probe", lambda path: None)
+    monkeypatch.setattr("asap_tf.runtime.loading.probe", lambda path, trust: None)
     segmenter = asap_tf.load(copied("labels", described=False))
     assert len(segmenter.classes) == 256 and segmenter.palette.shape == (256, 3)
 

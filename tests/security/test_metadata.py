@@ -72,7 +72,7 @@ def test_checksums_of_a_stranger_switch_nothing_off(model, monkeypatch):
     described(model, classes=[CLASS])
     assert read_sidecar(model)[1]
 
-    def probe(path):
+    def probe(path, trust):
         raise AsapError("tried in a process of its own")
 
     monkeypatch.setattr("asap_tf.runtime.loading.probe", probe)
