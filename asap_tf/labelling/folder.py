@@ -119,7 +119,7 @@ class LabelFolder:
             job = TypeAdapter(LabelJob).validate_json(self._job.read_bytes(), strict=True)
             if self._batches().num_record_batches != job.blocks:
                 raise ValueError("another number of inputs than in inputs.arrow")
-        except (OSError, ValueError) as error:
+        except Exception as error:
             problem = first_line(error)
             raise UsageError(f"{self._job}: damaged ({problem}); give another `out`") from error
         return job
@@ -172,7 +172,8 @@ class LabelFolder:
         try:
             columns = self._batches().get_batch(block).columns
             return [Input(*row) for row in zip(*(c.to_pylist() for c in columns), strict=True)]
-        except (OSError, ValueError, TypeError) as error:
+        except Exception as error:
+            # Of a damaged file pyarrow raises errors of any kind.
             raise AsapError(f"{self._inputs}: damaged; give another `out`") from error
 
     def _batches(self) -> Any:
@@ -294,7 +295,7 @@ class LabelFolder:
         try:
             table = pq.ParquetFile(file).read(columns=schema.names).cast(schema)
             found = table["number"].to_numpy()
-        except (OSError, ValueError, KeyError) as error:
+        except Exception as error:
             raise AsapError(
                 f"{file}: damaged; remove it, and start again to label its inputs"
             ) from error

@@ -185,9 +185,9 @@ class Source:
             for batch in table.to_batches(columns=[self._column], batch_readahead=1):
                 for path in batch.column(0).to_pylist():
                     yield Input(path and _absolute(path))
-        except (OSError, ValueError) as error:
-            if isinstance(error, AsapError):
-                raise
+        except AsapError:
+            raise
+        except Exception as error:
             raise UsageError(f"{self.name}: not a Parquet table, or a damaged one") from error
 
 

@@ -1,8 +1,8 @@
 """Files that nobody would write, for every parser: each is read, or refused in one line.
 
 `ASAP_TF_FUZZ=1800 pytest -s tests/security/test_fuzz.py` takes that many seconds, shared among the
-parsers, and prints a row for each: its inputs, those read and those refused, the processor seconds of
-the slowest, and the most memory above the start.
+parsers, and prints a row for each: inputs, those read and those refused, processor seconds of the
+slowest, and the most memory above the start.
 """
 
 from __future__ import annotations
