@@ -20,6 +20,7 @@ from asap_tf.export.rewrites.labels import repeat_as_bytes, repeat_by_joining
 from asap_tf.export.writers import litert, onnx, tensorrt_rtx
 from asap_tf.models import create_model, list_models
 from asap_tf.models.registry import builder_of
+from asap_tf.saving.archive import checked_copy
 
 SIZE = (64, 96)
 SHIPPED = [name for name in list_models() if builder_of(name).__module__.startswith("asap_tf.")]
@@ -73,7 +74,8 @@ def test_any_size_in_one_graph(network):
 
 def test_saved_model_loads_with_keras(network, tmp_path):
     network.model.save(tmp_path / "model.keras")
-    loaded = keras.models.load_model(tmp_path / "model.keras")
+    with checked_copy(tmp_path / "model.keras") as copy:
+        loaded = keras.models.load_model(copy)
     for name, y in loaded(network.frames, training=False).items():
         np.testing.assert_array_equal(y, network.outputs[name])
     config = loaded.get_config()
