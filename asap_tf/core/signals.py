@@ -19,16 +19,16 @@ class Stop:
 
 @contextlib.contextmanager
 def stop_on_signals() -> Iterator[Stop]:
-    """Turns the first SIGINT or SIGTERM into a wish; a second one has its usual effect."""
+    """Turns the first SIGINT or SIGTERM into a request; a second one has its usual effect."""
     stop = Stop()
     before: dict[int, Any] = {}
 
-    def wish(number: int, frame: FrameType | None) -> None:
+    def request(number: int, frame: FrameType | None) -> None:
         stop.requested = number
         signal.signal(number, before[number])
 
     for number in (int(signal.SIGINT), int(signal.SIGTERM)):
-        before[number] = signal.signal(number, wish)
+        before[number] = signal.signal(number, request)
     try:
         yield stop
     finally:
