@@ -12,6 +12,7 @@ import faulthandler
 import io
 import json
 import os
+import shutil
 import time
 import zipfile
 from collections import Counter
@@ -185,6 +186,8 @@ def parsers(artifact, tmp_path_factory) -> dict[str, Parser]:
     from asap_tf.training.run_folder import Checkpoint, RunFolder
 
     home = tmp_path_factory.mktemp("fuzz")
+    # Others use it too, and nothing lies beside it.
+    artifact = Path(shutil.copy(artifact, home))
 
     def of_file(file: Path, read: Callable[[], object]) -> Callable[[bytes], object]:
         file.parent.mkdir(parents=True, exist_ok=True)
