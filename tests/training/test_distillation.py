@@ -55,7 +55,7 @@ def test_features_of_a_teacher_are_learned_and_resumed(trainer, tiny_recipe, tea
     recipe = tiny_recipe(
         distill={"teacher": teacher, "features": 100.0},
         optimizer={"name": "adamw", "learning_rate": 0.01},
-        train={"epochs": 16, "validate_every": 16},
+        train={"epochs": 8, "validate_every": 8},
     )
     losses = []
     note = keras.callbacks.LambdaCallback(

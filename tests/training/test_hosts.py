@@ -12,11 +12,9 @@ from asap_tf.cli import group
 from support.hosts import (
     BATCH,
     EPOCHS,
-    STEPS,
     TRAIN_FRAMES,
     HostRunner,
     assert_same_end,
-    error_lines,
     finish,
 )
 
@@ -42,15 +40,6 @@ def test_two_hosts_end_with_what_one_does_and_read_each_frame_once(hosts, refere
     assert [len(own) for own in names] == [share * EPOCHS] * 2
     for start in range(0, share * EPOCHS, share):
         assert len({name for own in names for name in own[start : start + share]}) == 2 * share
-
-
-def test_a_host_without_the_first_one_ends_with_the_command_to_resume(hosts):
-    """JAX aborts a process that loses host 0, which coordinates; host 1's loss is an exception."""
-    run, environments = hosts.home / "without-0", ({"SIGKILL_AT": STEPS // 2 + 1}, {})
-    _, other = hosts.pair("train", hosts.recipe, "--out", run, environments=environments)
-    *_, error = error_lines(other)
-    assert error.endswith(f": asap-tf train --resume {run}") and "another host" in error
-    assert other.returncode != 0
 
 
 def test_a_model_trained_on_jax_is_exported_by_tensorflow(reference, tmp_path):
