@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
 
 from asap_tf.core.errors import UsageError, nearest
@@ -31,8 +32,9 @@ def open_dataset(root: str | Path, kind: str | None = None, annotations: str = "
         (500, 'road')
     """
     root = Path(root)
-    if not root.is_dir():
-        problem = "is a file, not the folder of a dataset" if root.exists() else "no such folder"
+    if not os.path.isdir(root):
+        is_file = os.path.exists(root)
+        problem = "is a file, not the folder of a dataset" if is_file else "no such folder"
         raise UsageError(f"{root}: {problem}")
     if kind not in (*KINDS, None):
         raise UsageError(f"unknown kind of dataset '{kind}'; {nearest(kind, KINDS)}")

@@ -17,6 +17,7 @@ is its own name unless given. Any value that is neither a class's nor ignored is
 
 from __future__ import annotations
 
+import os
 from collections import Counter
 from pathlib import Path
 from typing import Annotated, Any, Literal
@@ -66,7 +67,8 @@ class _Split(BaseModel):
     @field_validator("images", "masks")
     @classmethod
     def _folder_exists(cls, value: str | None, info: ValidationInfo[Path]) -> str | None:
-        if value is not None and not (info.context / value).is_dir():
+        # Of `os.path`, to which a name that is too long is one that is not there.
+        if value is not None and not os.path.isdir(info.context / value):
             raise ValueError(f"no such folder in {info.context}")
         return value
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from importlib import resources
 from pathlib import Path
 from typing import Annotated, Any, get_args
@@ -148,7 +149,7 @@ def merged_with_base(file: Path, values: dict[str, Any]) -> dict[str, Any]:
     base = str(values["base"])
     beside = file.parent / base
     try:
-        merged = read_yaml(recipe_file(beside if beside.is_file() else base))
+        merged = read_yaml(recipe_file(beside if os.path.isfile(beside) else base))
     except UsageError as error:
         raise UsageError(f"{file}: base={base}: {error}") from error
     if "base" in merged:
@@ -269,7 +270,7 @@ def recipe_file(path: str | Path) -> Path:
         UsageError: if there is none, with the names that ship.
     """
     file = Path(path)
-    if file.is_file():
+    if os.path.isfile(file):
         return file
     shipped = {Path(str(f)).stem: Path(str(f)) for f in shipped_recipes()}
     if str(path) in shipped:

@@ -100,6 +100,11 @@ splits:
     ]
 
 
+def test_names_that_no_file_can_have(folder_root: Path) -> None:
+    describe(folder_root, splits={"val": {"images": "a" * 5000}})
+    assert "splits.val.images: received 'aaa" in message(folder_root)
+
+
 @pytest.mark.parametrize(
     ("changes", "expected"),
     [

@@ -38,6 +38,7 @@ def test_pairs_names_an_unknown_and_an_empty_split(camvid_root: Path) -> None:
     ("root", "arguments", "message"),
     [
         ("absent", {}, "absent: no such folder"),
+        ("a" * 5000, {}, "a: no such folder"),
         ("file", {}, "file: is a file, not the folder of a dataset"),
         ("bare", {}, "bare: not the layout of a known dataset; looked for dataset.yaml"),
         ("bare", {"kind": "camvdi"}, "unknown kind of dataset 'camvdi'; did you mean 'camvid'?"),

@@ -114,6 +114,8 @@ def test_refuses_overrides(recipe, override, message):
 def test_unknown_recipe_names_the_nearest():
     with pytest.raises(UsageError, match="no such recipe; did you mean 'camvid_resnet18'"):
         load_recipe("camvid_resnet81")
+    with pytest.raises(UsageError, match="aa: no such recipe"):
+        load_recipe("a" * 5000)
 
 
 @pytest.mark.parametrize("file", shipped_recipes(), ids=lambda f: f.name)
