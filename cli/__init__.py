@@ -14,6 +14,7 @@ import click
 from asap_tf import __version__
 from asap_tf.cli.output import echo
 from asap_tf.core.errors import AsapError, Interrupted, UsageError, nearest, shown
+from asap_tf.core.keras_backend import leave_out_optional_modules
 
 VERBS = {
     "train": "Train a network by a recipe.",
@@ -106,6 +107,7 @@ def main() -> None:
     """Runs the command line; mistakes end in one line and exit code 1 or 2, never a traceback."""
     # Of all processes that follow, whoever starts them, none imports from the current folder.
     os.environ["PYTHONSAFEPATH"] = "1"
+    leave_out_optional_modules()
     try:
         sys.exit(group.main(prog_name="asap-tf", standalone_mode=False))
     except click.exceptions.Abort:
