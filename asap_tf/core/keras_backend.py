@@ -51,7 +51,7 @@ def _optional_modules_left_out() -> Iterator[None]:
     needed = {os.environ.get("KERAS_BACKEND"), *sys.modules}
     hidden = [name for name in OPTIONAL_MODULES if _LEFT_OUT in os.environ and name not in needed]
     # An import of what is None here fails as if it were not installed.
-    sys.modules.update(dict.fromkeys(hidden))
+    sys.modules.update(dict.fromkeys(hidden))  # type: ignore[arg-type]
     try:
         yield
     finally:

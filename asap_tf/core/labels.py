@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
@@ -70,7 +71,7 @@ class LabelTable:
             group == (i,) for i, group in enumerate(self.groups)
         )
 
-    @property
+    @functools.cached_property
     def owners(self) -> list[int | None]:
         """The one class of the dataset that each of the network's belongs to; else None."""
         owners = [

@@ -67,25 +67,11 @@ def read_yaml(path: Path) -> Any:
         OSError: if it cannot be read.
         ValueError: as of `parse_yaml`, or if it is not a regular file.
     """
-    return parse_yaml(_content(path, LARGEST_YAML))
-
-
-def read_json(path: Path) -> Any:
-    """Plain values of a JSON file.
-
-    Raises:
-        OSError: if it cannot be read.
-        ValueError: as of `parse_json`, or if it is not a regular file.
-    """
-    return parse_json(_content(path, LARGEST_JSON))
-
-
-def _content(path: Path, most: int) -> bytes:
-    """What a file holds, and no more of it than is enough to see that it is too large."""
     if path.exists() and not path.is_file():
         raise ValueError("not a regular file")
     with path.open("rb") as file:
-        return file.read(most + 1)
+        # No more than is enough to see that it is too large.
+        return parse_yaml(file.read(LARGEST_YAML + 1))
 
 
 def _bounded(load: Any, text: str | bytes, most: int) -> Any:

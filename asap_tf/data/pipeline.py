@@ -153,6 +153,13 @@ def training_batches(
     # tf.data has threads of its own, with which OpenCV's would compete.
     cv2.setNumThreads(1)
 
+    augmentations = {
+        source: replace(
+            augmentation, scales=tuple(scale * source.scale for scale in augmentation.scales)
+        )
+        for source in sources
+    }
+
     @functools.lru_cache(maxsize=2)
     def order(epoch: int) -> list[tuple[Source, Pair]]:
         return epoch_order(sources, steps * batch_size, seed, epoch)
@@ -162,9 +169,8 @@ def training_batches(
         epoch, step = divmod(step, steps)
         position = step * batch_size + index * part + place
         source, pair = order(epoch)[position]
-        scales = tuple(scale * source.scale for scale in augmentation.scales)
-        augment = replace(augmentation, scales=scales)
-        return augment(*source.read(pair), np.random.default_rng([seed, epoch, position]))
+        rng = np.random.default_rng([seed, epoch, position])
+        return augmentations[source](*source.read(pair), rng)
 
     def load(number: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
         image, mask = tf.numpy_function(sample, [number], [tf.uint8, tf.uint8])

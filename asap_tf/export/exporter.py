@@ -24,7 +24,6 @@ from asap_tf.core.sizes import STRIDE, size_without_frame
 from asap_tf.export.frames import Frames, export_frames
 from asap_tf.export.parity import Parity, Reference
 from asap_tf.export.rtx import checked_capabilities
-from asap_tf.export.xnnpack_report import xnnpack_report
 from asap_tf.models.operations import Operations, count_operations
 from asap_tf.runtime import load
 from asap_tf.saving import (
@@ -162,13 +161,8 @@ def export(
             except OSError as error:
                 failures.append(f"{name}: cannot be written ({error.strerror})")
                 continue
-            note = str(xnnpack_report(staging / name)) if row.name == "litert" else ""
-            artifact = Artifact(
-                out / name,
-                artifact_bytes(staging / name) / 1e6,
-                parity,
-                metadata.get("note", note),
-            )
+            megabytes = artifact_bytes(staging / name) / 1e6
+            artifact = Artifact(out / name, megabytes, parity, metadata.get("note", ""))
             if (row, precision) in bundled:
                 within = name if row.name == "tensorrt_rtx" else f"asap_{precision}.onnx"
                 artifact = replace(artifact, path=out / BUNDLE / within)

@@ -63,7 +63,7 @@ class Source:
         path, column = match.groups() if match else (source, "")
         self._column: str = column
         if problem := scheme_problem(path):
-            raise UsageError(f"{shown(path)}: {problem}")
+            raise UsageError(f"{path}: {problem}")
         try:
             self._files, self._root = fsspec.core.url_to_fs(path)
             is_folder = self._files.isdir(self._root)
@@ -141,7 +141,7 @@ class Source:
                     name.encode()
                 except UnicodeEncodeError as error:
                     problem = "its name is not text in UTF-8; rename it"
-                    raise UsageError(f"{shown(name)}: {problem}") from error
+                    raise UsageError(f"{name}: {problem}") from error
                 yield Input(name if self._is_local else self._files.unstrip_protocol(name))
 
     def _in_video(self) -> Iterator[Input]:

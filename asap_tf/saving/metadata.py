@@ -142,13 +142,13 @@ def require_files(path: Path) -> None:
         if not file.exists():
             continue
         if not file.is_file():
-            raise AsapError(f"{shown(file)}: not a regular file")
+            raise AsapError(f"{file}: not a regular file")
         real = file.resolve()
         if file != path and not real.is_relative_to(home) and real.parent != beside:
-            raise AsapError(f"{shown(file)}: a link out of its folder; copy the file there")
+            raise AsapError(f"{file}: a link out of its folder; copy the file there")
         size += file.stat().st_size
     if size > LARGEST_ARTIFACT:
-        raise AsapError(f"{shown(path)}: {size / 1e9:.0f} GB; a network has less than 8")
+        raise AsapError(f"{path}: {size / 1e9:.0f} GB; a network has less than 8")
 
 
 def artifact_bytes(path: Path) -> int:
@@ -174,7 +174,10 @@ def fingerprint(path: Path) -> str:
         >>> fingerprint(Path("export/asap_int8.tflite"))
         'b6a9...'
     """
-    sums = checksums(path)
+    return _joined(checksums(path))
+
+
+def _joined(sums: Mapping[str, str]) -> str:
     if len(sums) == 1:
         return next(iter(sums.values()))
     return hashlib.sha256("".join(sorted(sums.values())).encode()).hexdigest()
@@ -190,9 +193,10 @@ def write_sidecar(path: Path, metadata: Mapping[str, Any]) -> None:
 
     The artifact counts as this process's own from then on: see `is_own`.
     """
-    entries = {**metadata, "files": checksums(path)}
+    sums = checksums(path)
+    entries = {**metadata, "files": sums}
     sidecar(path).write_text(json.dumps(entries, indent=1), encoding="utf-8")
-    _OWN.add(fingerprint(path))
+    _OWN.add(_joined(sums))
 
 
 def is_own(path: Path) -> bool:
@@ -219,20 +223,18 @@ def read_sidecar(path: Path) -> tuple[dict[str, Any], bool]:
     if not file.is_file():
         return {}, False
     if file.stat().st_size > LARGEST_JSON:
-        raise AsapError(f"{shown(file)}: larger than {LARGEST_JSON >> 20} MB, no metadata of ours")
-    metadata = parse_metadata(file.read_bytes(), shown(file))
+        raise AsapError(f"{file}: larger than {LARGEST_JSON >> 20} MB, no metadata of ours")
+    metadata = parse_metadata(file.read_bytes(), str(file))
     files = metadata.get("files", {})
     home = file.parent
     own = {f.relative_to(home).as_posix(): f for f in artifact_files(path)}
     if not own.keys() <= files.keys():
         return metadata, False
-    for name in files.keys() - own.keys():
-        missing = shown(home / name)
-        raise AsapError(f"{missing}: missing, though {file.name} names it; export again")
-    for name, part in own.items():
-        if not part.is_file():
-            raise AsapError(f"{part}: missing, though {file.name} names it; export again")
-        if _checksum(part) != files[name]:
+    for name, sum_then in files.items():
+        part = own.get(name)
+        if part is None or not part.is_file():
+            raise AsapError(f"{home / name}: missing, though {file.name} names it; export again")
+        if _checksum(part) != sum_then:
             raise AsapError(
                 f"{part}: damaged: it differs from what was exported, by the checksum in "
                 f"{file.name}; copy it again or export again"
@@ -263,7 +265,7 @@ def read_metadata(file: Path) -> dict[str, Any]:
     Raises:
         AsapError: if it is damaged.
     """
-    where = f"{shown(file)}: {METADATA_NAME} in it"
+    where = f"{file}: {METADATA_NAME} in it"
     try:
         if not file.is_file():
             raise ValueError("not a regular file")

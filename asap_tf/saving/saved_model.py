@@ -141,7 +141,7 @@ def files_in(path: Path, folder: str) -> list[Path]:
     files = sorted(file for file in (path / folder).glob("*") if file.is_file())
     for file in files:
         if not file.resolve().is_relative_to(path.resolve()):
-            raise AsapError(f"{shown(file)}: a link out of its folder; copy the file there")
+            raise AsapError(f"{file}: a link out of its folder; copy the file there")
     return files
 
 

@@ -17,6 +17,7 @@ from asap_tf.export.rewrites.labels import repeat_as_bytes
 from asap_tf.export.rewrites.pooling import depthwise_pooling, pool_odd_maps
 from asap_tf.export.rewrites.pyramid import pooled_pyramid
 from asap_tf.export.rewrites.stem import fold_normalization, space_to_depth_stem
+from asap_tf.export.xnnpack_report import xnnpack_report
 from asap_tf.layers import FFDN
 from asap_tf.saving import METADATA_NAME
 
@@ -42,7 +43,7 @@ def write(
 
     float16 is the type of the weights; it is computed in float32 where the processor has no other.
     dynamic has int8 weights, and activations quantized as they come. The metadata is the entry
-    `asap_tf.json`. Arguments as of all writers.
+    `asap_tf.json`; the `note` is how XNNPACK takes the file. Arguments as of all writers.
 
     In int8 the maps and all convolutions are integers. The statistics of FFDN's norms and the
     products and softmax of the attention, where 8 bits would cost accuracy, are float32: some
@@ -56,6 +57,7 @@ def write(
     except Exception as error:
         raise AsapError(f"TensorFlow cannot convert the graph: {first_line(error)}") from error
     path.write_bytes(_finished(content, deployment.output, metadata))
+    metadata["note"] = str(xnnpack_report(path))
 
 
 def _converted(graph: DeployedGraph, precision: str, frames: Sequence[np.ndarray]) -> bytes:
