@@ -224,7 +224,7 @@ def _examine(pair: Pair, encoding: MaskEncoding) -> tuple[np.ndarray, list[Defec
         try:
             mask = read_mask(pair.mask, encoding)
             if image is not None:
-                check_size(pair.mask, mask, image)
+                check_size(pair, mask, image)
         except BadFile as error:
             defects.append(Defect(error.path, error.problem))
     histogram = np.zeros(256, np.int64)

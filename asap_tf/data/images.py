@@ -1,8 +1,9 @@
-"""Reading frames and masks strictly, and writing PNG files whole or not at all.
+"""Reading a dataset's frames and masks strictly, and writing PNG files whole or not at all.
 
 Nothing is converted silently: a frame is 8-bit RGB or an error, since a gray or 16-bit frame among
 color frames is far more often an accident than an intention. An EXIF orientation is not applied:
-a mask has none, and rotating the frame alone would misalign the two.
+a mask has none, and rotating the frame alone would misalign the two. Frames to label are read by
+`asap_tf.data.frames`.
 """
 
 from __future__ import annotations
@@ -67,7 +68,7 @@ def read_image(path: Path, content: bytes | None = None) -> np.ndarray:
     Raises:
         BadFile: if the file is missing, unreadable, broken or anything but 8-bit RGB.
     """
-    with _opened(path, content) as image:
+    with opened(path, content) as image:
         kind = _describe(image)
         if kind != _MODES["RGB"]:
             convert = f"cv2.imwrite('NEW.png', cv2.imread('{shown(path.name)}'))"
@@ -91,7 +92,7 @@ def read_mask(path: Path, encoding: MaskEncoding) -> np.ndarray:
         BadFile: if the file is missing, unreadable, broken, of another kind, or holds ids or
             colors outside the table.
     """
-    with _opened(path) as image:
+    with opened(path) as image:
         kind = _describe(image)
         if encoding.mode == "RGB":
             if kind not in (_MODES["RGB"], _MODES["RGBA"], _MODES["P"]):
@@ -128,23 +129,39 @@ def read_pair(pair: Pair, encoding: MaskEncoding) -> tuple[np.ndarray, np.ndarra
     if pair.mask is None:
         raise UsageError(f"{pair.image}: has no mask, its split's truth is not public")
     image, mask = read_image(pair.image), read_mask(pair.mask, encoding)
-    check_size(pair.mask, mask, image)
+    check_size(pair, mask, image)
     return image, mask
 
 
-def check_size(path: Path, mask: np.ndarray, image: np.ndarray) -> None:
-    """Compare a mask, uint8 `(H, W)`, read from `path`, with its frame, uint8 `(H, W, 3)`.
+def check_size(pair: Pair, mask: np.ndarray, image: np.ndarray) -> None:
+    """Compare the sizes of a pair's mask, uint8 `(H, W)`, and its frame, uint8 `(H, W, 3)`.
 
     Raises:
-        BadFile: if they differ in size.
+        BadFile: if they differ.
     """
     (height, width), (frame_height, frame_width) = mask.shape, image.shape[:2]
-    if (height, width) != (frame_height, frame_width):
+    if (height, width) == (frame_height, frame_width):
+        return
+    sizes = f"{width} x {height} pixels, but its frame has {frame_width} x {frame_height}"
+    with opened(pair.image) as frame:
+        turned = orientation(frame) > 4
+    if turned and (height, width) == (frame_width, frame_height):
+        name = shown(pair.image.name)
+        upright = f"ImageOps.exif_transpose(Image.open('{name}')).save('NEW.png')"
         raise BadFile(
-            path,
-            f"{width} x {height} pixels, but its frame has {frame_width} x {frame_height}; "
-            "give both the same size, the mask by nearest neighbor",
+            pair.mask or pair.image,
+            f"{sizes} and an EXIF orientation, which no training applies: store the frame upright, "
+            f'python -c "from PIL import Image, ImageOps; {upright}" does',
         )
+    raise BadFile(
+        pair.mask or pair.image, f"{sizes}; give both the same size, the mask by nearest neighbor"
+    )
+
+
+def orientation(image: ImageFile.ImageFile) -> int:
+    """EXIF orientation, 1 to 8: above 4 the stored rows are columns of the upright image."""
+    value = image.getexif().get(0x0112, 1)
+    return value if value in range(1, 9) else 1
 
 
 def write_png(path: Path, array: np.ndarray) -> None:
@@ -162,13 +179,24 @@ def write_png(path: Path, array: np.ndarray) -> None:
 
 
 @contextmanager
-def _opened(path: Path, content: bytes | None = None) -> Iterator[ImageFile.ImageFile]:
-    """The image at `path`, or in `content`; any error of decoding becomes a `BadFile`."""
+def opened(
+    path: Path, content: bytes | None = None, formats: tuple[str, ...] = FORMATS
+) -> Iterator[ImageFile.ImageFile]:
+    """An image, open as long as the context lasts; any error of decoding in it is a `BadFile`.
+
+    Args:
+        path: The file.
+        content: Its bytes, if they do not come from the disk.
+        formats: Names of Pillow's formats that it may have.
+
+    Raises:
+        BadFile: if it is missing, unreadable, no image, broken, or of too many pixels.
+    """
     try:
         if (path.stat().st_size if content is None else len(content)) == 0:
             raise BadFile(path, "an empty file (0 bytes); copy or download it again")
         file = path if content is None else io.BytesIO(content)
-        with Image.open(file, formats=FORMATS) as image:
+        with Image.open(file, formats=formats) as image:
             width, height = image.size
             if width * height > MOST_PIXELS:
                 raise BadFile(path, f"{width} x {height} pixels; {_TOO_LARGE}")
@@ -176,7 +204,7 @@ def _opened(path: Path, content: bytes | None = None) -> Iterator[ImageFile.Imag
     except FileNotFoundError:
         raise BadFile(path, "no such file") from None
     except UnidentifiedImageError:
-        raise BadFile(path, f"not an image; one of {', '.join(FORMATS)} is needed") from None
+        raise BadFile(path, f"not an image; one of {', '.join(formats)} is needed") from None
     except (Image.DecompressionBombError, Image.DecompressionBombWarning):
         raise BadFile(path, f"more pixels than any frame; {_TOO_LARGE}") from None
     except BadFile:
@@ -191,10 +219,16 @@ def _opened(path: Path, content: bytes | None = None) -> Iterator[ImageFile.Imag
 _TOO_LARGE = f"at most {MOST_PIXELS // 10**6} million are read: give a smaller image"
 
 
-def _describe(image: ImageFile.ImageFile) -> str:
-    # Pillow silently reduces 16-bit RGB to 8 bits; only the raw mode shows it.
+def raw_mode(image: ImageFile.ImageFile) -> str:
+    """How an image that is not loaded yet is stored, such as `"RGB;16B"`; empty if unknown.
+
+    Pillow silently reduces 16-bit RGB to 8 bits; only this shows it.
+    """
     arguments = image.tile[0][3] if image.tile else None
-    raw_mode = arguments[0] if isinstance(arguments, tuple) else arguments
-    if raw_mode and ";16" in raw_mode:
+    return str((arguments[0] if isinstance(arguments, tuple) else arguments) or "")
+
+
+def _describe(image: ImageFile.ImageFile) -> str:
+    if ";16" in raw_mode(image):
         return "a 16-bit image"
     return _MODES.get(image.mode, f"an image of mode {image.mode}")

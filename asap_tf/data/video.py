@@ -14,6 +14,8 @@ from asap_tf.core.errors import AsapError
 from asap_tf.core.files import written_whole
 from asap_tf.data.images import BadFile, write_png
 
+VIDEO_SUFFIXES = (".mp4", ".avi", ".mov", ".mkv")
+
 DEFAULT_RATE = 25.0
 """Frames a second of a video that does not state them."""
 

@@ -13,9 +13,9 @@ from asap_tf.core.labels import LabelClass
 from asap_tf.core.resize import resize_bilinear, resize_nearest
 from asap_tf.data import open_dataset
 from asap_tf.data.dataset import Dataset, Pair
+from asap_tf.data.frames import is_image, read_frame, walk
 from asap_tf.data.images import read_image
 from asap_tf.data.pipeline import pair_reader
-from asap_tf.inference.files import IMAGE_SUFFIXES
 
 PARITY_FRAMES = 20
 """Fewest frames on which an artifact is compared with the Keras model."""
@@ -43,7 +43,8 @@ def export_frames(
 
     Args:
         root: Dataset, whose training split calibrates and whose validation split proves; or a
-            folder of images, taken in turn for either. None renders Streets, to prove only.
+            folder of images of any mode, subfolders included, taken in turn for either. None
+            renders Streets, to prove only.
         classes: Classes of the model.
         size: `(H, W)` of the network.
         calibration: Most frames to calibrate on; 0 for none.
@@ -84,14 +85,14 @@ def _from_dataset(
 def _from_images(
     root: Path, size: tuple[int, int], calibration: int, not_a_dataset: UsageError
 ) -> tuple[list[np.ndarray], Frames]:
-    files = sorted(f for f in root.iterdir() if f.suffix.lower() in IMAGE_SUFFIXES)
+    files = list(filter(is_image, walk(root)))
     if not files:
-        raise UsageError(f"{not_a_dataset}; and there are no images directly in it")
+        raise UsageError(f"{not_a_dataset}; and there are no images in it")
     proving = _spread(_enough(files, str(root)), PARITY_FRAMES)
     others = [f for f in files if f not in proving] or files
     chosen = _spread(others, calibration) if calibration else []
-    images = np.stack([resize_bilinear(read_image(file), size) for file in proving])
-    calibrating = [resize_bilinear(read_image(file), size) for file in chosen]
+    images = np.stack([resize_bilinear(read_frame(file).pixels, size) for file in proving])
+    calibrating = [resize_bilinear(read_frame(file).pixels, size) for file in chosen]
     return calibrating, Frames(images, None, f"{len(images)} images of {root}")
 
 

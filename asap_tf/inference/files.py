@@ -16,11 +16,12 @@ import numpy as np
 from tqdm import tqdm
 
 from asap_tf.core.ahead import map_ahead
-from asap_tf.core.errors import AsapError, UsageError, nearest
+from asap_tf.core.errors import AsapError, UsageError, nearest, shown
 from asap_tf.core.files import remove_leftovers
 from asap_tf.core.labels import LabelClass, palette
-from asap_tf.data.images import BadFile, read_image, write_png
-from asap_tf.data.video import open_video, png_folder, video_file
+from asap_tf.data.frames import is_image, pass_over, read_frame, walk
+from asap_tf.data.images import BadFile, write_png
+from asap_tf.data.video import VIDEO_SUFFIXES, open_video, png_folder, video_file
 from asap_tf.inference.visualize import colorize, overlay, shares_legend
 
 if TYPE_CHECKING:
@@ -29,9 +30,6 @@ if TYPE_CHECKING:
 _LOGGER = logging.getLogger("asap_tf")
 
 MODES = ("overlay", "color", "ids")
-IMAGE_SUFFIXES = (".png", ".jpg", ".jpeg", ".webp", ".bmp", ".tif", ".tiff")
-VIDEO_SUFFIXES = (".mp4", ".avi", ".mov", ".mkv")
-
 _READERS = 8
 _IDLE = 3600.0
 """Seconds after which a file that is not complete was left by a command that was killed."""
@@ -46,7 +44,7 @@ class _InputFile:
 
     @property
     def is_video(self) -> bool:
-        return self.path.suffix.lower() in VIDEO_SUFFIXES
+        return _is_video(self.path)
 
 
 @dataclass(frozen=True)
@@ -75,6 +73,22 @@ class View:
         if not self.legend:
             return shown
         return np.vstack([shown, shares_legend(labels, self.classes, same_height)])
+
+
+class _Remarks:
+    """What had to be done to frames: each remark once, with the first frame and how many more."""
+
+    def __init__(self) -> None:
+        self._frames: dict[str, list[Path]] = {}
+
+    def add(self, path: Path, remark: str | None) -> None:
+        if remark:
+            self._frames.setdefault(remark, []).append(path)
+
+    def log(self) -> None:
+        for remark, paths in self._frames.items():
+            more = f" (and {len(paths) - 1} more)" if len(paths) > 1 else ""
+            _LOGGER.warning("%s%s: %s", shown(paths[0]), more, remark)
 
 
 class _BadFiles:
@@ -111,9 +125,10 @@ def predict_inputs(
 
     Args:
         segmenter: Any artifact that `asap_tf.runtime.load` opens.
-        inputs: Images (PNG, JPEG, WebP, BMP, TIFF; 8-bit RGB), videos (mp4, avi, mov, mkv), and
-            folders, which stand for the images and videos directly in them.
-        out: Folder for the results, made if missing.
+        inputs: Images, of any mode (see `asap_tf.data.frames`), shown upright; videos (mp4, avi,
+            mov, mkv); and folders, which stand for the images and videos in them and in their
+            subfolders. What else they hold is passed over with a warning.
+        out: Folder for the results, made if missing. Those of a folder keep its tree.
         mode: `"overlay"`, the frame under the class colors; `"color"`, the class colors alone;
             `"ids"`, the train ids as 8-bit gray, without loss.
         skip_bad: Whether to skip damaged images and videos, with a warning for each.
@@ -127,8 +142,8 @@ def predict_inputs(
 
     Raises:
         UsageError: for an unknown mode, an input that is missing or neither image nor video, a
-            folder without any, two inputs of the same name, or an `out` that is a file, cannot
-            be written to, holds the inputs, or already has the folder to write.
+            folder without any, two inputs that would be written to one name, or an `out` that is
+            a file, cannot be written to, holds the inputs, or already has the folder to write.
         AsapError: if an image or video cannot be read, unless `skip_bad` is set, or a result
             cannot be written.
 
@@ -141,7 +156,8 @@ def predict_inputs(
         sources = _find_sources(inputs, out, mode)
         bad = _BadFiles(skip_bad)
         _check_sources(sources, bad)
-        prepare(out)
+        for folder in dict.fromkeys([out, *(source.target.parent for source in sources)]):
+            prepare(folder)
         view = View(segmenter.classes, mode, legend)
         images = [s for s in sources if not s.is_video and s.path not in bad.paths]
         if images:
@@ -160,11 +176,10 @@ def _find_sources(inputs: Sequence[Path], out: Path, mode: str) -> list[_InputFi
         raise UsageError("no input: give images, videos or folders of them")
     if out.exists() and not out.is_dir():
         raise UsageError(f"{out}: is a file; the results need a folder")
-    video_suffix = "" if mode == "ids" else ".mp4"
     sources = []
-    for path in (file for given in inputs for file in _files_of(given)):
-        suffix = video_suffix if path.suffix.lower() in VIDEO_SUFFIXES else ".png"
-        sources.append(_InputFile(path, out / f"{path.stem}{suffix}"))
+    for path, place in (found for given in inputs for found in _files_of(given, out)):
+        suffix = ".png" if not _is_video(path) else "" if mode == "ids" else ".mp4"
+        sources.append(_InputFile(path, out / place.with_name(f"{path.stem}{suffix}")))
     paths = {source.path.resolve() for source in sources}
     first: dict[Path, _InputFile] = {}
     for source in sources:
@@ -178,32 +193,42 @@ def _find_sources(inputs: Sequence[Path], out: Path, mode: str) -> list[_InputFi
             raise UsageError(f"{target}: is itself an input; choose another output folder")
         if target.is_dir() or (not target.suffix and target.exists()):
             raise UsageError(f"{target}: already exists; remove it or choose another folder")
+    for source in sources:
+        if around := first.keys() & set(source.target.parents):
+            folder = min(around)
+            raise UsageError(
+                f"{first[folder].path} would be written to {folder}, the folder of "
+                f"{source.target}; predict them into different folders"
+            )
     return sources
 
 
-def _files_of(path: Path) -> list[Path]:
-    suffixes = IMAGE_SUFFIXES + VIDEO_SUFFIXES
-    if path.is_dir():
-        found = sorted(
-            file
-            for file in path.iterdir()
-            if file.suffix.lower() in suffixes and not file.name.startswith(".")
-        )
-        if not found:
-            raise UsageError(f"{path}: no images or videos directly in this folder")
-        return found
+def _files_of(path: Path, out: Path) -> list[tuple[Path, Path]]:
+    """The images and videos that an input stands for, each with its place below `out`."""
     if not path.exists():
         raise UsageError(f"{path}: no such file or folder")
-    if path.suffix.lower() not in suffixes:
-        raise UsageError(f"{path}: neither an image nor a video; known are {' '.join(suffixes)}")
-    return [path]
+    if not path.is_dir():
+        if not (_is_video(path) or is_image(path)):
+            raise UsageError(f"{path}: neither an image nor a video")
+        return [(path, Path(path.name))]
+    files = walk(path, leave_out=out)
+    found = [file for file in files if _is_video(file) or is_image(file)]
+    if not found:
+        raise UsageError(f"{path}: no images or videos in this folder and its subfolders")
+    others = sorted(set(files) - set(found))
+    pass_over(path, others, "neither images nor videos")
+    return [(file, file.relative_to(path)) for file in found]
+
+
+def _is_video(path: Path) -> bool:
+    return path.suffix.lower() in VIDEO_SUFFIXES
 
 
 def _check_sources(sources: Sequence[_InputFile], bad: _BadFiles) -> None:
     def check(source: _InputFile) -> None:
         with bad.skipped():
             if not source.is_video:
-                read_image(source.path)
+                read_frame(source.path)
                 return
             with open_video(source.path) as capture:
                 if not capture.grab():
@@ -236,9 +261,13 @@ def prepare(out: Path) -> None:
 def _predict_images(
     segmenter: Segmenter, sources: Sequence[_InputFile], view: View, bad: _BadFiles
 ) -> None:
+    remarks = _Remarks()
+
     def read(source: _InputFile) -> tuple[_InputFile, np.ndarray] | None:
         with bad.skipped():
-            return source, read_image(source.path)
+            frame, remark = read_frame(source.path)
+            remarks.add(source.path, remark)
+            return source, frame
         return None
 
     def predict(item: tuple[_InputFile, np.ndarray]) -> tuple[_InputFile, np.ndarray, np.ndarray]:
@@ -255,6 +284,7 @@ def _predict_images(
     ):
         for _ in tqdm(written, "predicting", len(sources), unit="image", disable=None):
             pass
+    remarks.log()
 
 
 def _predict_video(segmenter: Segmenter, source: _InputFile, view: View) -> None:

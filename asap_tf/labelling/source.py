@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import io
+import logging
 import os
 import re
 from collections.abc import Iterator
@@ -14,12 +15,14 @@ import cv2
 
 from asap_tf.core.errors import AsapError, UsageError, first_line, nearest, shown
 from asap_tf.core.optional import require
+from asap_tf.data.frames import IMAGE_SUFFIXES
 from asap_tf.data.images import BadFile
-from asap_tf.data.video import open_video
-from asap_tf.inference.files import IMAGE_SUFFIXES, VIDEO_SUFFIXES
+from asap_tf.data.video import VIDEO_SUFFIXES, open_video
 
 fsspec = require("fsspec", "ray")
 datasets = require("pyarrow.dataset", "ray")
+
+_LOGGER = logging.getLogger("asap_tf")
 
 SCHEMES = {"file", "http", "https", "s3", "s3a", "gs", "gcs", "az", "abfs", "abfss", "memory"}
 """Stores that a path may lie in. Others of fsspec open archives, run templates, or hand on."""
@@ -74,6 +77,7 @@ class Source:
                 raise
             raise UsageError(f"{path}: cannot be reached: {first_line(error)}") from error
         self._is_local = "://" not in path
+        self._passed_over = 0
         self.name = f"{self._root if self._is_local else path}"
         suffix = Path(path).suffix.lower()
         if self._column:
@@ -123,6 +127,9 @@ class Source:
         except OSError as error:
             where = error.filename or self.name
             raise UsageError(f"{where}: cannot be read ({error.strerror or error})") from error
+        if self._passed_over:
+            number = self._passed_over
+            _LOGGER.warning("%s: passed over %d hidden or other files", shown(self.name), number)
         if not count:
             empty = "no images in this folder and its subfolders"
             raise UsageError(f"{self.name}: {empty if self.kind == 'folder' else 'is empty'}")
@@ -132,9 +139,9 @@ class Source:
         for entry in sorted(entries, key=lambda entry: entry["name"]):
             name = entry["name"].rstrip("/")
             if name.rpartition("/")[2].startswith("."):
-                continue
+                self._passed_over += 1
             # A link to a folder may lead back to where it lies.
-            if entry["type"] == "directory" and not entry.get("islink"):
+            elif entry["type"] == "directory" and not entry.get("islink"):
                 yield from self._in_folder(name)
             elif Path(name).suffix.lower() in IMAGE_SUFFIXES:
                 try:
@@ -143,6 +150,8 @@ class Source:
                     problem = "its name is not text in UTF-8; rename it"
                     raise UsageError(f"{name}: {problem}") from error
                 yield Input(name if self._is_local else self._files.unstrip_protocol(name))
+            else:
+                self._passed_over += 1
 
     def _in_video(self) -> Iterator[Input]:
         path = Path(self._root)

@@ -15,7 +15,8 @@ from asap_tf.core.ahead import map_ahead
 from asap_tf.core.errors import AsapError, first_line
 from asap_tf.core.keras_backend import uses_tensorflow
 from asap_tf.core.optional import require
-from asap_tf.data.images import BadFile, read_image
+from asap_tf.data.frames import Frame, read_frame
+from asap_tf.data.images import BadFile
 from asap_tf.data.video import open_video
 from asap_tf.labelling.folder import LabelFolder
 from asap_tf.labelling.source import Input, scheme_problem
@@ -120,8 +121,8 @@ class Labeler:
             mark.unlink(missing_ok=True)
         return len(inputs)
 
-    def read(self, wanted: Input) -> np.ndarray | str:
-        """A frame, uint8 `(H, W, 3)` RGB, or the reason why there is none.
+    def read(self, wanted: Input) -> Frame | str:
+        """A frame, or the reason why there is none.
 
         Raises:
             AsapError: if a package for the store is missing.
@@ -131,8 +132,8 @@ class Labeler:
             return "no path given"
         try:
             if frame is not None:
-                return self.video.frame(Path(path), frame)
-            return read_image(Path(path), _fetch(path) if "://" in path else None)
+                return Frame(self.video.frame(Path(path), frame), None)
+            return read_frame(Path(path), _fetch(path) if "://" in path else None)
         except BadFile as error:
             return error.problem
         except ImportError as error:
@@ -142,19 +143,20 @@ class Labeler:
             return f"cannot be read ({first_line(error)})"
 
     def _labeled(
-        self, block: int, inputs: Iterable[Input], frames: Iterator[np.ndarray | str]
-    ) -> Iterator[tuple[int, Input, np.ndarray | str]]:
-        """Inputs by their number, with labels or the reason why there are none.
+        self, block: int, inputs: Iterable[Input], frames: Iterator[Frame | str]
+    ) -> Iterator[tuple[int, Input, np.ndarray | None, str | None]]:
+        """Inputs by their number, with labels and the remark, or without and the reason.
 
         Consecutive frames of one size are batched as the network wants them.
         """
-        batch: list[tuple[int, Input, np.ndarray]] = []
+        batch: list[tuple[int, Input, Frame]] = []
         numbered = enumerate(zip(inputs, frames, strict=True), block * self.job.block)
         for number, (wanted, frame) in numbered:
             if isinstance(frame, str):
-                yield number, wanted, frame
+                yield number, wanted, None, frame
                 continue
-            if batch and (len(batch) == self.batch or batch[0][2].shape != frame.shape):
+            size = frame.pixels.shape
+            if batch and (len(batch) == self.batch or batch[0][2].pixels.shape != size):
                 yield from self._predicted(batch)
                 batch = []
             batch.append((number, wanted, frame))
@@ -162,19 +164,19 @@ class Labeler:
             yield from self._predicted(batch)
 
     def _predicted(
-        self, batch: list[tuple[int, Input, np.ndarray]]
-    ) -> Iterator[tuple[int, Input, np.ndarray]]:
-        labels = self.segmenter.predict(np.stack([frame for *_, frame in batch]))
-        for (number, wanted, _), found in zip(batch, labels, strict=True):
-            yield number, wanted, found
+        self, batch: list[tuple[int, Input, Frame]]
+    ) -> Iterator[tuple[int, Input, np.ndarray, str | None]]:
+        labels = self.segmenter.predict(np.stack([frame.pixels for *_, frame in batch]))
+        for (number, wanted, frame), found in zip(batch, labels, strict=True):
+            yield number, wanted, found, frame.remark
 
-    def _row(self, item: tuple[int, Input, np.ndarray | str]) -> dict[str, Any]:
+    def _row(self, item: tuple[int, Input, np.ndarray | None, str | None]) -> dict[str, Any]:
         """The shard's row of an input; writes the label map, unless the row holds it."""
-        number, (path, frame), labels = item
-        row: dict[str, Any] = {"number": number, "path": path, "frame": frame}
+        number, (path, frame), labels, reason = item
+        row: dict[str, Any] = {"number": number, "path": path, "frame": frame, "reason": reason}
         row["model"] = self.job.model
-        if isinstance(labels, str):
-            return {**row, "state": "failed", "reason": labels}
+        if labels is None:
+            return {**row, "state": "failed"}
         counts = np.bincount(labels.ravel(), minlength=len(self.job.classes))
         png = cv2.imencode(".png", labels)[1].tobytes()
         row |= {

@@ -207,6 +207,27 @@ def test_pairs(tmp_path: Path) -> None:
         read_pair(Pair(pair.image, None), ENCODING)
 
 
+def test_a_frame_stored_sideways_is_told_as_such(tmp_path: Path) -> None:
+    exif = Image.Exif()
+    exif[0x0112] = 6
+    pair = Pair(tmp_path / "frame.png", tmp_path / "mask.png")
+    Image.fromarray(FRAME).save(pair.image, exif=exif)
+    write_png(tmp_path / "mask.png", np.rot90(MASK, -1))
+    with pytest.raises(BadFile) as error:
+        read_pair(pair, ENCODING)
+    text = one_line(error, tmp_path / "mask.png")
+    assert text.startswith("24 x 32 pixels, but its frame has 32 x 24 and an EXIF orientation")
+    code = re.search(r'python -c "(.+)" does', text)
+    assert code is not None
+    subprocess.run([sys.executable, "-c", code[1]], cwd=tmp_path, check=True)
+    image, mask = read_pair(Pair(tmp_path / "NEW.png", pair.mask), ENCODING)
+    np.testing.assert_array_equal(image, np.rot90(FRAME, -1))
+    # Without the orientation, or with a mask that fits neither way, the sizes alone are told.
+    Image.fromarray(FRAME).save(pair.image)
+    with pytest.raises(BadFile, match="but its frame has 32 x 24; give both the same size"):
+        read_pair(pair, ENCODING)
+
+
 @pytest.mark.parametrize("array", [FRAME, MASK, MASK.astype(np.uint16) * 1000])
 def test_png_files_are_written_whole(array: np.ndarray, tmp_path: Path) -> None:
     path = tmp_path / "out.png"

@@ -46,6 +46,14 @@ def test_images_are_calibrated_on_and_proven_apart(tmp_path):
     assert proving.truths is None
 
 
+def test_images_of_any_mode_and_in_subfolders(tmp_path):
+    folder = images(tmp_path / "a", 19)
+    (folder / "deeper").mkdir()
+    Image.fromarray(np.full((48, 64), 77, np.uint8)).save(folder / "deeper" / "gray.png")
+    _, proving = export_frames(folder, [], (48, 64), 0)
+    assert {int(frame[0, 0, 1]) for frame in proving.images} == {*range(19), 77}
+
+
 def test_streets_stand_in():
     calibrating, proving = export_frames(None, [], (64, 128), 0)
     assert calibrating == []
@@ -55,7 +63,7 @@ def test_streets_stand_in():
 
 @pytest.mark.parametrize(
     ("count", "message"),
-    [(0, "there are no images directly in it"), (19, "has 19 frames; 20 are needed")],
+    [(0, "there are no images in it"), (19, "has 19 frames; 20 are needed")],
 )
 def test_too_few_images(tmp_path, count, message):
     with pytest.raises(UsageError, match=message):

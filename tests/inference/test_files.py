@@ -14,6 +14,7 @@ from PIL import Image
 from asap_tf.core.errors import AsapError, UsageError
 from asap_tf.core.files import hidden
 from asap_tf.core.labels import LabelClass
+from asap_tf.data.frames import read_frame
 from asap_tf.data.images import read_image, write_png
 from asap_tf.inference import files as prediction
 from asap_tf.inference.files import predict_inputs
@@ -118,20 +119,67 @@ def test_an_overlay_has_a_legend_below_it_that_is_as_high_in_every_frame(tmp_pat
     assert read_image(out / "a.png").shape == (30, 40, 3)
 
 
-def test_a_folder_stands_for_the_images_and_videos_in_it(tmp_path, out):
+def test_a_folder_stands_for_the_images_and_videos_below_it(tmp_path, out, caplog):
     folder = tmp_path / "drive"
     (folder / "deeper").mkdir(parents=True)
     images = [save_image(folder / f"{name}.png", seed) for seed, name in enumerate("cab")]
     save_video(folder / "drive.mp4")
     save_image(folder / ".hidden.png")
-    save_image(folder / "deeper" / "d.png")
+    images.append(save_image(folder / "deeper" / "a.png", 3))
     (folder / "notes.txt").write_text("x")
+    (folder / "photo").write_bytes(images[0].read_bytes())
     last = save_image(tmp_path / "0.png")
     written = predict_inputs(FakeSegmenter(), [folder, last], out, "ids")
-    assert written == [out / name for name in ("a.png", "b.png", "c.png", "drive", "0.png")]
+    names = ("a.png", "b.png", "c.png", "deeper/a.png", "drive", "photo.png", "0.png")
+    assert written == [out / name for name in names]
     for source in images:
         expected = read_image(source)[..., 0] // 64
-        assert np.array_equal(read_labels(out / source.name), expected)
+        assert np.array_equal(read_labels(out / source.relative_to(folder)), expected)
+    hidden_, other = caplog.messages
+    assert "passed over one file or folder (hidden" in hidden_ and ".hidden.png" in hidden_
+    assert "(neither images nor videos), first notes.txt" in other
+
+
+def test_results_in_the_folder_of_the_frames_are_no_frames(tmp_path, caplog):
+    save_image(tmp_path / "a.png")
+    out = tmp_path / "predictions"
+    for _ in range(2):
+        assert predict_inputs(FakeSegmenter(), [tmp_path], out, "ids") == [out / "a.png"]
+    assert "of the results), first predictions" in caplog.messages[0]
+
+
+def test_frames_of_any_mode_are_labeled_upright_with_a_word_on_each_kind(tmp_path, out, caplog):
+    gray = np.random.default_rng(0).integers(0, 256, (30, 40), dtype=np.uint8)
+    stack = np.dstack([gray] * 3)
+    exif = Image.Exif()
+    exif[0x0112] = 6
+    Image.fromarray(gray).save(tmp_path / "gray.png")
+    Image.fromarray(stack).save(tmp_path / "turned.png", exif=exif)
+    for name in ("clear", "clear2"):
+        alpha = np.full_like(gray, 255)
+        alpha[:5] = 0
+        Image.fromarray(np.dstack([stack, alpha])).save(tmp_path / f"{name}.png")
+    names = ("clear", "clear2", "gray", "turned")
+    sources = [tmp_path / f"{name}.png" for name in names]
+    predict_inputs(FakeSegmenter(), sources, out, "ids")
+    clear, _, plain, turned = (read_labels(out / f"{name}.png") for name in names)
+    np.testing.assert_array_equal(plain, gray // 64)
+    np.testing.assert_array_equal(turned, np.rot90(gray, -1) // 64)
+    np.testing.assert_array_equal(clear[5:], gray[5:] // 64)
+    assert not clear[:5].any()
+    assert caplog.messages == [f"{sources[0]} (and 1 more): transparent; shown over black"]
+
+
+def test_results_that_would_lie_in_each_other_are_refused(tmp_path, out):
+    (tmp_path / "in" / "drive").mkdir(parents=True)
+    save_image(tmp_path / "in" / "drive" / "a.png")
+    save_video(tmp_path / "in" / "drive.mp4")
+    with pytest.raises(UsageError, match=r"drive.mp4 would be written to .*drive, the folder of"):
+        predict_inputs(FakeSegmenter(), [tmp_path / "in"], out, "ids")
+    assert len(predict_inputs(FakeSegmenter(), [tmp_path / "in"], out, "color")) == 2
+    save_image(tmp_path / "in" / "drive" / "a.jpg")
+    with pytest.raises(UsageError, match=r"a.jpg and .*a.png would both be written to"):
+        predict_inputs(FakeSegmenter(), [tmp_path / "in"], out)
 
 
 @pytest.mark.parametrize("name", ["drive.mp4", "drive.avi", "drive.mkv", "DRIVE.MP4"])
@@ -178,9 +226,6 @@ def bad_inputs(case: str, folder: Path) -> tuple[list[Path], str]:
     if case == "broken image":
         bad.write_bytes(good.read_bytes()[:200])
         return [good, bad], "bad.png"
-    if case == "gray image":
-        write_png(bad, np.zeros((4, 4), np.uint8))
-        return [good, bad], "bad.png: a gray image"
     if case == "other file":
         (folder / "bad.txt").write_text("x")
         return [good, folder / "bad.txt"], "bad.txt: neither an image nor a video"
@@ -210,7 +255,6 @@ def bad_inputs(case: str, folder: Path) -> tuple[list[Path], str]:
     [
         "missing",
         "broken image",
-        "gray image",
         "other file",
         "empty folder",
         "same name",
@@ -238,9 +282,9 @@ def test_the_first_bad_file_of_many_is_reported_at_once(tmp_path, out, monkeypat
 
     def read(path):
         tried.append(path)
-        return read_image(path)
+        return read_frame(path)
 
-    monkeypatch.setattr(prediction, "read_image", read)
+    monkeypatch.setattr(prediction, "read_frame", read)
     with pytest.raises(AsapError, match=r"0000.png: an empty file"):
         predict_inputs(FakeSegmenter(), [tmp_path / "frames"], out)
     assert len(tried) < 100

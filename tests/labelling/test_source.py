@@ -19,7 +19,7 @@ def paths(source: object) -> list[str | None]:
     return [found.path for found in Source(str(source)).inputs()]
 
 
-def test_a_folder_is_its_images_and_those_of_its_subfolders_in_order(frames, tmp_path):
+def test_a_folder_is_its_images_and_those_of_its_subfolders_in_order(frames, tmp_path, caplog):
     folder = tmp_path / "frames"
     (folder / "0003.d").mkdir()
     for name in ("0003.d/x.JPG", "0003.d/.hidden.png", ".git/a.png", "notes.txt", "a.mp4"):
@@ -29,6 +29,8 @@ def test_a_folder_is_its_images_and_those_of_its_subfolders_in_order(frames, tmp
     expected = [str(f) for f in frames]
     expected.insert(3, str(folder / "0003.d" / "x.JPG"))
     assert paths(folder) == expected
+    # Two hidden ones, the notes, the video and the link.
+    assert caplog.messages == [f"{folder}: passed over 5 hidden or other files"]
     assert Source(str(folder)).digest() is None
 
 

@@ -13,6 +13,7 @@ from PIL import Image
 
 import asap_tf
 from asap_tf.core.errors import AsapError
+from asap_tf.data.frames import TRANSPARENT
 from asap_tf.labelling import folder as folders
 from asap_tf.labelling import worker as workers
 from asap_tf.labelling.folder import LabelFolder, LabelJob
@@ -47,29 +48,35 @@ def read(folder: LabelFolder) -> list[dict]:
 @pytest.mark.parametrize("format", ["png", "parquet"])
 def test_every_input_ends_once_labeled_or_failed(started, tiny_artifact, frames, tmp_path, format):
     (tmp_path / "bad.png").write_text("x")
-    Image.new("L", (64, 32)).save(tmp_path / "gray.png")
+    clear = Image.open(frames[1]).convert("RGBA")
+    clear.putpixel((0, 0), (0, 0, 0, 0))
+    clear.save(tmp_path / "clear.png")
     large = tmp_path / "large.png"
     Image.fromarray(np.random.default_rng(1).integers(0, 256, (50, 70, 3), np.uint8)).save(large)
     fsspec.filesystem("memory").pipe_file("/frames/a.png", frames[0].read_bytes())
     names = [frames[0], tmp_path / "bad.png", frames[1], large, tmp_path / "none.png"]
-    names += [tmp_path / "gray.png", frames[0], "memory:///frames/a.png", "nowhere://a.png", "a\0"]
+    names += [tmp_path / "clear.png", frames[0], "memory:///frames/a.png", "nowhere://a.png", "a\0"]
     inputs = [*(Input(str(name)) for name in names), Input(None)]
     folder, job, worker = started(inputs, format)
     assert [worker.label(block) for block in (2, 0, 1)] == [3, 4, 4]
     assert not folder.pending(job).size
-    assert folder.merge(job) == {"labelled": 5, "failed": 6}
+    assert folder.merge(job) == {"labelled": 6, "failed": 5}
     rows = read(folder)
     assert [(row["number"], row["path"]) for row in rows] == [
         (i, found.path) for i, found in enumerate(inputs)
     ]
-    maps = expected(tiny_artifact, *frames[:2], large, frames[0], frames[0])
-    wanted = dict(zip((0, 2, 3, 6, 7), maps, strict=True))
+    black = np.asarray(Image.open(frames[1])).copy()
+    black[0, 0] = 0
+    Image.fromarray(black).save(tmp_path / "black.png")
+    shown = [*frames[:2], large, tmp_path / "black.png", frames[0], frames[0]]
+    wanted = dict(zip((0, 2, 3, 5, 6, 7), expected(tiny_artifact, *shown), strict=True))
     for row in rows:
         assert row["model"] == job.model
         if row["number"] not in wanted:
             assert (row["state"], row["file"], row["share"]) == ("failed", None, None)
             continue
         labels = wanted[row["number"]]
+        assert row["reason"] == (TRANSPARENT if row["number"] == 5 else None)
         if format == "png":
             found = np.asarray(Image.open(folder.path / row["file"]))
         else:
@@ -80,7 +87,7 @@ def test_every_input_ends_once_labeled_or_failed(started, tiny_artifact, frames,
         assert (row["height"], row["width"]) == labels.shape
         np.testing.assert_allclose(row["share"], [np.mean(labels == i) for i in range(5)])
     reasons = [row["reason"] for row in rows if row["state"] == "failed"]
-    parts = ("not an image", "no such file", "a gray image", "scheme nowhere", "null", "no path")
+    parts = ("not an image", "no such file", "scheme nowhere", "null", "no path")
     for reason, part in zip(reasons, parts, strict=True):
         assert part in reason
     assert json.loads(pq.read_schema(folder.manifest).metadata[b"classes"])[4] == "c4"
@@ -144,7 +151,7 @@ def test_a_store_that_fails_for_the_moment_is_asked_again(started, frames, monke
 
     monkeypatch.setattr(workers.fsspec, "open", fetch)
     _, _, worker = started([Input("s3://frames/a.png")])
-    assert worker.read(Input("s3://frames/a.png")).shape == (32, 64, 3)
+    assert worker.read(Input("s3://frames/a.png")).pixels.shape == (32, 64, 3)
     assert len(tries) == 3
     tries[:] = []
     monkeypatch.setattr(workers, "_PAUSES", (0.0,))
