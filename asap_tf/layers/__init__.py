@@ -4,7 +4,7 @@ Importing this registers all of them with Keras, which opens saved models by it.
 """
 
 from asap_tf.layers.adaptive_mean import AdaptiveMean
-from asap_tf.layers.blocks import BatchNormalization, PixelDot
+from asap_tf.layers.blocks import BatchNormalization, Conv2D, PixelDot
 from asap_tf.layers.ffdn import FFDN
 from asap_tf.layers.pyramid import SimplePyramid
 from asap_tf.layers.resize import ResizeLike, Upsample
@@ -15,6 +15,7 @@ __all__ = [
     "FFDN",
     "AdaptiveMean",
     "BatchNormalization",
+    "Conv2D",
     "PixelDot",
     "ResizeLike",
     "SegmentationModel",

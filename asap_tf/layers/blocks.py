@@ -1,4 +1,4 @@
-"""Building blocks of all networks, as functions on tensors, and the two layers they need."""
+"""Building blocks of all networks, as functions on tensors, and the layers they need."""
 
 from __future__ import annotations
 
@@ -76,6 +76,30 @@ class BatchNormalization(layers.BatchNormalization):
         return joint_moments(*super()._moments(inputs, mask))
 
 
+@keras.saving.register_keras_serializable("asap_tf")
+class Conv2D(layers.Conv2D):
+    """`keras.layers.Conv2D`, safe to train at 1 x 1 with a stride.
+
+    The gradient of such a kernel with few channels, as TensorFlow 2.21 computes it on processors,
+    writes past the end of its memory: the process dies. In training the stride is therefore taken
+    first, which is the same convolution. The class's name is Keras's, as that of
+    `BatchNormalization`.
+
+    Input `(N, H, W, C)`, output `(N, ceil(H / stride), ceil(W / stride), filters)` at 1 x 1.
+
+    Example:
+        >>> Conv2D(128, 1, 2)(keras.ops.ones((1, 128, 256, 64)), training=True).shape
+        TensorShape([1, 64, 128, 128])
+    """
+
+    def call(self, inputs: Tensor, training: bool | None = None) -> Tensor:
+        if not training or self.kernel_size != (1, 1):
+            return super().call(inputs)
+        rows, columns = self.strides
+        outputs = ops.conv(inputs[:, ::rows, ::columns], self.kernel)
+        return self.activation(ops.add(outputs, self.bias) if self.use_bias else outputs)
+
+
 def batch_norm(name: str, epsilon: float = 1e-5, **kwargs: Any) -> BatchNormalization:
     """BatchNorm with the constants of the ImageNet weights (torchvision's, momentum inverted)."""
     return BatchNormalization(momentum=0.9, epsilon=epsilon, name=name, **kwargs)
@@ -90,7 +114,8 @@ def conv(x: Tensor, filters: int, kernel: int, stride: int, name: str) -> Tensor
     padding = "same" if stride == 1 else "valid"
     if kernel > 1 and stride > 1:
         x = layers.ZeroPadding2D(kernel // 2, name=f"{name}_pad")(x)
-    return layers.Conv2D(filters, kernel, stride, padding, use_bias=False, name=name)(x)
+    kind = Conv2D if kernel == 1 and stride > 1 else layers.Conv2D
+    return kind(filters, kernel, stride, padding, use_bias=False, name=name)(x)
 
 
 def conv_bn(x: Tensor, filters: int, kernel: int, stride: int, name: str) -> Tensor:

@@ -5,7 +5,7 @@ import keras
 import numpy as np
 import pytest
 
-from asap_tf.layers.blocks import BatchNormalization, PixelDot, conv, resample
+from asap_tf.layers.blocks import BatchNormalization, Conv2D, PixelDot, conv, resample
 from asap_tf.layers.resize import ResizeLike, Upsample
 
 
@@ -41,6 +41,33 @@ def test_convolution_at_stride_1_is_padded_on_both_sides(kernel):
     model.get_layer("c").set_weights([weights[..., None, None]])
     expected = cv2.filter2D(x[0, ..., 0], -1, weights, borderType=cv2.BORDER_CONSTANT)
     np.testing.assert_allclose(model(x)[0, ..., 0], expected, atol=1e-5)
+
+
+@pytest.mark.parametrize("bias", [False, True])
+def test_strided_pointwise_convolution_trains_as_in_numpy(bias, round_trip):
+    import tensorflow as tf
+
+    rng = np.random.default_rng(0)
+    x, upstream = rng.normal(size=(2, 5, 8, 3)), rng.normal(size=(2, 3, 4, 6))
+    x, upstream = x.astype("float32"), upstream.astype("float32")
+    layer = Conv2D(6, 1, 2, use_bias=bias, activation="tanh")
+    layer.build(x.shape)
+    for weight in layer.weights:
+        weight.assign(rng.normal(size=weight.shape))
+    kernel, offset = np.asarray(layer.kernel)[0, 0], np.asarray(layer.bias) if bias else 0
+    with tf.GradientTape() as tape:
+        y = layer(x, training=True)
+    gradients = tape.gradient(y, layer.trainable_variables, upstream)
+
+    expected = np.tanh(x[:, ::2, ::2] @ kernel + offset)
+    slope = upstream * (1 - expected**2)
+    for trained in (y, layer(x)):
+        np.testing.assert_allclose(trained, expected, atol=1e-5)
+    of_kernel = np.einsum("nhwi,nhwo->io", x[:, ::2, ::2], slope)
+    np.testing.assert_allclose(gradients[0][0, 0], of_kernel, atol=1e-4)
+    if bias:
+        np.testing.assert_allclose(gradients[1], slope.sum((0, 1, 2)), atol=1e-4)
+    np.testing.assert_array_equal(*round_trip(Conv2D(6, 1, 2, use_bias=bias), (5, 8, 3)))
 
 
 def trained_once(kind, policy, x, upstream):

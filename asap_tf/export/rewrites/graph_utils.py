@@ -8,6 +8,8 @@ from typing import Any
 import keras
 from keras import layers
 
+from asap_tf.layers import Conv2D
+
 Replacements = dict[str, layers.Layer]
 """What is called instead of a layer, by the layer's name."""
 
@@ -18,7 +20,7 @@ Rewrite = Callable[[keras.Model, Replacements], Replacements]
 def is_linear_conv(layer: Any) -> bool:
     """Whether a layer is a convolution, depthwise or not, without an activation."""
     return (
-        type(layer) in (layers.Conv2D, layers.DepthwiseConv2D)
+        type(layer) in (layers.Conv2D, Conv2D, layers.DepthwiseConv2D)
         and layer.activation is keras.activations.linear
     )
 
