@@ -25,11 +25,15 @@ for path in sys.argv[2:]:
 """
 
 
-def test_all_formats_and_precisions(trained_model, streets_root, tmp_path):
+@pytest.mark.parametrize(
+    ("output", "stride"), [("labels", 1), ("labels", 2), ("labels", 8), ("logits", 1)]
+)
+def test_all_formats_and_precisions(trained_model, streets_root, tmp_path, output, stride):
     from asap_tf.export.exporter import export
 
     out = tmp_path / "out"
-    made = export(trained_model, out, FORMATS, PRECISIONS, calibration=streets_root)
+    options = {"calibration": streets_root, "output": output, "label_stride": stride}
+    made = export(trained_model, out, FORMATS, PRECISIONS, **options)
     assert len(made) == 1 + 4 + 3 + 3
     frames = np.random.default_rng(0).integers(0, 256, (1, 64, 128, 3), dtype=np.uint8)
     np.save(tmp_path / "frames.npy", frames)

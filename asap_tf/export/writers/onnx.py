@@ -137,6 +137,17 @@ def _of_a_strip(node: onnx.NodeProto) -> bool:
     return node.op_type == "AveragePool" and 1 in kernel
 
 
+def label_nodes(graph: onnx.GraphProto) -> list[onnx.NodeProto]:
+    """The nodes after the argmax: labels are numbers of classes, not to be rounded."""
+    labels: set[str] = set()
+    found = []
+    for node in graph.node:
+        if node.op_type == "ArgMax" or labels & {*node.input}:
+            found.append(node)
+            labels |= {*node.output}
+    return found
+
+
 _CONVERTED: WeakKeyDictionary[DeployedGraph, bytes] = WeakKeyDictionary()
 
 
@@ -231,7 +242,7 @@ def quantized(
     skip: Sequence[str] = (),
     **options: Any,
 ) -> onnx.ModelProto:
-    """A graph with Q/DQ nodes outside its float islands, weights in int8 by channel.
+    """A graph with Q/DQ nodes outside its float islands and labels, weights in int8 by channel.
 
     Args:
         model: Graph, in float32 or float16.
@@ -243,6 +254,7 @@ def quantized(
     import onnx
     from onnxruntime import quantization
 
+    untouched = [*float_islands(model.graph), *label_nodes(model.graph)]
     with tempfile.TemporaryDirectory() as folder:
         file = Path(folder) / "int8.onnx"
         quantization.quantize_static(
@@ -252,7 +264,7 @@ def quantized(
             op_types_to_quantize=kinds,
             per_channel=True,
             weight_type=quantization.QuantType.QInt8,
-            nodes_to_exclude=[*skip, *(node.name for node in float_islands(model.graph))],
+            nodes_to_exclude=[*skip, *(node.name for node in untouched)],
             **options,
         )
         return onnx.load(str(file))

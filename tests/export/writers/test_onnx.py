@@ -53,12 +53,14 @@ def run(path, frames):
     return output.name, session.run(None, {"frames": frames})[0]
 
 
-def test_labels_of_a_stride(model, frames, strided_labels, tmp_path):
-    path = tmp_path / "labels.onnx"
-    onnx.write(Deployment(model, (64, 128), 8, label_stride=2), "fp32", path, [], METADATA)
-    labels = run(path, frames)[1]
-    assert labels.dtype == np.uint8
-    assert np.mean(labels == strided_labels(2)) > 0.999
+@pytest.mark.parametrize("stride", [2, 8])
+def test_labels_of_a_stride(model, frames, strided_labels, tmp_path, stride):
+    deployment, path = Deployment(model, (64, 128), 8, label_stride=stride), tmp_path / "m.onnx"
+    for precision, floor in (("fp32", 0.999), ("int8", 0.97)):
+        onnx.write(deployment, precision, path, list(frames), METADATA)
+        labels = run(path, frames)[1]
+        assert labels.dtype == np.uint8
+        assert np.mean(labels == strided_labels(stride)) > floor, precision
 
 
 class Graph:
