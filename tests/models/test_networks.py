@@ -146,8 +146,9 @@ def test_export(network, deployment, tmp_path):
     np.testing.assert_allclose(result, logits, atol=1e-4 * abs(logits).max())
 
 
+@pytest.mark.stress
 def test_engine(network, deployment, tmp_path):
-    """By NVIDIA's parser and builder, in float16."""
+    """By NVIDIA's parser and builder, in float16; ASAP's is in the tests of the writer."""
     pytest.importorskip("tensorrt_rtx", reason="its wheels are for Python 3.11 and 3.12")
     metadata = {"compute_capability": ["7.5", "8.9"]}
     tensorrt_rtx.write(deployment, "fp16", tmp_path / "asap_rtx.engine", [], metadata)
