@@ -20,7 +20,7 @@ from asap_tf.saving.metadata import (
     write_sidecar,
 )
 from asap_tf.saving.presets import preset_file, preset_files
-from asap_tf.saving.transfer import Transfer, copy_matching, load_weights
+from asap_tf.saving.transfer import Transfer, copy_matching, load_weights, match_classes
 
 __all__ = [
     "METADATA_NAME",
@@ -35,6 +35,7 @@ __all__ = [
     "from_preset",
     "load_keras_model",
     "load_weights",
+    "match_classes",
     "model_file",
     "parse_metadata",
     "preset_file",

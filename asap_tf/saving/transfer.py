@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -10,7 +11,8 @@ import numpy as np
 
 from asap_tf.core.errors import AsapError, UsageError
 from asap_tf.saving.imagenet import imagenet_tensors
-from asap_tf.saving.keras_file import load_keras_model
+from asap_tf.saving.keras_file import load_keras_model, model_file
+from asap_tf.saving.metadata import classes_of, read_metadata
 from asap_tf.saving.presets import preset_file, preset_files
 from asap_tf.saving.torch_file import CONV_VARIABLES, NORM_VARIABLES, read_torch_file
 
@@ -18,6 +20,10 @@ if TYPE_CHECKING:
     import keras
 
 PREFIX = "backbone_"
+HEAD_SUFFIX = "_classes"
+"""End of the names of the convolutions that give a number for each class."""
+
+TORCH_SUFFIXES = (".pth", ".safetensors")
 
 
 @dataclass(frozen=True)
@@ -59,7 +65,7 @@ def load_weights(model: keras.Model, source: str | Path, backbone: str | None = 
             ".safetensors file of the backbone, a .keras file, a run folder or a preset "
             f"({', '.join(preset_files())})"
         )
-    if path.suffix in (".pth", ".safetensors"):
+    if path.suffix in TORCH_SUFFIXES:
         return load_torch_names(model, read_torch_file(path), str(path))
     return copy_matching(load_keras_model(path), model)
 
@@ -89,6 +95,46 @@ def copy_matching(source: keras.Model, target: keras.Model) -> Transfer:
         else:
             fresh.append(layer.name)
     return Transfer(tuple(loaded), tuple(fresh))
+
+
+def match_classes(model: keras.Model, source: str | Path, names: Sequence[str]) -> str:
+    """Brings the heads that `load_weights` has copied into the order of other classes' names.
+
+    Args:
+        model: Network that was loaded from `source`, in place.
+        source: As of `load_weights`.
+        names: Names of the network's classes.
+
+    Returns:
+        What was done, for people; empty if nothing was: for weights of a backbone alone, of as many
+        classes as these in the same order, or of another number, whose heads were not loaded.
+    """
+    if str(source) == "imagenet" or Path(source).suffix in TORCH_SUFFIXES:
+        return ""
+    known = [c.name for c in classes_of(read_metadata(model_file(source)))]
+    if len(known) != len(names) or known == list(names):
+        return ""
+    places = {name: i for i, name in enumerate(known)}
+    columns = [places.get(name) for name in names]
+    for layer in model.layers:
+        if layer.name.endswith(HEAD_SUFFIX):
+            weights = zip(layer.get_weights(), _initial(layer), strict=True)
+            layer.set_weights([_arranged(*pair, columns) for pair in weights])
+    fresh = [name for name in names if name not in places]
+    taken = f"{len(names) - len(fresh)} classes taken by their names"
+    return f"{taken}; left as initialized: {', '.join(fresh)}" if fresh else taken
+
+
+def _arranged(old: np.ndarray, new: np.ndarray, columns: Sequence[int | None]) -> np.ndarray:
+    """Columns of `old` in another order; from `new` where there is none."""
+    chosen = [new[..., i] if c is None else old[..., c] for i, c in enumerate(columns)]
+    return np.stack(chosen, axis=-1)
+
+
+def _initial(layer: keras.layers.Layer) -> list[np.ndarray]:
+    """Weights of a convolution as its initializers make them."""
+    makers = (layer.kernel_initializer, layer.bias_initializer)
+    return [np.array(make(w.shape)) for make, w in zip(makers, layer.weights, strict=True)]
 
 
 def load_torch_names(model: keras.Model, tensors: dict[str, np.ndarray], origin: str) -> Transfer:

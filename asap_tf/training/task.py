@@ -26,7 +26,7 @@ from asap_tf.layers.losses import OhemCrossEntropy
 from asap_tf.models import create_model
 from asap_tf.runtime import Segmenter
 from asap_tf.runtime.keras_network import KerasNetwork
-from asap_tf.saving import copy_matching, save_model
+from asap_tf.saving import copy_matching, match_classes, save_model
 from asap_tf.training import UNLABELED
 from asap_tf.training.distillation import load_teacher, mean_output, with_teacher
 from asap_tf.training.optimizers import build_optimizer
@@ -101,16 +101,20 @@ class SegmentationTask:
         )
         build = functools.partial(create_model, recipe.model.name, len(classes))
         options = recipe.model.options()
+        weights = recipe.model.weights if initialize else None
         precision = hosts.broadcast(resolve_precision(recipe.train.precision))
         with self.scope(), dtype_policy(precision):
             steps = self.steps_per_epoch * recipe.train.epochs
             self.optimizer = build_optimizer(recipe.optimizer, steps)
             self.network = build(
                 (*recipe.augment.crop, 3),
-                weights=recipe.model.weights if initialize else None,
+                weights=weights,
                 aux_heads=True,
                 **options,
             )
+            matched = weights and match_classes(self.network, weights, [c.name for c in classes])
+            if matched:
+                LOGGER.info("%s: %s", weights, matched)
             self.model = self._compile(class_weights, groups)
         self.eval_model = build((None, None, 3), **options)
         self._segmenter = Segmenter(KerasNetwork(self.eval_model), classes, recipe.eval.size)

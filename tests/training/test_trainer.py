@@ -6,6 +6,7 @@ import shutil
 import signal
 import subprocess
 import sys
+from dataclasses import replace
 from pathlib import Path
 
 import keras
@@ -15,6 +16,7 @@ import pytest
 import asap_tf
 from asap_tf.core.errors import AsapError, Interrupted, UsageError
 from asap_tf.models.registry import BUILDERS
+from asap_tf.saving import save_model
 from asap_tf.training import check_data
 from asap_tf.training.run_folder import RunFolder
 from asap_tf.training.task import resolve_class_weights
@@ -124,6 +126,28 @@ def test_data_is_read_from_end_to_end_before_training(tiny_recipe, tmp_path, tin
     with pytest.raises(UsageError, match="no dataset"):
         check_data(tiny_recipe(data={"root": None}))
     assert check_data(tiny_recipe())[0].counts == {"train": 5, "val": 2}
+
+
+def test_heads_of_other_weights_are_matched_by_the_names_of_classes(
+    trainer, tiny_recipe, tiny_root, tmp_path, caplog
+):
+    classes = asap_tf.open_dataset(tiny_root).classes
+    known = Tiny(11, (None, None, 3))
+    kernel = np.arange(known.get_layer("logits_classes").kernel.shape[2] * 11.0).reshape(
+        1, 1, -1, 11
+    )
+    known.get_layer("logits_classes").set_weights([kernel, np.arange(11)])
+    others = [replace(classes[0], name="water"), *classes[:0:-1]]
+    save_model(known, tmp_path / "known.keras", others, None)
+    with caplog.at_level("INFO", "asap_tf"):
+        run = trainer(
+            tmp_path / "run", tiny_recipe(model={"weights": str(tmp_path / "known.keras")})
+        )
+    head = run.task.network.get_layer("logits_classes")
+    np.testing.assert_array_equal(head.kernel[..., 1:], kernel[..., :0:-1])
+    np.testing.assert_array_equal(head.bias, [0, *range(10, 0, -1)])
+    assert not np.isin(kernel[..., 0], head.kernel).any()
+    assert "10 classes taken by their names; left as initialized: sky" in caplog.text
 
 
 def test_class_weights():
