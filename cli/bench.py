@@ -111,13 +111,12 @@ def bench_artifacts(
     from asap_tf.benchmark.inference import check_classes, compare, scored
     from asap_tf.cli.checks import parse_size
     from asap_tf.data import open_dataset
-    from asap_tf.data.check import check_dataset
+    from asap_tf.data.check import checked
 
     dataset = None
     if data is not None:
         dataset = open_dataset(data)
-        dataset.pairs("val")
-        check_dataset(dataset, ["val"]).require_sound()
+        checked(dataset, ["val"])
         check_classes(artifacts, dataset)
     comparison = compare(
         artifacts,

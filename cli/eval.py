@@ -74,7 +74,9 @@ def command(
     names = load_table(table) if table else None
     with connect(hosts, host_id, coordinator) as distributed:
         examine = sharded(distributed)
-        dataset = checked(open_dataset(data), [split], skip_bad, examine).dataset
+        dataset = checked(
+            open_dataset(data), [split], skip_bad, examine, labels=submission is None
+        ).dataset
 
         from asap_tf.inference.evaluate import evaluate
         from asap_tf.inference.submission import write_submission

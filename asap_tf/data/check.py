@@ -39,7 +39,7 @@ class CheckReport:
         class_pixels: Pixels of each train id by split, int64 `(num_classes,)`.
         ignored_pixels: Pixels with the ignore label by split.
         defects: In the order of the splits.
-        warnings: What is odd but no defect: classes that never occur.
+        warnings: What is odd but no defect: classes that never occur, splits without a label.
     """
 
     dataset: Dataset
@@ -68,6 +68,20 @@ class CheckReport:
             f"{shown(first.path)}: {first.problem}{more}; all of them: asap-tf data check "
             f"{self.dataset.root}"
         )
+
+    def require_labels(self) -> None:
+        """Refuses a split that has masks, but in them no pixel to learn from or to score.
+
+        Raises:
+            AsapError: naming the first such split.
+        """
+        for split, pixels in self.class_pixels.items():
+            if self.ignored_pixels[split] and not pixels.any():
+                raise AsapError(
+                    f"{self.dataset.root}: split '{split}' has not one labeled pixel: its masks "
+                    "hold ignored values alone; look at what the dataset says of its classes, and "
+                    f"at its masks: asap-tf data show {self.dataset.root} --out sheet.png"
+                )
 
     def without_defects(self) -> CheckReport:
         """The report of the dataset without the pairs that have a defect, which stay listed.
@@ -136,6 +150,7 @@ def checked(
     splits: Sequence[str],
     skip_bad: bool = False,
     examine: Examine = examine_pairs,
+    labels: bool = True,
 ) -> CheckReport:
     """Reads every file of some splits, to use them.
 
@@ -144,17 +159,19 @@ def checked(
         splits: To read.
         skip_bad: Whether to skip the pairs that have a defect, with a warning for each.
         examine: Reader of a split's pairs; see `check_dataset`.
+        labels: Whether what is labeled is of use: splits that have masks then need it.
 
     Raises:
         UsageError: if there is no such split, or no frame in it.
-        AsapError: if there is a defect, and `skip_bad` is not set.
+        AsapError: if there is a defect, and `skip_bad` is not set; if nothing is labeled.
     """
     for split in splits:
         dataset.pairs(split)
     report = check_dataset(dataset, splits, examine)
     if not skip_bad:
         report.require_sound()
-        return report
+    if labels:
+        report.require_labels()
     for defect in report.defects:
         _LOGGER.warning("skipped: %s: %s", shown(defect.path), defect.problem)
     if report.defects:
@@ -195,12 +212,20 @@ def check_dataset(
             defects.append(Defect(dataset.root, f"split '{split}' holds no frames"))
         pixels[split], found = examine(pairs, dataset.encoding)
         defects += found
-        if pixels[split].any():
+        if pixels[split][:IGNORE_LABEL].any():
             warnings += [
                 f"class '{label.name}' never occurs in split '{split}'"
                 for label, count in zip(dataset.classes, pixels[split], strict=False)
                 if count == 0
             ]
+            _, *others = dataset.classes
+            if len(others) == 1 and not pixels[split][1] and pixels[split][IGNORE_LABEL]:
+                warnings.append(
+                    f"if 255, which is ignored, stands for '{others[0].name}' in these masks, give "
+                    "that class `id: 255` and the dataset `ignore_label: []`"
+                )
+        elif pixels[split][IGNORE_LABEL]:
+            warnings.append(f"split '{split}' has masks, but not one labeled pixel")
     defects += [Defect(path, _UNPAIRED) for path in dataset.unpaired]
     return CheckReport(
         dataset,

@@ -90,6 +90,8 @@ class _Description(BaseModel):
     @field_validator("classes")
     @classmethod
     def _classes_differ(cls, classes: list[_Class], info: ValidationInfo) -> list[_Class]:
+        if len(classes) == 1:
+            raise ValueError("one class alone; name the rest as another, such as background")
         masks = info.data.get("masks")
         if masks == "color" and any(c.id is not None for c in classes):
             raise ValueError("color masks have no ids; omit them")

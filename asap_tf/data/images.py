@@ -82,7 +82,7 @@ def read_mask(path: Path, encoding: MaskEncoding) -> np.ndarray:
     """Read a mask.
 
     Args:
-        path: 8-bit gray or palette file for masks of ids; RGB, RGBA or palette for colors.
+        path: 8-bit gray, palette or 1-bit file for masks of ids; RGB, RGBA or palette for colors.
         encoding: Encoding of the dataset's masks, `Dataset.encoding`.
 
     Returns:
@@ -103,13 +103,13 @@ def read_mask(path: Path, encoding: MaskEncoding) -> np.ndarray:
                 )
             raw = np.asarray(image if image.mode == "RGB" else image.convert("RGB"))
         else:
-            if kind not in (_MODES["L"], _MODES["P"]):
+            if kind not in (_MODES["L"], _MODES["P"], _MODES["1"]):
                 raise BadFile(
                     path,
                     f"{kind}; a mask of class ids is needed, 8-bit gray or palette: "
                     "export it as ids, or describe the dataset with color masks",
                 )
-            raw = np.asarray(image)
+            raw = np.asarray(image, np.uint8)
     try:
         return encoding.decode(raw)
     except ValueError as error:

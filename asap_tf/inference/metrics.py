@@ -171,7 +171,7 @@ class Scores:
         }
 
     def table(self) -> str:
-        """The scores as text, in percent; `-` where undefined."""
+        """The scores as text, in percent; `-` where undefined. Absent classes are told below it."""
         rows = [("class", "IoU %", "accuracy %")]
         rows += [
             (c.name, _percent(iou), _percent(accuracy))
@@ -186,7 +186,16 @@ class Scores:
             ("pixel accuracy", "", _percent(self.pixel_accuracy)),
         ]
         width = max(len(name) for name, _, _ in rows)
-        return "\n".join(f"{a:<{width}}  {b:>6}  {c:>10}".rstrip() for a, b, c in rows)
+        lines = [f"{a:<{width}}  {b:>6}  {c:>10}".rstrip() for a, b, c in rows]
+        absent = np.isnan(self.accuracy)
+        for what, which in (
+            ("counted as 0, since it is predicted", absent & ~np.isnan(self.iou)),
+            ("not counted", absent & np.isnan(self.iou)),
+        ):
+            names = [c.name for c, is_so in zip(self.classes, which, strict=True) if is_so]
+            if names:
+                lines.append(f"in no mask, {what}: {', '.join(names)}")
+        return "\n".join(lines)
 
 
 def _ratio(part: np.ndarray, whole: np.ndarray) -> np.ndarray:

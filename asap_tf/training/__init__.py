@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from dataclasses import replace
 from pathlib import Path
 
@@ -15,6 +16,8 @@ from asap_tf.inference.evaluate import require_masks
 from asap_tf.inference.sharded_check import sharded
 from asap_tf.training.recipe import Recipe
 from asap_tf.training.sections import Data
+
+LOGGER = logging.getLogger("asap_tf")
 
 UNLABELED = "frames without masks"
 """The split of `distill.frames`."""
@@ -44,7 +47,10 @@ def check_data(recipe: Recipe, hosts: Hosts | None = None) -> list[CheckReport]:
             pairs = tuple(p for folder in recipe.distill.frames for p in frames_alone(Path(folder)))
             dataset = replace(dataset, splits={**dataset.splits, UNLABELED: pairs})
             splits.append(UNLABELED)
-        reports.append(checked(dataset, splits, data.skip_bad, sharded(hosts or Hosts())))
+        report = checked(dataset, splits, data.skip_bad, sharded(hosts or Hosts()))
+        for warning in report.warnings:
+            LOGGER.warning("%s: %s", data.root, warning)
+        reports.append(report)
     return reports
 
 

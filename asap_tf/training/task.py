@@ -261,12 +261,17 @@ def resolve_class_weights(
 
     Raises:
         UsageError: if a list has another length than there are classes.
+
+    Example:
+        >>> resolve_class_weights("balanced", np.array([50, 50, 0]))
+        [1.0, 1.0, 1.0]
     """
     if wanted is None:
         return None
     if wanted == "balanced":
         weights = 1 / np.log(1.1 + pixels / pixels.sum())
-        return (weights / weights.mean()).tolist()
+        # A class that never occurs counts neither in the loss nor in the mean.
+        return np.where(pixels > 0, weights / weights[pixels > 0].mean(), 1.0).tolist()
     if len(wanted) != len(pixels):
         raise UsageError(
             f"loss.class_weights: {len(wanted)} factors, but the dataset has {len(pixels)} classes"

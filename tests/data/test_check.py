@@ -4,11 +4,12 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+import yaml
 from PIL import Image
 
-from asap_tf.core.errors import UsageError
+from asap_tf.core.errors import AsapError, UsageError
 from asap_tf.data import open_dataset
-from asap_tf.data.check import check_dataset
+from asap_tf.data.check import check_dataset, checked
 
 
 def test_counts_and_shares_against_a_plain_count(camvid_root: Path) -> None:
@@ -66,6 +67,38 @@ def test_a_class_that_never_occurs_is_a_warning(camvid_root: Path) -> None:
     assert len(report.warnings) == 10
     assert "class 'sky' never occurs in split 'val'" in report.warnings
     assert not any("road" in warning for warning in report.warnings)
+
+
+def test_a_split_without_a_label_is_told_and_refused(camvid_root: Path) -> None:
+    for mask in (camvid_root / "valannot").iterdir():
+        Image.fromarray(np.full_like(np.array(Image.open(mask)), 11)).save(mask)
+    dataset = open_dataset(camvid_root)
+    assert "split 'val' has masks, but not one labeled pixel" in check_dataset(dataset).warnings
+    with pytest.raises(AsapError, match="split 'val' has not one labeled pixel: .*data show"):
+        checked(dataset, ["train", "val"])
+    assert checked(dataset, ["val"], labels=False).counts == {"val": 2}
+
+
+def test_masks_of_0_and_255(tmp_path: Path) -> None:
+    for name, value in (("frame", (9, 9, 9)), ("mask", 0)):
+        (tmp_path / name).mkdir()
+        image = Image.new("RGB" if name == "frame" else "L", (8, 8), value)
+        image.paste(255 if name == "mask" else (0, 0, 0), (0, 0, 4, 8))
+        image.save(tmp_path / name / "0.png")
+    description = {
+        "masks": "index",
+        "classes": [{"name": n, "color": [i, 0, 0]} for i, n in enumerate(["rest", "crack"])],
+        "splits": {"train": {"images": "frame", "masks": "mask"}},
+    }
+    (tmp_path / "dataset.yaml").write_text(yaml.safe_dump(description))
+    assert check_dataset(open_dataset(tmp_path)).warnings[-1] == (
+        "if 255, which is ignored, stands for 'crack' in these masks, give that class `id: 255` "
+        "and the dataset `ignore_label: []`"
+    )
+    description["classes"][1]["id"], description["ignore_label"] = 255, []
+    (tmp_path / "dataset.yaml").write_text(yaml.safe_dump(description))
+    report = check_dataset(open_dataset(tmp_path))
+    assert report.class_pixels["train"].tolist() == [32, 32] and not report.warnings
 
 
 def test_summary_is_a_table(bdd100k_root: Path) -> None:

@@ -109,6 +109,7 @@ def test_names_that_no_file_can_have(folder_root: Path) -> None:
     ("changes", "expected"),
     [
         ({"classes": [], "ignore_label": None}, "classes: received []: List should have at least"),
+        ({"classes": [{"name": "a", "color": [0, 0, 9]}]}, "one class alone; name the rest as"),
         ({"splits": {}}, "splits: Dictionary should have at least 1 item"),
         ({"masks": "index"}, "ignore_label: received [0, 0, 0]: is also the value of a class"),
         ({"ignore_label": "black"}, "ignore_label: received 'black': an RGB color or a list"),

@@ -168,7 +168,6 @@ def test_color_masks_are_rgb_rgba_or_palette(tmp_path: Path) -> None:
         ("16-bit gray", "a 16-bit image"),
         ("RGB", "an RGB image"),
         ("RGBA", "an RGBA image"),
-        ("1", "a 1-bit image"),
     ],
 )
 def test_index_masks_of_another_kind(mode: str, said: str, tmp_path: Path) -> None:
@@ -177,6 +176,12 @@ def test_index_masks_of_another_kind(mode: str, said: str, tmp_path: Path) -> No
         read_mask(tmp_path / "mask.png", ENCODING)
     text = one_line(error, tmp_path / "mask.png")
     assert text.startswith(f"{said}; a mask of class ids is needed, 8-bit gray or palette: ")
+
+
+def test_a_1_bit_mask_holds_0_and_1(tmp_path: Path) -> None:
+    Image.fromarray(MASK > 3).save(tmp_path / "mask.png")
+    assert Image.open(tmp_path / "mask.png").mode == "1"
+    np.testing.assert_array_equal(read_mask(tmp_path / "mask.png", ENCODING), MASK > 3)
 
 
 def test_ids_outside_the_table(tmp_path: Path) -> None:

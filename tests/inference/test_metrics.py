@@ -102,6 +102,9 @@ def test_classes_absent_from_the_truth():
     assert scores.miou == pytest.approx((2 / 3 + 0) / 2)
     assert np.isnan(scores.accuracy[1])
     assert scores.pixel_accuracy == pytest.approx(2 / 3)
+    counted, left = scores.table().splitlines()[-2:]
+    assert counted == "in no mask, counted as 0, since it is predicted: sidewalk"
+    assert left.startswith("in no mask, not counted: building, wall, ")
     assert scores.category_iou["flat"] == 1, "road taken for sidewalk is right by category"
 
 

@@ -156,6 +156,7 @@ def test_class_weights():
     rare, common = resolve_class_weights("balanced", np.array([10, 90]))
     assert math.isclose((rare + common) / 2, 1)
     assert math.isclose(rare / common, math.log(2.0) / math.log(1.2))
+    assert resolve_class_weights("balanced", np.array([10, 0, 90])) == [rare, 1, common]
     with pytest.raises(UsageError, match="3 factors, but the dataset has 2 classes"):
         resolve_class_weights((1.0, 1.0, 1.0), np.array([1, 2]))
 
