@@ -47,6 +47,7 @@ def command(
     asap-tf train camvid_resnet18 --data CamVid
     asap-tf train recipes/cityscapes_resnet18.yaml --data Cityscapes --set train.batch_size=8
     asap-tf train --resume runs/camvid_resnet18-20260101-120000
+    asap-tf train --resume copied/run --data where/the/data/is/now
     KERAS_BACKEND=jax asap-tf train RECIPE --hosts 2 --host-id 0 --coordinator node0:7000
     """
     from asap_tf.core.distributed import connect
@@ -104,11 +105,14 @@ def opened(
     from asap_tf.training.recipe import load_recipe
     from asap_tf.training.run_folder import RunFolder
 
-    if resume is not None and not (recipe or overrides or out or data):
+    if resume is not None and not (recipe or overrides or out):
         run = RunFolder(resume)
-        return run, run.recipe
+        return run, run.recipe_for(data)
     if recipe is None or resume is not None:
-        raise UsageError("give a RECIPE, or --resume RUN alone: a run keeps the recipe it has")
+        raise UsageError(
+            "give a RECIPE, or --resume RUN with nothing but --data, where the data has moved: a "
+            "run keeps the recipe it has"
+        )
     settings = load_recipe(recipe, overrides, data)
     run = RunFolder(out or Path("runs", f"{settings.name}-{time.strftime('%Y%m%d-%H%M%S')}"))
     run.require_free()

@@ -102,7 +102,8 @@ def load_recipe(
             one, is another: the fields that it does not give are that recipe's.
         overrides: Fields to change, as `"section.field=value"`, the value as YAML. Of several
             datasets, `"data.field=value"` changes all and `"data.0.field=value"` the first.
-        root: Folder of the dataset; of several, the one in which they are by the recipe's roots.
+        root: Folder of the dataset; of several, the one in which they are by the recipe's roots, or
+            by the last name of an absolute one.
 
     Returns:
         The recipe.
@@ -254,13 +255,14 @@ def apply_override(values: dict[str, Any], override: str) -> None:
 
 
 def put_below(values: dict[str, Any], root: Path) -> None:
-    """Sets the dataset's root; of several datasets, to where they are below it."""
+    """Sets the dataset's root; of several datasets, to where they are below it by their names."""
     data = values.setdefault("data", {})
     if isinstance(data, dict):
         data["root"] = str(root)
     elif isinstance(data, list):
         for section in filter(lambda section: isinstance(section, dict), data):
-            section["root"] = str(root / str(section.get("root") or ""))
+            below = Path(str(section.get("root") or ""))
+            section["root"] = str(root / (below.name if below.is_absolute() else below))
 
 
 def recipe_file(path: str | Path) -> Path:

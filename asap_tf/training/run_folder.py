@@ -136,9 +136,20 @@ class RunFolder:
         Raises:
             UsageError: if this is not the folder of a run.
         """
+        return self.recipe_for()
+
+    def recipe_for(self, data: Path | None = None) -> Recipe:
+        """The recipe, for a dataset that may have moved.
+
+        Args:
+            data: As `root` of `load_recipe`; None where it was at the start.
+
+        Raises:
+            UsageError: if this is not the folder of a run.
+        """
         if not self._recipe.is_file():
             raise UsageError(f"{self.path}: not a run folder: no recipe.yaml in it")
-        return load_recipe(self._recipe)
+        return load_recipe(self._recipe, root=data)
 
     def save(self, checkpoint: Checkpoint) -> None:
         """Writes a checkpoint, then removes all but the last two.

@@ -48,7 +48,12 @@ def test_trains_scores_and_leaves_a_run_folder(asap, recipe, camvid, tmp_path):
     assert asap_tf.load(run).metadata["scores"]["miou"] == metrics["miou"]
 
     (run / "report.html").unlink()
-    resumed = asap("train", "--resume", run)
+    moved = camvid.rename(tmp_path / "moved")
+    gone = asap("train", "--resume", run)
+    assert gone.code == 2 and str(camvid) in gone.err
+    resumed = asap("train", "--resume", run.rename(tmp_path / "copied"), "--data", moved)
+    moved.rename(camvid)
+    run = (tmp_path / "copied").rename(run)
     assert resumed.code == 0 and "mIoU" in resumed.out and (run / "report.html").exists()
 
     again = asap("train", recipe, "--data", camvid, "--out", run)
@@ -80,7 +85,7 @@ def test_trains_scores_and_leaves_a_run_folder(asap, recipe, camvid, tmp_path):
             "no such file or run",
         ),
         (["--resume", "nowhere"], 2, "nowhere: not a run folder"),
-        (["--resume", "nowhere", "--data", "{camvid}"], 2, "give a RECIPE, or --resume RUN alone"),
+        (["{recipe}", "--resume", "nowhere"], 2, "give a RECIPE, or --resume RUN with nothing but"),
         (["{recipe}", "--data", "{camvid}", "--out", "{recipe}"], 2, "exists already"),
         (["{recipe}", "--data", "{camvid}", "--out", "{recipe}/run"], 1, "cannot be written to"),
     ],

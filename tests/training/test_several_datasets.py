@@ -69,6 +69,9 @@ def test_recipe_of_several_datasets(mixed, tmp_path):
         load_recipe(file, ["data.1.table=camvdi"])
     below = load_recipe(file, ["data.0.root=a", "data.1.root=b/c"], tmp_path)
     assert [d.root for d in below.data] == [str(tmp_path / "a"), str(tmp_path / "b/c")]
+    # Those that a run has recorded are absolute.
+    moved = load_recipe(file, ["data.0.root=/then/a", "data.1.root=/then/c"], tmp_path)
+    assert [d.root for d in moved.data] == [str(tmp_path / "a"), str(tmp_path / "c")]
 
 
 def test_recipe_of_one_dataset_is_written_as_ever(tiny_recipe, tiny_root):
