@@ -59,16 +59,18 @@ def parse_size(text: str, option: str = "--size") -> tuple[int, int]:
     return int(height), int(width)
 
 
-def parse_frame_size(text: str) -> int | tuple[int, int]:
-    """The size that frames are brought to: `"1024"`, the longer side, or `"512x1024"`.
+def parse_frame_size(text: str) -> int | tuple[int, int] | None:
+    """The size that frames are brought to: `"1024"`, the longer side, `"512x1024"` or `"native"`.
 
     Raises:
-        UsageError: if it is neither.
+        UsageError: if it is none of these.
     """
     from asap_tf.core.errors import UsageError
 
+    if text == "native":
+        return None
     if "x" in text:
         return parse_size(text)
     if not (text.isdecimal() and int(text)):
-        raise UsageError(f"--size {text}: the longer side in pixels, or HEIGHTxWIDTH, is needed")
+        raise UsageError(f"--size {text}: the longer side in pixels, HEIGHTxWIDTH or native is needed")
     return int(text)

@@ -22,7 +22,8 @@ from asap_tf.cli.trust import trust_option
 )
 @click.option(
     "--size",
-    help="Of frames for the network: their longer side, or HEIGHTxWIDTH. [the model's own]",
+    help="Of frames for the network: their longer side, HEIGHTxWIDTH, or native for that of each "
+    "frame. [the model's own]",
 )
 @click.option("--scales", multiple=True, type=float, default=(1.0,), help="Repeat to average.")
 @click.option("--flip", is_flag=True, help="Average with the mirrored frame too.")

@@ -29,8 +29,11 @@ from asap_tf.cli.trust import trust_option
 )
 @click.option(
     "--size",
-    help="Of frames for the network: their longer side, or HEIGHTxWIDTH. [the model's own]",
+    help="Of frames for the network: their longer side, HEIGHTxWIDTH, or native for that of each "
+    "frame. [the model's own]",
 )
+@click.option("--tile", type=int, help="Run frames at their own size, in tiles of this side.")
+@click.option("--overlap", default=128, show_default=True, help="Of tiles, in pixels.")
 @click.option(
     "--legend/--no-legend",
     default=True,
@@ -52,6 +55,8 @@ def command(
     out: Path,
     mode: str,
     size: str | None,
+    tile: int | None,
+    overlap: int,
     legend: bool,
     skip_bad: bool,
     frames: str,
@@ -76,9 +81,13 @@ def command(
     live = any(map(is_stream, inputs))
     if live and len(inputs) > 1:
         raise UsageError("a stream has to be the only input")
+    if tile is not None and size not in (None, "native"):
+        raise UsageError("--tile runs frames at their own size: leave --size out")
     segmenter = load(model, trust=trust)
     if size is not None:
         segmenter.size = parse_frame_size(size)
+    if tile is not None:
+        segmenter.tile = (tile, overlap)
     if not live:
         paths = [Path(name) for name in inputs]
         for path in predict_inputs(segmenter, paths, out, mode, skip_bad, legend):

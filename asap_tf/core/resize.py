@@ -2,8 +2,17 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from typing import NamedTuple
+
 import cv2
 import numpy as np
+
+MOST_LOGITS = 64 << 20
+"""Values of resized logits that are held at once: those of larger frames are resized in bands."""
+
+_BAND = 8 << 20
+"""Values of a band."""
 
 
 def resize_bilinear(
@@ -26,6 +35,67 @@ def resize_bilinear(
         return image
     np.copyto(out, image)
     return out
+
+
+class Band(NamedTuple):
+    """Some rows of a map that is bilinearly resized, and the rows of the source between which.
+
+    Attributes:
+        rows: Of the resized map.
+        source: All rows of the source that they need.
+        above, below: Of each row, the two rows of the source that it lies between, counted within
+            `source`.
+        weight: Of each row, float32 `(rows, 1, 1)`, that of `below`; `above` has the rest.
+    """
+
+    rows: slice
+    source: slice
+    above: np.ndarray
+    below: np.ndarray
+    weight: np.ndarray
+
+
+def bands(source: int, size: tuple[int, ...], channels: int, dtype: type) -> Iterator[Band]:
+    """A map's rows at another size, in bands of bounded memory.
+
+    Widened alone, a band's rows of the source are what they are in the whole map; blended by
+    `weight` they are the same numbers as if the map had been resized at once.
+
+    Args:
+        source: Height of the map.
+        size: `(H, W)` of the resized map.
+        channels: Of the map.
+        dtype: In which the library that widens calculates a row's place: float32 of TensorFlow,
+            float64 of OpenCV.
+    """
+    height, width = size
+    scale = dtype(source) / dtype(height)
+    step = max(1, _BAND // (width * channels))
+    for start in range(0, height, step):
+        rows = slice(start, min(start + step, height))
+        places = (np.arange(rows.start, rows.stop).astype(dtype) + dtype(0.5)) * scale - dtype(0.5)
+        places = places.astype(np.float32)
+        upper = np.floor(places)
+        above, below = (np.clip(upper + i, 0, source - 1).astype(int) for i in (0, 1))
+        needed = slice(int(above[0]), int(below[-1]) + 1)
+        weight = (places - upper)[:, np.newaxis, np.newaxis]
+        yield Band(rows, needed, above - needed.start, below - needed.start, weight)
+
+
+def resized_bands(logits: np.ndarray, size: tuple[int, ...]) -> Iterator[tuple[slice, np.ndarray]]:
+    """Logits, float32 `(H, W, C)`, at another size: rows, and their values `(rows, size[1], C)`.
+
+    They are `resize_bilinear`'s numbers. For 1, 3 or 4 classes OpenCV has code of its own that
+    rounds in another way: labels may differ where two logits of these are within 1e-4.
+    """
+    channels = logits.shape[2]
+    if size[0] * size[1] * channels <= MOST_LOGITS or logits.shape[0] == size[0]:
+        yield slice(0, size[0]), resize_bilinear(logits, size)
+        return
+    for band in bands(logits.shape[0], size, channels, np.float64):
+        rows = logits[band.source]
+        wide = resize_bilinear(rows, (len(rows), size[1]))
+        yield band.rows, wide[band.above] * (1 - band.weight) + wide[band.below] * band.weight
 
 
 def resize_nearest(

@@ -160,7 +160,7 @@ def _to_rgb(image: Image.Image) -> np.ndarray:
     if image.has_transparency_data:
         # Premultiplied by its opacity, which is what is seen over black.
         return np.asarray(image.convert("RGBA").convert("RGBa"))[..., :3]
-    return np.asarray(image.convert("RGB"))
+    return np.asarray(image if image.mode == "RGB" else image.convert("RGB"))
 
 
 def _of_16_bits(path: Path, content: bytes | None) -> Image.Image:

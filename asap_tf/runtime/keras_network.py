@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -11,7 +12,7 @@ from keras import ops
 
 from asap_tf.core.errors import AsapError
 from asap_tf.core.keras_backend import set_backend_threads, uses_tensorflow
-from asap_tf.core.resize import resize_frames
+from asap_tf.core.resize import MOST_LOGITS, bands, resize_frames
 from asap_tf.models.operations import count_operations
 from asap_tf.runtime.network import Network
 from asap_tf.saving import load_keras_model, read_metadata
@@ -75,14 +76,26 @@ class KerasNetwork(Network):
     def labels(
         self, frames: np.ndarray, size: tuple[int, ...], out: np.ndarray | None = None
     ) -> np.ndarray:
-        labels = np.asarray(self._labels(self._sized(frames), size))
-        if out is None:
-            return labels
-        np.copyto(out, labels)
-        return out
+        if size[0] * size[1] * self.model.output_shape[-1] <= MOST_LOGITS:
+            labels = np.asarray(self._labels(self._sized(frames), size))
+            if out is None:
+                return labels
+            np.copyto(out, labels)
+            return out
+        result = np.empty((len(frames), *size), np.uint8) if out is None else out
+        for frame, target in zip(frames, result, strict=True):
+            for rows, logits in self._resized_bands(frame, size):
+                target[rows] = label_map(logits)[0]
+        return result
 
     def probabilities(self, frames: np.ndarray, size: tuple[int, ...]) -> np.ndarray:
         return np.asarray(ops.softmax(self._resized_logits(self._sized(frames), size), axis=-1))
+
+    def logit_bands(
+        self, frame: np.ndarray, size: tuple[int, ...]
+    ) -> Iterator[tuple[slice, np.ndarray]]:
+        for rows, logits in self._resized_bands(frame, size):
+            yield rows, np.asarray(logits)[0]
 
     def operations(self, size: tuple[int, int]) -> dict[str, Any]:
         return count_operations(self.model, size).to_dict() if uses_tensorflow() else {}
@@ -94,7 +107,24 @@ class KerasNetwork(Network):
         return label_map(self._resized_logits(frames, size))
 
     def _resized_logits(self, frames: np.ndarray, size: tuple[int, ...]) -> Any:
-        return resized(self._logits(ops.convert_to_tensor(frames, "float32")), size)
+        return resized(self._logits_of(frames), size)
+
+    def _resized_bands(
+        self, frame: np.ndarray, size: tuple[int, ...]
+    ) -> Iterator[tuple[slice, Any]]:
+        """The logits of one frame at a size, part by part: rows, and their `(1, rows, W, C)`."""
+        logits = ops.cast(self._logits_of(self._sized(frame[np.newaxis])), "float32")
+        if logits.shape[1] == size[0]:
+            yield slice(0, size[0]), resized(logits, size)
+            return
+        for band in bands(logits.shape[1], size, logits.shape[-1], np.float32):
+            rows = logits[:, band.source]
+            wide = resized(rows, (rows.shape[1], size[1]))
+            above, below = (ops.take(wide, places, axis=1) for places in (band.above, band.below))
+            yield band.rows, above + (below - above) * band.weight
+
+    def _logits_of(self, frames: np.ndarray) -> Any:
+        return self._logits(ops.convert_to_tensor(frames, "float32"))
 
 
 def resized(logits: Any, size: tuple[int, ...]) -> Any:

@@ -12,7 +12,7 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from asap_tf.core.errors import AsapError, UsageError
-from asap_tf.core.resize import resize_bilinear, resize_nearest
+from asap_tf.core.resize import resize_bilinear, resize_nearest, resized_bands
 
 
 class Network(ABC):
@@ -67,6 +67,23 @@ class Network(ABC):
         Args:
             frames: As of `labels`.
             size: `(H, W)` of the probabilities.
+
+        Raises:
+            UsageError: if the network gives labels alone.
+        """
+
+    @abstractmethod
+    def logit_bands(
+        self, frame: np.ndarray, size: tuple[int, ...]
+    ) -> Iterator[tuple[slice, np.ndarray]]:
+        """Bilinearly resized logits of one frame, in parts: large ones would fill the memory.
+
+        Args:
+            frame: RGB, uint8 `(H, W, 3)`; see `size` of the class.
+            size: `(H, W)` of the logits.
+
+        Yields:
+            Rows, in order, and their logits, float32 `(rows, size[1], num_classes)`.
 
         Raises:
             UsageError: if the network gives labels alone.
@@ -192,21 +209,32 @@ class FixedNetwork(Network):
             if self.num_classes is None:
                 resize_nearest(output, size, target)
             else:
-                target[:] = resize_bilinear(output, size).argmax(-1)
+                for rows, logits in resized_bands(output, size):
+                    target[rows] = logits.argmax(-1)
         return result
 
     def probabilities(self, frames: np.ndarray, size: tuple[int, ...]) -> np.ndarray:
-        if self.num_classes is None:
-            raise UsageError(
-                "this model gives labels and no probabilities: leave `scales` and `flip` out, "
-                "export it with logits as its output, or take the Keras model it came from"
-            )
-        result = np.empty((len(frames), *size, self.num_classes), np.float32)
+        self._require_logits("leave `scales` and `flip` out")
+        result = np.empty((len(frames), *size, self.num_classes or 0), np.float32)
         for target, output in zip(result, self._outputs(frames), strict=True):
             logits = resize_bilinear(output, size)
             np.exp(logits - logits.max(-1, keepdims=True), out=target)
             target /= target.sum(-1, keepdims=True)
         return result
+
+    def logit_bands(
+        self, frame: np.ndarray, size: tuple[int, ...]
+    ) -> Iterator[tuple[slice, np.ndarray]]:
+        self._require_logits("ask for labels alone")
+        for output in self._outputs(frame[np.newaxis]):
+            yield from resized_bands(output, size)
+
+    def _require_logits(self, instead: str) -> None:
+        if self.num_classes is None:
+            raise UsageError(
+                f"this model gives labels and no probabilities: {instead}, export it with logits "
+                "as its output, or take the Keras model it came from"
+            )
 
     def _outputs(self, frames: np.ndarray) -> Iterator[np.ndarray]:
         """The output for each frame."""

@@ -2,16 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from typing import Any
 
 import numpy as np
 
 from asap_tf.core.errors import AsapError, UsageError
-from asap_tf.core.labels import LabelClass, palette
+from asap_tf.core.labels import IGNORE_LABEL, LabelClass, palette
 from asap_tf.core.resize import resize_frames
 from asap_tf.core.sizes import STRIDE, Size, network_side, size_of_frame, size_without_frame
 from asap_tf.runtime.network import Network
+from asap_tf.runtime.tiles import tiled_logits
 
 
 class Segmenter:
@@ -23,6 +24,10 @@ class Segmenter:
         size: `(H, W)` that frames are brought to for the network; or the length of their longer
             side, with their aspect kept; None runs every frame at its own size. Rounded to
             multiples of 32. May be set, unless the network was exported, for one size.
+        tile: `(N, M)` to run large frames at their own size, whatever `size` is, in tiles of N x N
+            pixels that overlap by M, their logits blended; None, as at first, runs whole frames.
+            Attention between columns then sees a tile's columns only. May be set, to a multiple of
+            32 and less than that, unless the network was exported.
         metadata: Recipe, versions, scores and whatever else was written beside the weights.
     """
 
@@ -40,6 +45,7 @@ class Segmenter:
         self.network = network
         self.classes = tuple(classes)
         self._size = size
+        self._tile: tuple[int, int] | None = None
         self.metadata = metadata or {}
 
     @property
@@ -51,7 +57,7 @@ class Segmenter:
         fixed = self.network.size
         if fixed and size != fixed:
             raise UsageError(
-                f"`size` {size}: this model was exported for {fixed[0]}x{fixed[1]}; take the "
+                f"`size` {size or 'native'}: this model was exported for {fixed[0]}x{fixed[1]}; take the "
                 "Keras model it came from, or export it for another size"
             )
         if isinstance(size, tuple) and any(side < STRIDE or side % STRIDE for side in size):
@@ -59,6 +65,25 @@ class Segmenter:
                 f"`size` {size[0]}x{size[1]}: height and width must be multiples of {STRIDE}"
             )
         self._size = size
+
+    @property
+    def tile(self) -> tuple[int, int] | None:
+        return self._tile
+
+    @tile.setter
+    def tile(self, tile: tuple[int, int] | None) -> None:
+        if tile is not None:
+            side, overlap = tile
+            if self.network.size:
+                raise UsageError(
+                    f"`tile` {side}: this model runs at {'x'.join(map(str, self.network.size))} "
+                    "only; take a Keras model of any size"
+                )
+            if side < STRIDE or side % STRIDE:
+                raise UsageError(f"`tile` {side}: a multiple of {STRIDE} is needed")
+            if not 0 <= overlap < side:
+                raise UsageError(f"`overlap` {overlap}: 0 to {side - 1} is possible")
+        self._tile = tile
 
     @property
     def palette(self) -> np.ndarray:
@@ -75,19 +100,27 @@ class Segmenter:
         """`"fp32"`, `"fp16"`, `"int8"` or `"dynamic"`; `"unknown"` where the file does not say."""
         return self.metadata.get("precision", "unknown")
 
-    def predict(self, frames: np.ndarray, out: np.ndarray | None = None) -> np.ndarray:
+    def predict(
+        self,
+        frames: np.ndarray,
+        out: np.ndarray | None = None,
+        unknown_below: float | None = None,
+    ) -> np.ndarray:
         """Labels every pixel. Any number of threads may call it at once.
 
         Args:
             frames: RGB, uint8 `(N, H, W, 3)`, any H and W.
             out: Contiguous uint8 `(N, H, W)` that takes the labels, so that frame after frame
                 needs no new memory. None makes a new array, which no later call overwrites.
+            unknown_below: Least confidence, 0..1 (see `confidence`); less confident pixels are
+                255. None labels every pixel.
 
         Returns:
             Train ids, uint8 `(N, H, W)`, at the frames' own size; `out` where it was given.
 
         Raises:
-            UsageError: if the frames or `out` have another shape or type.
+            UsageError: if the frames or `out` have another shape or type, `unknown_below` is not
+                within 0..1, or the network gives labels only and that or `tile` is set.
             AsapError: if the network gives labels beyond its classes.
 
         Example:
@@ -97,6 +130,15 @@ class Segmenter:
         size = frames.shape[1:3]
         if out is not None:
             _check_out(out, frames.shape[:3])
+        if unknown_below is not None and not 0 <= unknown_below <= 1:
+            raise UsageError(f"`unknown_below` {unknown_below}: a number from 0 to 1 is needed")
+        if self.tile or unknown_below is not None:
+            labels = np.empty(frames.shape[:3], np.uint8) if out is None else out
+            for index, rows, logits in self._logits(frames):
+                labels[index, rows] = logits.argmax(-1)
+                if unknown_below is not None:
+                    labels[index, rows][_confidence(logits) < unknown_below] = IGNORE_LABEL
+            return labels
         labels = self.network.labels(self._sized(frames, self.size), size, out)
         # Along one axis: over several, NumPy 1 takes a buffer of 8 KiB.
         largest = labels.ravel().max() if self.network.num_classes is None else 0
@@ -106,6 +148,26 @@ class Segmenter:
                 "named: it is damaged, or its metadata belongs to another model"
             )
         return labels
+
+    def confidence(self, frames: np.ndarray) -> np.ndarray:
+        """How sure the network is of each label: the softmax probability of the class it gives.
+
+        It is not calibrated: 0.9 need not be right nine times in ten.
+
+        Args:
+            frames: RGB, uint8 `(N, H, W, 3)`, any H and W.
+
+        Returns:
+            float32 `(N, H, W)`, from 1 / number of classes to 1, at the frames' own size.
+
+        Raises:
+            UsageError: if the frames have another shape or type, or the network gives labels only.
+        """
+        frames = _checked(frames)
+        result = np.empty(frames.shape[:3], np.float32)
+        for index, rows, logits in self._logits(frames):
+            result[index, rows] = _confidence(logits)
+        return result
 
     def probabilities(self, frames: np.ndarray, size: tuple[int, int] | None = None) -> np.ndarray:
         """Class probabilities, for averaging over scales and flips.
@@ -144,12 +206,28 @@ class Segmenter:
         size = size_without_frame(self.size)
         return known or (self.network.operations(size) if size else {})
 
+    def _logits(self, frames: np.ndarray) -> Iterator[tuple[int, slice, np.ndarray]]:
+        """Frame after frame in parts: its number, rows, and their logits `(rows, W, classes)`."""
+        for index, frame in enumerate(frames):
+            if self.tile:
+                parts = tiled_logits(self.network, frame, *self.tile)
+            else:
+                sized = self._sized(frame[np.newaxis], self.size)[0]
+                parts = self.network.logit_bands(sized, frame.shape[:2])
+            for rows, logits in parts:
+                yield index, rows, logits
+
     def _sized(self, frames: np.ndarray, size: Size | None) -> np.ndarray:
         """Frames for a network that runs at any size, or at the nearest to `size`."""
         if self.network.size:
             return frames  # It brings them to its size itself.
         height, width = map(network_side, size_of_frame(size, frames.shape[1:3]))
         return resize_frames(frames, (height, width))
+
+
+def _confidence(logits: np.ndarray) -> np.ndarray:
+    """The largest softmax probability, float32 `(H, W)`, of logits `(H, W, C)`."""
+    return 1 / np.exp(logits - logits.max(-1, keepdims=True)).sum(-1)
 
 
 def _checked(frames: Any) -> np.ndarray:

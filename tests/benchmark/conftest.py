@@ -37,6 +37,9 @@ class AnySizeNetwork(Network):
     def probabilities(self, frames, size):
         raise NotImplementedError
 
+    def logit_bands(self, frame, size):
+        raise NotImplementedError
+
     def labels(self, frames, size, out=None):
         self.seen.append(frames.shape)
         return np.stack([cv2.resize(frame[..., 0] // 16, size[::-1]) for frame in frames])

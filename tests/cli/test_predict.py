@@ -69,11 +69,16 @@ def test_results_are_in_predictions_unless_told_otherwise(
 
 def test_size_and_legend(asap, model, artifact, camvid, tmp_path):
     frame, out = camvid / "val" / "0.png", tmp_path / "out"
-    for size, meant in (("96", 96), ("64x32", (64, 32))):
-        result = asap("predict", model, frame, "--out", out, "--mode", "ids", "--size", size)
+    for options, size, tile in (
+        (("--size", "96"), 96, None),
+        (("--size", "64x32"), (64, 32), None),
+        (("--size", "native"), None, None),
+        (("--tile", "32", "--overlap", "8"), (64, 32), (32, 8)),
+    ):
+        result = asap("predict", model, frame, "--out", out, "--mode", "ids", *options)
         assert result.code == 0, result.err
         segmenter = asap_tf.load(model)
-        segmenter.size = meant
+        segmenter.size, segmenter.tile = size, tile
         expected = segmenter.predict(np.asarray(Image.open(frame))[None])[0]
         np.testing.assert_array_equal(np.asarray(Image.open(out / "0.png")), expected)
     for size, message in (("x", "--size x"), ("0", "--size 0"), ("40x40", "multiples of 32")):
@@ -81,6 +86,13 @@ def test_size_and_legend(asap, model, artifact, camvid, tmp_path):
         assert (result.code, message in result.err) == (2, True), result.err
     result = asap("predict", artifact, frame, "--out", out, "--size", "96")
     assert result.code == 2 and "--size 96: this model was exported for 32x64" in result.err
+    for options, message in (
+        (("--tile", "33"), "--tile 33: a multiple of 32"),
+        (("--tile", "64", "--overlap", "64"), "--overlap 64: 0 to 63"),
+        (("--tile", "64", "--size", "96"), "leave --size out"),
+    ):
+        result = asap("predict", model, frame, "--out", out, *options)
+        assert (result.code, message in result.err) == (2, True), result.err
     heights = []
     for option in ("--legend", "--no-legend"):
         assert asap("predict", model, frame, "--out", out, option).code == 0

@@ -5,7 +5,8 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from asap_tf.core.resize import resize_bilinear, resize_frames, resize_nearest
+from asap_tf.core import resize as resizing
+from asap_tf.core.resize import resize_bilinear, resize_frames, resize_nearest, resized_bands
 
 RNG = np.random.default_rng(0)
 
@@ -39,3 +40,14 @@ def test_what_has_the_size_is_not_copied_unless_there_is_a_place_for_it():
         out = np.zeros_like(image)
         assert resize(image, (12, 16), out) is out
         np.testing.assert_array_equal(out, image)
+
+
+@pytest.mark.parametrize("size", [(57, 81), (9, 100), (12, 31), (6, 7), (119, 16)])
+def test_logits_in_bands_are_those_of_the_whole(monkeypatch, size):
+    monkeypatch.setattr(resizing, "MOST_LOGITS", 0)
+    monkeypatch.setattr(resizing, "_BAND", 5 * size[1] * 4)
+    logits = RNG.normal(0, 9, (12, 16, 5)).astype(np.float32)
+    whole = cv2.resize(logits, size[::-1], interpolation=cv2.INTER_LINEAR)
+    parts = [(rows.stop - rows.start, part) for rows, part in resized_bands(logits, size)]
+    assert all(len(part) == count <= 4 for count, part in parts) or size[0] == 12
+    np.testing.assert_array_equal(np.concatenate([part for _, part in parts]), whole)

@@ -9,9 +9,10 @@ import numpy as np
 import pytest
 
 import asap_tf
+from asap_tf.core import resize as resizing
 from asap_tf.core.errors import AsapError
 from asap_tf.core.labels import LabelClass
-from asap_tf.runtime import Segmenter
+from asap_tf.runtime import Segmenter, keras_network
 from asap_tf.runtime.keras_network import KerasNetwork
 
 CLASSES = tuple(LabelClass(f"c{i}", (10 * i, 0, 255), "things", i) for i in range(3))
@@ -33,6 +34,20 @@ def test_labels_at_the_frames_own_size_are_the_argmax_of_resized_logits(model):
     labels = Segmenter(KerasNetwork(model), CLASSES, (64, 128)).predict(x)
     assert labels.dtype == np.uint8 and labels.shape == (2, 90, 130)
     assert (labels == logits.argmax(-1)).mean() > 0.999
+
+
+def test_labels_in_bands_are_those_at_once(model, monkeypatch):
+    x = frames(2, 333, 517)
+    for size in ((64, 96), (352, 512)):
+        segmenter = Segmenter(KerasNetwork(model), CLASSES, size)
+        whole = segmenter.predict(x)
+        with monkeypatch.context() as patch:
+            patch.setattr(keras_network, "MOST_LOGITS", 0)
+            patch.setattr(resizing, "_BAND", 10 * 517 * len(CLASSES))
+            out = np.zeros_like(whole)
+            assert segmenter.predict(x, out) is out
+        assert len(np.unique(whole)) > 1
+        np.testing.assert_array_equal(out, whole)
 
 
 def test_probabilities_sum_to_one_and_agree_with_labels(model):

@@ -33,6 +33,12 @@ class FakeNetwork(Network):
     def probabilities(self, frames, size):
         return np.eye(3, dtype=np.float32)[self.labels(frames, size)]
 
+    def logit_bands(self, frame, size):
+        self.frames = frame[np.newaxis]
+        logits = cv2.resize(frame, size[::-1]).astype(np.float32) / 64
+        for start in range(0, size[0], 40):
+            yield slice(start, min(start + 40, size[0])), logits[start : start + 40]
+
 
 def frames(*shape):
     return np.random.default_rng(0).integers(0, 256, (*shape, 3)).astype("uint8")
@@ -149,3 +155,42 @@ def test_a_length_keeps_the_aspect_and_the_size_may_be_set():
         segmenter.size = (40, 96)
     with pytest.raises(UsageError, match="`size` 512: this model was exported for 32x64"):
         Segmenter(FakeNetwork((32, 64)), CLASSES).size = 512
+
+
+def test_confidence_is_the_softmax_of_the_label_and_unknown_what_is_below():
+    x = frames(2, 90, 130)
+    segmenter = Segmenter(FakeNetwork(), CLASSES, (64, 96))
+    logits = np.stack([cv2.resize(cv2.resize(f, (96, 64)), (130, 90)) for f in x]) / 64
+    softmax = np.exp(logits) / np.exp(logits).sum(-1, keepdims=True)
+    confidence = segmenter.confidence(x)
+    assert confidence.dtype == np.float32 and confidence.shape == (2, 90, 130)
+    np.testing.assert_allclose(confidence, softmax.max(-1), atol=1e-6)
+    for least in (0.0, 0.5, 1.0):
+        out = np.zeros((2, 90, 130), np.uint8)
+        assert segmenter.predict(x, out, unknown_below=least) is out
+        np.testing.assert_array_equal(out, np.where(confidence < least, 255, logits.argmax(-1)))
+    for least in (-0.1, 1.1, float("nan")):
+        with pytest.raises(UsageError, match="`unknown_below` .*: a number from 0 to 1 is needed"):
+            segmenter.predict(x, unknown_below=least)
+
+
+def test_tiles_run_at_the_frames_own_size():
+    x = frames(2, 90, 130)
+    network = FakeNetwork()
+    segmenter = Segmenter(network, CLASSES, 32)
+    segmenter.tile = (64, 16)
+    # A network that looks at single pixels does not see the tiles.
+    np.testing.assert_array_equal(segmenter.predict(x), x.argmax(-1))
+    assert network.frames.shape == (1, 64, 64, 3)
+    for tile, message in [
+        ((40, 8), "`tile` 40: a multiple of 32 is needed"),
+        ((64, 64), "`overlap` 64: 0 to 63 is possible"),
+        ((64, -1), "`overlap` -1: 0 to 63 is possible"),
+    ]:
+        with pytest.raises(UsageError, match=message):
+            segmenter.tile = tile
+    segmenter.tile = None
+    segmenter.predict(x)
+    assert network.frames.shape == (2, 32, 32, 3)
+    with pytest.raises(UsageError, match="`tile` 64: this model runs at 32x64 only"):
+        Segmenter(FakeNetwork((32, 64)), CLASSES).tile = (64, 16)
