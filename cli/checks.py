@@ -72,5 +72,5 @@ def parse_frame_size(text: str) -> int | tuple[int, int] | None:
     if "x" in text:
         return parse_size(text)
     if not (text.isdecimal() and int(text)):
-        raise UsageError(f"--size {text}: the longer side in pixels, HEIGHTxWIDTH or native is needed")
+        raise UsageError(f"--size {text}: the longer side in pixels, HEIGHTxWIDTH or native")
     return int(text)

@@ -57,8 +57,8 @@ class Segmenter:
         fixed = self.network.size
         if fixed and size != fixed:
             raise UsageError(
-                f"`size` {size or 'native'}: this model was exported for {fixed[0]}x{fixed[1]}; take the "
-                "Keras model it came from, or export it for another size"
+                f"`size` {size or 'native'}: this model was exported for {fixed[0]}x{fixed[1]}; "
+                "take the Keras model it came from, or export it for another size"
             )
         if isinstance(size, tuple) and any(side < STRIDE or side % STRIDE for side in size):
             raise UsageError(
