@@ -8,6 +8,10 @@ import click
 
 from asap_tf.cli.output import echo
 
+ANNOTATIONS = ("coco", "labelme", "cvat", "voc", "cityscapes-polygons")
+SHOWN = 20
+"""Things not mapped that are listed; all of one kind are seldom of interest."""
+
 
 @click.group("data")
 def command() -> None:
@@ -27,6 +31,37 @@ def streets(out: Path, train: int, val: int, size: str, seed: int) -> None:
 
     write_streets(out, train, val, seed, parse_size(size))
     echo(f"{out}: {train} + {val} frames of {size}")
+
+
+@command.command()
+@click.argument("source", type=click.Path(path_type=Path))
+@click.argument("out", type=click.Path(path_type=Path))
+@click.option("--from", "kind", required=True, metavar="FORMAT", help=f"{', '.join(ANNOTATIONS)}.")
+@click.option(
+    "--rest",
+    default="background",
+    show_default=True,
+    help="Class of pixels without annotation; 'ignored' leaves them out.",
+)
+@click.option("--val", default=0.1, show_default=True, help="Share to validate on, if none is.")
+def convert(source: Path, out: Path, kind: str, rest: str, val: float) -> None:
+    """Make a dataset in OUT of what an annotation tool has written in SOURCE.
+
+    What has no place in a label map is listed.
+
+    \b
+    asap-tf data convert labelme_folder dataset --from labelme
+    asap-tf train camvid_resnet18_half --data dataset
+    """
+    from asap_tf.data.convert import convert
+
+    made = convert(source, out, kind, None if rest == "ignored" else rest, val)
+    for problem in made.unmapped[:SHOWN]:
+        echo(f"not mapped: {problem}", err=True)
+    if len(made.unmapped) > SHOWN:
+        echo(f"not mapped: {len(made.unmapped) - SHOWN} more", err=True)
+    counts = " + ".join(f"{count} {split}" for split, count in made.counts.items())
+    echo(f"{out}: {counts} frames, {len(made.classes)} classes: {', '.join(made.classes)}")
 
 
 @command.command()

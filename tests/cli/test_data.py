@@ -1,5 +1,7 @@
 from __future__ import annotations
 
+import json
+
 import numpy as np
 import pytest
 from PIL import Image
@@ -17,6 +19,24 @@ def test_streets_check_show_and_prior(asap, tmp_path):
     assert "mIoU" in asap("data", "prior", root).out
     again = asap("data", "streets", root)
     assert again.code == 2 and str(root) in again.err
+
+
+def test_convert(asap, camvid, tmp_path):
+    shapes = [
+        {"label": "car", "points": [[1, 1], [9, 1], [9, 9]]},
+        {"label": "car", "points": [[2, 2]], "shape_type": "point"},
+    ]
+    size = {"imageHeight": 40, "imageWidth": 60}
+    (camvid / "a.json").write_text(
+        json.dumps({"imagePath": "train/0.png", "shapes": shapes, **size})
+    )
+    made = asap("data", "convert", camvid, tmp_path / "out", "--from", "labelme", "--val", 0)
+    assert made.code == 0, made.err
+    assert made.out == f"{tmp_path / 'out'}: 1 train frames, 2 classes: car, background\n"
+    assert "not mapped: " in made.err and "car: point of 1" in made.err
+    assert asap("data", "check", tmp_path / "out").code == 0
+    again = asap("data", "convert", camvid, tmp_path / "out", "--from", "labelme")
+    assert again.code == 2 and "already exists" in again.err
 
 
 def test_check_lists_every_defect_and_fails(asap, camvid):
