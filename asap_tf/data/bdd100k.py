@@ -35,7 +35,8 @@ def layout(root: Path) -> tuple[Path, Path, str] | None:
     """Folder of frames, folder of masks and ending of the masks' names, if `root` has them."""
     for frames, masks, ending in _LAYOUTS:
         if any((root / frames / split).is_dir() for split in ("train", "val", "test")):
-            if (root / masks).is_dir():
+            # YOLO's folders have the same names.
+            if any((root / masks).glob(f"*/*{ending}")):
                 return root / frames, root / masks, ending
     return None
 

@@ -14,7 +14,7 @@ from tqdm import tqdm
 from asap_tf.core.errors import AsapError, UsageError, nearest, shown
 from asap_tf.core.labels import IGNORE_LABEL
 from asap_tf.data.dataset import Dataset, MaskEncoding, Pair
-from asap_tf.data.images import BadFile, check_size, read_image, read_mask
+from asap_tf.data.images import BadFile, check_size, opened, read_image, read_mask
 
 _LOGGER = logging.getLogger("asap_tf")
 
@@ -226,6 +226,7 @@ def check_dataset(
                 )
         elif pixels[split][IGNORE_LABEL]:
             warnings.append(f"split '{split}' has masks, but not one labeled pixel")
+        warnings += _palette_warnings(dataset, split)
     defects += [Defect(path, _UNPAIRED) for path in dataset.unpaired]
     return CheckReport(
         dataset,
@@ -235,6 +236,29 @@ def check_dataset(
         defects,
         warnings,
     )
+
+
+def _palette_warnings(dataset: Dataset, split: str) -> list[str]:
+    """Classes that the first mask of a split, if it has a palette, shows in another's color."""
+    mask = next((pair.mask for pair in dataset.splits[split] if pair.mask is not None), None)
+    if dataset.encoding.mode != "L" or mask is None:
+        return []
+    try:
+        with opened(mask) as image:
+            palette = np.reshape(image.getpalette() or [], (-1, 3)).tolist()
+    except BadFile:
+        return []
+    names = {label.color: label.name for label in dataset.classes}
+    shown = {
+        label.name: names.get((*palette[label.label_id],))
+        for label in dataset.classes
+        if 0 <= label.label_id < len(palette)
+    }
+    return [
+        f"{mask.name} shows '{name}' in the color of '{other}': are the ids those of the classes?"
+        for name, other in shown.items()
+        if other not in (None, name)
+    ]
 
 
 def _examine(pair: Pair, encoding: MaskEncoding) -> tuple[np.ndarray, list[Defect]]:

@@ -84,7 +84,8 @@ def open_cityscapes(root: Path, annotations: str = "fine") -> Dataset:
         masks: the published ones are blank.
 
     Raises:
-        UsageError: if the folder of frames or of masks is missing.
+        UsageError: if the folder of frames or of masks is missing, or there are no masks of one
+            kind for all splits.
     """
     truth = {"fine": "gtFine", "coarse": "gtCoarse"}[annotations]
     frames = root / "leftImg8bit"
@@ -94,7 +95,8 @@ def open_cityscapes(root: Path, annotations: str = "fine") -> Dataset:
     if names != ["test"] and not (root / truth).is_dir():
         raise UsageError(f"{root / truth}: no such folder; it must hold the {annotations} masks")
 
-    ending, encoding = _mask_files(root / truth, truth)
+    with_masks = [root / truth / name for name in names if name != "test"]
+    ending, encoding = _mask_files(with_masks, truth)
     splits: dict[str, tuple[Pair, ...]] = {}
     unpaired: list[Path] = []
     for name in names:
@@ -104,8 +106,32 @@ def open_cityscapes(root: Path, annotations: str = "fine") -> Dataset:
     return Dataset("cityscapes", root, CLASSES, encoding, splits, tuple(unpaired))
 
 
-def _mask_files(folder: Path, truth: str) -> tuple[str, MaskEncoding]:
-    if not any(folder.rglob(f"*_{truth}_labelIds.png")):
-        if any(folder.rglob(f"*_{truth}_labelTrainIds.png")):
-            return f"_{truth}_labelTrainIds.png", TRAIN_ID_ENCODING
-    return f"_{truth}_labelIds.png", LABEL_ID_ENCODING
+def _mask_files(folders: list[Path], truth: str) -> tuple[str, MaskEncoding]:
+    """Ending and encoding of the kind of masks that all splits have.
+
+    Raises:
+        UsageError: if there is none, with what there is.
+    """
+    kinds = {
+        kind: [f for f in folders if any(f.rglob(f"*_{truth}_{kind}"))]
+        for kind in ("labelIds.png", "labelTrainIds.png", "polygons.json", "color.png")
+    }
+    encodings = {"labelIds.png": LABEL_ID_ENCODING, "labelTrainIds.png": TRAIN_ID_ENCODING}
+    for kind, encoding in encodings.items():
+        if kinds[kind] == folders:
+            return f"_{truth}_{kind}", encoding
+    there = [
+        f"*_{kind} in {', '.join(f.name for f in found)}" for kind, found in kinds.items() if found
+    ]
+    if not there:
+        # Each frame is told to have no partner.
+        return f"_{truth}_labelIds.png", LABEL_ID_ENCODING
+    make = (
+        "; asap-tf data convert makes masks of the polygons (--from cityscapes-polygons)"
+        if kinds["polygons.json"]
+        else ""
+    )
+    raise UsageError(
+        f"{folders[0].parent}: *_labelIds.png or *_labelTrainIds.png are needed, of one kind for "
+        f"all splits; there are {'; '.join(there)}{make}"
+    )

@@ -12,11 +12,19 @@
       test: {images: frames/test}             # no masks: a split to predict, not to score
 
 A class has the id of its position unless `id` says otherwise (index masks only); its category
-is its own name unless given. Any value that is neither a class's nor ignored is an error in a mask.
+is its own name unless given. `id` and `color` may be lists of values that all stand for the
+class; the first color is shown. Any value that is neither a class's nor ignored is an error in a
+mask.
+
+Where names differ by more than `.png`, a split gives the endings; where its frames are only some
+of a folder's, a file that lists their names, one a line, without the endings:
+
+      train: {images: all, image_ending: _rgb.jpg, masks: all, mask_ending: _ids.png, names: a.txt}
 """
 
 from __future__ import annotations
 
+import functools
 import os
 from collections import Counter
 from pathlib import Path
@@ -24,6 +32,7 @@ from typing import Annotated, Any, Literal
 
 from pydantic import (
     BaseModel,
+    BeforeValidator,
     ConfigDict,
     Field,
     TypeAdapter,
@@ -39,6 +48,8 @@ from asap_tf.data.dataset import Dataset, MaskEncoding, Pair
 from asap_tf.data.encodings import ColorEncoding, IndexEncoding
 from asap_tf.data.pairing import FRAME_ENDINGS, MASK_ENDINGS, find_files, match
 
+Files = dict[str, list[Path]]
+
 _Byte = Annotated[int, Field(ge=0, le=255, strict=True)]
 _Color = tuple[_Byte, _Byte, _Byte]
 
@@ -49,13 +60,23 @@ _IGNORED: dict[str, tuple[TypeAdapter[Any], str]] = {
 }
 
 
+def _one_or_more(value: Any, one: type) -> Any:
+    """What stands for a class: one value becomes a list of one."""
+    several = isinstance(value, list) and all(isinstance(v, one) for v in value)
+    return value if several else [value]
+
+
+_Ids = Annotated[list[_Byte], BeforeValidator(functools.partial(_one_or_more, one=int))]
+_Colors = Annotated[list[_Color], BeforeValidator(functools.partial(_one_or_more, one=list))]
+
+
 class _Class(BaseModel):
     model_config = ConfigDict(extra="forbid")
 
     name: str = Field(min_length=1)
-    color: _Color
+    color: Annotated[_Colors, Field(min_length=1)]
     category: str | None = None
-    id: _Byte | None = None
+    id: Annotated[_Ids, Field(min_length=1)] | None = None
 
 
 class _Split(BaseModel):
@@ -63,6 +84,16 @@ class _Split(BaseModel):
 
     images: str
     masks: str | None = None
+    image_ending: str | None = None
+    mask_ending: str | None = None
+    names: str | None = None
+
+    @field_validator("names")
+    @classmethod
+    def _file_exists(cls, value: str | None, info: ValidationInfo[Path]) -> str | None:
+        if value is not None and not os.path.isfile(info.context / value):
+            raise ValueError(f"no such file in {info.context}")
+        return value
 
     @field_validator("images", "masks")
     @classmethod
@@ -83,8 +114,8 @@ class _Description(BaseModel):
     splits: dict[str, _Split] = Field(min_length=1)
 
     @property
-    def values(self) -> list[Any]:
-        """Ids or colors of the classes in a mask file, by train id."""
+    def values(self) -> list[list[Any]]:
+        """Ids or colors of each class in a mask file, by train id."""
         return _values(self.masks, self.classes)
 
     @field_validator("classes")
@@ -95,7 +126,8 @@ class _Description(BaseModel):
         masks = info.data.get("masks")
         if masks == "color" and any(c.id is not None for c in classes):
             raise ValueError("color masks have no ids; omit them")
-        shared = _repeated([c.name for c in classes]) + _repeated(_values(masks, classes))
+        values = [value for group in _values(masks, classes) for value in group]
+        shared = _repeated([c.name for c in classes]) + _repeated(values)
         if shared:
             raise ValueError(f"given to two classes: {', '.join(map(str, shared))}")
         return classes
@@ -114,7 +146,8 @@ class _Description(BaseModel):
         except ValidationError:
             raise ValueError(wanted) from None
         ignored = value if isinstance(value, list) else [value]
-        if set(ignored) & set(_values(masks, info.data.get("classes", []))):
+        classes = info.data.get("classes", [])
+        if set(ignored) & {value for group in _values(masks, classes) for value in group}:
             raise ValueError("is also the value of a class")
         return ignored
 
@@ -132,19 +165,49 @@ def open_folder(root: Path) -> Dataset:
     description = _read(root / "dataset.yaml")
     index = description.masks == "index"
     classes = tuple(
-        LabelClass(c.name, c.color, c.category or c.name, value if index else -1)
-        for c, value in zip(description.classes, description.values, strict=True)
+        LabelClass(c.name, c.color[0], c.category or c.name, values[0] if index else -1)
+        for c, values in zip(description.classes, description.values, strict=True)
     )
     train_ids = {value: IGNORE_LABEL for value in description.ignore_label}
-    train_ids |= {value: train_id for train_id, value in enumerate(description.values)}
+    for train_id, values in enumerate(description.values):
+        train_ids |= dict.fromkeys(values, train_id)
     encoding: MaskEncoding = IndexEncoding(train_ids) if index else ColorEncoding(train_ids)
     splits: dict[str, tuple[Pair, ...]] = {}
     unpaired: list[Path] = []
     for name, split in description.splits.items():
-        masks = None if split.masks is None else find_files(root / split.masks, MASK_ENDINGS)
-        splits[name], alone = match(find_files(root / split.images, FRAME_ENDINGS), masks)
+        splits[name], alone = match(*_files(root, name, split))
         unpaired += alone
     return Dataset("folder", root, classes, encoding, splits, tuple(unpaired))
+
+
+def _files(root: Path, name: str, split: _Split) -> tuple[Files, Files | None]:
+    """Frames and masks of a split by their keys; None for masks of a split without any.
+
+    Raises:
+        UsageError: if its masks are lossy, or a name of its list is that of no frame.
+    """
+    endings = FRAME_ENDINGS if split.image_ending is None else (split.image_ending,)
+    images, masks = find_files(root / split.images, endings), None
+    if split.masks is not None:
+        endings = MASK_ENDINGS if split.mask_ending is None else (split.mask_ending,)
+        masks = find_files(root / split.masks, endings)
+        lossy = find_files(root / split.masks, (".jpg", ".jpeg", ".webp"))
+        if lossy and not masks:
+            raise UsageError(
+                f"{next(iter(lossy.values()))[0]}: splits.{name}.masks: JPEG and WebP change the "
+                "classes along every edge; save the masks as PNG"
+            )
+    if split.names is not None:
+        lines = (root / split.names).read_text(encoding="utf-8", errors="replace").splitlines()
+        names = {line.strip() for line in lines if line.strip()}
+        if unknown := sorted(names - images.keys()):
+            raise UsageError(
+                f"{root / split.names}: {len(unknown)} names of no frame in "
+                f"{root / split.images}, such as {quoted(unknown[0])}"
+            )
+        images = {key: images[key] for key in names}
+        masks = masks and {key: masks[key] for key in names & masks.keys()}
+    return images, masks
 
 
 def _read(path: Path) -> _Description:
@@ -181,10 +244,10 @@ def _explain(error: Any) -> str:
     return f"{field}: received {quoted(received)}: {message}"
 
 
-def _values(masks: str | None, classes: list[_Class]) -> list[Any]:
+def _values(masks: str | None, classes: list[_Class]) -> list[list[Any]]:
     if masks == "color":
         return [c.color for c in classes]
-    return [i if c.id is None else c.id for i, c in enumerate(classes)]
+    return [[i] if c.id is None else c.id for i, c in enumerate(classes)]
 
 
 def _repeated(values: list[Any]) -> list[Any]:

@@ -3,7 +3,9 @@ from __future__ import annotations
 from pathlib import Path
 
 import numpy as np
+import pytest
 
+from asap_tf.core.errors import UsageError
 from asap_tf.data import open_dataset
 from asap_tf.data.cityscapes import CLASSES
 
@@ -38,6 +40,14 @@ def test_the_layout_of_the_former_release(bdd100k_root: Path) -> None:
     dataset = open_dataset(root)
     assert dataset.kind == "bdd100k" and dataset.unpaired == ()
     assert dataset.pairs("val")[0].mask == root / "labels/val/00000000_train_id.png"
+
+
+def test_yolos_folders_are_not_taken_for_it(tmp_path: Path) -> None:
+    for folder, file in (("images/train", "a.jpg"), ("labels/train", "a.txt")):
+        (tmp_path / folder).mkdir(parents=True)
+        (tmp_path / folder / file).touch()
+    with pytest.raises(UsageError, match="not the layout of a known dataset"):
+        open_dataset(tmp_path)
 
 
 def test_classes_are_cityscapes_with_train_ids_in_the_masks(bdd100k_root: Path) -> None:

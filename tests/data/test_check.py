@@ -101,6 +101,19 @@ def test_masks_of_0_and_255(tmp_path: Path) -> None:
     assert report.class_pixels["train"].tolist() == [32, 32] and not report.warnings
 
 
+def test_a_palette_of_other_classes_colors_is_told(camvid_root: Path) -> None:
+    dataset = open_dataset(camvid_root)
+    colors = [label.color for label in dataset.classes]
+    file = camvid_root / "valannot" / "0000.png"
+    for shown, told in ((colors, []), ([colors[1], colors[0], *colors[2:]], ["sky", "building"])):
+        mask = Image.open(file).copy()
+        mask.putpalette([value for color in shown for value in color])
+        mask.save(file)
+        warnings = [w for w in check_dataset(dataset, ["val"]).warnings if "in the color of" in w]
+        assert [w.split("'")[1] for w in warnings] == told
+    assert warnings[0].startswith("0000.png shows 'sky' in the color of 'building': are the ids")
+
+
 def test_summary_is_a_table(bdd100k_root: Path) -> None:
     lines = check_dataset(open_dataset(bdd100k_root)).summary().splitlines()
     assert lines[0] == f"{bdd100k_root}: bdd100k, 19 classes"

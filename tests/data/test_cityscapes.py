@@ -77,6 +77,29 @@ def test_train_id_masks_serve_where_no_label_id_masks_are(cityscapes_root: Path)
     np.testing.assert_array_equal(dataset.encoding.decode(np.uint8([[18]])), [[18]])
 
 
+@pytest.mark.parametrize(
+    ("train", "val", "told"),
+    [
+        (
+            "labelIds.png",
+            "labelTrainIds.png",
+            "*_labelIds.png in train; *_labelTrainIds.png in val",
+        ),
+        ("polygons.json", "polygons.json", "*_polygons.json in train, val; asap-tf data convert"),
+        ("color.png", "color.png", "*_color.png in train, val"),
+    ],
+)
+def test_masks_of_another_kind_are_told(
+    cityscapes_root: Path, train: str, val: str, told: str
+) -> None:
+    for split, kind in (("train", train), ("val", val)):
+        for mask in (cityscapes_root / "gtFine" / split).rglob("*.png"):
+            mask.rename(mask.with_name(mask.name.replace("labelIds.png", kind)))
+    with pytest.raises(UsageError) as error:
+        open_dataset(cityscapes_root)
+    assert "of one kind for all splits; there are " + told in str(error.value)
+
+
 def test_what_has_no_partner_is_exposed(cityscapes_root: Path) -> None:
     frames = cityscapes_root / "leftImg8bit/train/aachen"
     masks = cityscapes_root / "gtFine/train/aachen"

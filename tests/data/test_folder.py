@@ -75,6 +75,49 @@ def test_ignored_values(
     assert encoding.decode(np.uint8(raw)).tolist() == decoded
 
 
+def test_several_ids_or_colors_of_a_class(folder_root: Path) -> None:
+    road = {"name": "road", "color": [[128, 64, 128], [1, 1, 1]]}
+    describe(folder_root, classes=[road, {"name": "car", "color": [0, 0, 142]}])
+    dataset = open_dataset(folder_root)
+    assert dataset.classes[0].color == (128, 64, 128)
+    colors = np.uint8([[[1, 1, 1], [128, 64, 128], [0, 0, 142]]])
+    assert dataset.encoding.decode(colors).tolist() == [[0, 0, 1]]
+    classes = [INDEX_CLASSES[0] | {"id": [7, 8, 9]}, INDEX_CLASSES[1]]
+    describe(folder_root, masks="index", ignore_label=None, classes=classes)
+    assert open_dataset(folder_root).encoding.decode(np.uint8([[7, 9, 26]])).tolist() == [[0, 0, 1]]
+    classes[1]["id"] = 8
+    describe(folder_root, classes=classes)
+    assert message(folder_root).endswith("given to two classes: 8")
+
+
+def test_endings_and_lists_of_names(folder_root: Path) -> None:
+    one = folder_root / "all"
+    one.mkdir()
+    for kind, ending in (("frames", "_rgb.png"), ("labels", "_ids.png")):
+        for split in ("train", "val"):
+            for file in (folder_root / kind / split).iterdir():
+                file.rename(one / f"{split}{file.stem}{ending}")
+    (folder_root / "train.txt").write_text("train0\n\ntrain1\n")
+    (folder_root / "val.txt").write_text("val0\n")
+    split = {"images": "all", "masks": "all", "image_ending": "_rgb.png", "mask_ending": "_ids.png"}
+    describe(folder_root, splits={s: {**split, "names": f"{s}.txt"} for s in ("train", "val")})
+    dataset = open_dataset(folder_root)
+    assert [p.mask.name for p in dataset.pairs("train")] == ["train0_ids.png", "train1_ids.png"]
+    assert len(dataset.pairs("val")) == 1 and not dataset.unpaired
+    (folder_root / "val.txt").write_text("val0\nval9\n")
+    with pytest.raises(UsageError, match="val.txt: 1 names of no frame in .*all, such as 'val9'"):
+        open_dataset(folder_root)
+    (folder_root / "val.txt").unlink()
+    assert "splits.val.names: received 'val.txt': no such file" in message(folder_root)
+
+
+def test_lossy_masks_are_named(folder_root: Path) -> None:
+    for mask in (folder_root / "labels/train").iterdir():
+        mask.rename(mask.with_suffix(".jpg"))
+    with pytest.raises(UsageError, match=r"0.jpg: splits.train.masks: JPEG and WebP change the"):
+        open_dataset(folder_root)
+
+
 def test_all_errors_come_at_once_with_field_value_and_nearest_name(folder_root: Path) -> None:
     (folder_root / "dataset.yaml").write_text("""
 masks: colour
@@ -89,8 +132,8 @@ splits:
     assert message(folder_root).split("; ") == [
         "masks: received 'colour'",
         "did you mean 'color'?",
-        "classes.0.color.2: received 300: Input should be less than or equal to 255",
-        "classes.1.color.2 is missing",
+        "classes.0.color.0.2: received 300: Input should be less than or equal to 255",
+        "classes.1.color.0.2 is missing",
         "classes.1.catgory: no such field",
         "did you mean 'category'?",
         f"splits.train.images: received 'frames/trian': no such folder in {folder_root}",
