@@ -74,6 +74,7 @@ def command(
     """
     from asap_tf.cli.checks import parse_frame_size
     from asap_tf.core.errors import UsageError
+    from asap_tf.core.signals import stop_on_signals
     from asap_tf.inference.files import predict_inputs
     from asap_tf.inference.streams import is_stream, predict_stream
     from asap_tf.runtime import load
@@ -90,7 +91,9 @@ def command(
         segmenter.tile = (tile, overlap)
     if not live:
         paths = [Path(name) for name in inputs]
-        for path in predict_inputs(segmenter, paths, out, mode, skip_bad, legend):
+        with stop_on_signals() as stop:
+            written = predict_inputs(segmenter, paths, out, mode, skip_bad, legend, stop)
+        for path in written:
             echo(path)
         return
     target, count = predict_stream(segmenter, inputs[0], out, mode, frames, legend)

@@ -6,6 +6,7 @@ import contextlib
 import hashlib
 import json
 import os
+import platform
 import shutil
 import time
 from collections.abc import Iterator
@@ -44,7 +45,7 @@ def written_whole(path: Path, durable: bool = False) -> Iterator[Path]:
         >>> with written_whole(Path("scores.json")) as aside:
         ...     aside.write_text("{}")
     """
-    aside = hidden(path, os.getpid())
+    aside = hidden(path, own_tag())
     try:
         yield aside
         if durable:
@@ -102,14 +103,35 @@ def remove_leftovers(folder: Path, idle: float = 0.0) -> None:
 
     Args:
         folder: Searched without its subfolders.
-        idle: Seconds for which nothing has been written to it; 0 where nobody else is writing.
+        idle: Seconds for which nothing has been written to it, unless its writer, on this machine,
+            has ended; 0 where nobody else is writing.
     """
     for path in folder.glob(f"{PREFIX}[0-9]*"):
         # Another process may be removing it, or be done with it.
         with contextlib.suppress(OSError):
             written = max(file.lstat().st_mtime for file in (path, *path.rglob("*")))
-            if time.time() - written >= idle:
+            writer = path.name.removeprefix(PREFIX).partition("-")[0]
+            if time.time() - written >= idle or _has_ended(writer):
                 shutil.rmtree(path) if path.is_dir() else path.unlink()
+
+
+def own_tag() -> str:
+    """This process among those of all machines that may share a folder."""
+    return f"{os.getpid()}@{platform.node().replace('-', '_')[:32]}"
+
+
+def _has_ended(writer: str) -> bool:
+    """Whether a process, as `own_tag` names them, was one of this machine and runs no more."""
+    number, _, machine = writer.partition("@")
+    if machine != own_tag().partition("@")[2] or not number.isdecimal() or os.name != "posix":
+        return False
+    try:
+        os.kill(int(number), 0)  # It sends nothing, and asks whether it could.
+    except (ProcessLookupError, OverflowError):
+        return True
+    except OSError:
+        pass
+    return False
 
 
 def write_json(path: Path, content: Any, durable: bool = False) -> None:

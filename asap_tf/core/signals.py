@@ -9,12 +9,26 @@ from dataclasses import dataclass
 from types import FrameType
 from typing import Any
 
+from asap_tf.core.errors import Interrupted
+
 
 @dataclass
 class Stop:
     """Becomes `requested` when the process is asked to end; holds the signal's number."""
 
     requested: int = 0
+
+    def check(self, kept: str) -> None:
+        """Ends the work if that was requested.
+
+        Args:
+            kept: What has been done, for people.
+
+        Raises:
+            Interrupted: if it was.
+        """
+        if self.requested:
+            raise Interrupted(f"stopped; {kept}", self.requested)
 
 
 @contextlib.contextmanager

@@ -11,7 +11,6 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-import cv2
 import numpy as np
 from tqdm import tqdm
 
@@ -19,9 +18,10 @@ from asap_tf.core.ahead import map_ahead
 from asap_tf.core.errors import AsapError, UsageError, nearest, shown
 from asap_tf.core.files import remove_leftovers
 from asap_tf.core.labels import LabelClass, palette
+from asap_tf.core.signals import Stop
 from asap_tf.data.frames import is_image, pass_over, read_frame, walk
 from asap_tf.data.images import BadFile, write_png
-from asap_tf.data.video import VIDEO_SUFFIXES, open_video, png_folder, video_file
+from asap_tf.data.video import VideoFrame, is_video, open_video, png_folder, video_file
 from asap_tf.inference.visualize import colorize, overlay, shares_legend
 
 if TYPE_CHECKING:
@@ -30,6 +30,7 @@ if TYPE_CHECKING:
 _LOGGER = logging.getLogger("asap_tf")
 
 MODES = ("overlay", "color", "ids")
+_NO_FRAME = "a video without a single readable frame"
 _READERS = 8
 _IDLE = 3600.0
 """Seconds after which a file that is not complete was left by a command that was killed."""
@@ -41,10 +42,7 @@ class _InputFile:
 
     path: Path
     target: Path
-
-    @property
-    def is_video(self) -> bool:
-        return _is_video(self.path)
+    is_video: bool
 
 
 @dataclass(frozen=True)
@@ -117,6 +115,7 @@ def predict_inputs(
     mode: str = "overlay",
     skip_bad: bool = False,
     legend: bool = False,
+    stop: Stop | None = None,
 ) -> list[Path]:
     """Predicts images and videos and writes what was found under `out`.
 
@@ -134,18 +133,21 @@ def predict_inputs(
         skip_bad: Whether to skip damaged images and videos, with a warning for each.
         legend: Whether overlays have a legend below, of the classes that occur and their shares
             of the pixels.
+        stop: Ends the work once a stop is requested; what was labeled by then is kept.
 
     Returns:
         The files written, in the order of the inputs: `NAME.png` for an image, `NAME.mp4` for a
-        video (MPEG-4, the size and frame rate of the source, an odd last row or column dropped;
-        without sound), and for the ids of a video a folder `NAME` with `000000.png` and so on.
+        video (H.264, upright, with the source's times, sound and shape of pixels, an odd last row
+        or column dropped), and for the ids of a video a folder `NAME` with `000000.png` and so on.
+        Of a damaged video they hold the frames that could be decoded, and a warning is given.
 
     Raises:
         UsageError: for an unknown mode, an input that is missing or neither image nor video, a
             folder without any, two inputs that would be written to one name, or an `out` that is
             a file, cannot be written to, holds the inputs, or already has the folder to write.
-        AsapError: if an image or video cannot be read, unless `skip_bad` is set, or a result
-            cannot be written.
+        AsapError: if an image, or a video's first frame, cannot be read, unless `skip_bad` is set,
+            or a result cannot be written.
+        Interrupted: if a stop was requested.
 
     Example:
         >>> predict_inputs(load("run"), [Path("drive.mp4"), Path("stills")], Path("predictions"))
@@ -155,17 +157,18 @@ def predict_inputs(
     try:
         sources = _find_sources(inputs, out, mode)
         bad = _BadFiles(skip_bad)
-        _check_sources(sources, bad)
+        stop = stop or Stop()
+        _check_sources(sources, bad, stop)
         for folder in dict.fromkeys([out, *(source.target.parent for source in sources)]):
             prepare(folder)
         view = View(segmenter.classes, mode, legend)
         images = [s for s in sources if not s.is_video and s.path not in bad.paths]
         if images:
-            _predict_images(segmenter, images, view, bad)
+            _predict_images(segmenter, images, view, bad, stop)
         for source in sources:
             if source.is_video and source.path not in bad.paths:
                 with bad.skipped():
-                    _predict_video(segmenter, source, view)
+                    _predict_video(segmenter, source, view, stop)
     except OSError as error:
         raise AsapError(f"{error.filename or out}: {error.strerror or error}") from error
     return [source.target for source in sources if source.path not in bad.paths]
@@ -178,8 +181,9 @@ def _find_sources(inputs: Sequence[Path], out: Path, mode: str) -> list[_InputFi
         raise UsageError(f"{out}: is a file; the results need a folder")
     sources = []
     for path, place in (found for given in inputs for found in _files_of(given, out)):
-        suffix = ".png" if not _is_video(path) else "" if mode == "ids" else ".mp4"
-        sources.append(_InputFile(path, out / place.with_name(f"{path.stem}{suffix}")))
+        video = is_video(path)
+        suffix = ".png" if not video else "" if mode == "ids" else ".mp4"
+        sources.append(_InputFile(path, out / place.with_name(f"{path.stem}{suffix}"), video))
     paths = {source.path.resolve() for source in sources}
     first: dict[Path, _InputFile] = {}
     for source in sources:
@@ -208,11 +212,11 @@ def _files_of(path: Path, out: Path) -> list[tuple[Path, Path]]:
     if not path.exists():
         raise UsageError(f"{path}: no such file or folder")
     if not path.is_dir():
-        if not (_is_video(path) or is_image(path)):
+        if not (is_video(path) or is_image(path)):
             raise UsageError(f"{path}: neither an image nor a video")
         return [(path, Path(path.name))]
     files = walk(path, leave_out=out)
-    found = [file for file in files if _is_video(file) or is_image(file)]
+    found = [file for file in files if is_video(file) or is_image(file)]
     if not found:
         raise UsageError(f"{path}: no images or videos in this folder and its subfolders")
     others = sorted(set(files) - set(found))
@@ -220,24 +224,20 @@ def _files_of(path: Path, out: Path) -> list[tuple[Path, Path]]:
     return [(file, file.relative_to(path)) for file in found]
 
 
-def _is_video(path: Path) -> bool:
-    return path.suffix.lower() in VIDEO_SUFFIXES
-
-
-def _check_sources(sources: Sequence[_InputFile], bad: _BadFiles) -> None:
+def _check_sources(sources: Sequence[_InputFile], bad: _BadFiles, stop: Stop) -> None:
     def check(source: _InputFile) -> None:
         with bad.skipped():
             if not source.is_video:
                 read_frame(source.path)
                 return
-            with open_video(source.path) as capture:
-                if not capture.grab():
-                    raise BadFile(source.path, "a video without a single readable frame")
+            with open_video(source.path) as video:
+                if next(video.frames(), None) is None:
+                    raise BadFile(source.path, _NO_FRAME)
 
     # Of a folder of any length, a bad file is reported as soon as it is read.
     with map_ahead(check, sources, _READERS, 4 * _READERS) as checks:
         for _ in tqdm(checks, "checking", len(sources), unit="file", disable=None, leave=False):
-            pass
+            stop.check("nothing was labeled yet")
     if len(bad.paths) == len(sources):
         raise AsapError("all of the inputs are damaged")
 
@@ -259,9 +259,10 @@ def prepare(out: Path) -> None:
 
 
 def _predict_images(
-    segmenter: Segmenter, sources: Sequence[_InputFile], view: View, bad: _BadFiles
+    segmenter: Segmenter, sources: Sequence[_InputFile], view: View, bad: _BadFiles, stop: Stop
 ) -> None:
     remarks = _Remarks()
+    done = 0
 
     def read(source: _InputFile) -> tuple[_InputFile, np.ndarray] | None:
         with bad.skipped():
@@ -275,51 +276,63 @@ def _predict_images(
         return source, frame, segmenter.predict(frame[np.newaxis])[0]
 
     def write(item: tuple[_InputFile, np.ndarray, np.ndarray]) -> None:
+        nonlocal done
         source, frame, labels = item
         write_png(source.target, view.picture(frame, labels))
+        done += 1
 
     with (
         map_ahead(read, sources) as found,
         map_ahead(write, map(predict, filter(None, found))) as written,
     ):
         for _ in tqdm(written, "predicting", len(sources), unit="image", disable=None):
-            pass
+            if stop.requested:
+                break
     remarks.log()
+    stop.check(f"{done} of {len(sources)} images are labeled, in {sources[0].target.parent}")
 
 
-def _predict_video(segmenter: Segmenter, source: _InputFile, view: View) -> None:
-    def read(number: int) -> np.ndarray | None:
-        found, frame = capture.read()
-        return cv2.cvtColor(frame, cv2.COLOR_BGR2RGB) if found else None
+def _predict_video(segmenter: Segmenter, source: _InputFile, view: View, stop: Stop) -> None:
+    done = 0
 
-    def predict(frame: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-        return frame, segmenter.predict(frame[np.newaxis])[0]
+    def read(number: int) -> VideoFrame | None:
+        return next(frames, None)
 
-    def write(item: tuple[np.ndarray, np.ndarray]) -> None:
-        write_picture(view.picture(*item, same_height=True))
+    def predict(frame: VideoFrame) -> tuple[VideoFrame, np.ndarray]:
+        return frame, segmenter.predict(frame.pixels[np.newaxis])[0]
 
-    with open_video(source.path) as capture:
-        total = max(0, int(capture.get(cv2.CAP_PROP_FRAME_COUNT)))
-        rate = capture.get(cv2.CAP_PROP_FPS)
-        sink = png_folder(source.target) if view.mode == "ids" else video_file(source.target, rate)
-        done = 0
-        with (
-            sink as write_picture,
-            map_ahead(read, itertools.count()) as found,
-            map_ahead(write, map(predict, _until_none(found))) as written,
-        ):
-            for _ in tqdm(written, source.path.name, total or None, unit="frame", disable=None):
-                done += 1
-            # Some containers only estimate their number of frames, hence the tolerance.
-            if done < 0.95 * total - 5:
-                raise BadFile(
-                    source.path,
-                    f"damaged, decoding stopped after {done} of {total} frames; "
-                    "repair it or cut it there, and try again",
-                )
+    def write(item: tuple[VideoFrame, np.ndarray]) -> None:
+        nonlocal done
+        (pixels, seconds), labels = item
+        write_picture(view.picture(pixels, labels, same_height=True), seconds)
+        done += 1
+
+    with open_video(source.path) as video:
+        frames = video.frames()
+        ids = view.mode == "ids"
+        sink = png_folder(source.target) if ids else video_file(source.target, video.rate, video)
+        name, total = shown(source.path.name), video.claimed or None
+        with sink as write_picture:
+            with (
+                map_ahead(read, itertools.count()) as found,
+                map_ahead(write, map(predict, _until_none(found))) as written,
+            ):
+                for _ in tqdm(written, name, total, unit="frame", disable=None):
+                    if stop.requested:
+                        break
+            if not done:
+                raise BadFile(source.path, _NO_FRAME)
+        stop.check(f"{done} frames of {source.path} are labeled, in {source.target}")
+        if video.damaged:
+            _LOGGER.warning("%s: damaged; %d frames could be decoded", shown(source.path), done)
+        # Of many containers the number is an estimate.
+        elif done < 0.95 * video.claimed - 5:
+            _LOGGER.warning(
+                "%s: has %d frames, though it claims %d", shown(source.path), done, video.claimed
+            )
 
 
-def _until_none(found: Iterator[np.ndarray | None]) -> Iterator[np.ndarray]:
+def _until_none(found: Iterator[VideoFrame | None]) -> Iterator[VideoFrame]:
     for frame in found:
         if frame is None:
             return

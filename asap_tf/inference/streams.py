@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import contextlib
+import os
 import stat
 import threading
 import time
+from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -16,11 +18,15 @@ from tqdm import tqdm
 
 from asap_tf.core.errors import AsapError, UsageError, nearest
 from asap_tf.core.signals import stop_on_signals
-from asap_tf.data.video import open_video, png_folder, video_file
+from asap_tf.data.video import png_folder, video_file
 from asap_tf.inference.files import View, prepare
 
 if TYPE_CHECKING:
     from asap_tf.runtime import Segmenter
+
+# OpenCV 5 moved it.
+_set_log_level = cv2.setLogLevel if hasattr(cv2, "setLogLevel") else cv2.utils.logging.setLogLevel
+_LOG_ERRORS = 2
 
 POLICIES = ("newest", "every")
 _PATIENCE = 2.0
@@ -134,7 +140,7 @@ def predict_stream(
     latest, count = Latest(policy == "every"), Count()
     name = f"live-{time.strftime('%Y%m%d-%H%M%S')}"
     with contextlib.ExitStack() as held, stop_on_signals() as stop:
-        capture = held.enter_context(open_video(source))
+        capture = held.enter_context(_opened(source))
         rate = capture.get(cv2.CAP_PROP_FPS)
         target = out / (name if mode == "ids" else f"{name}.mp4")
         reader = threading.Thread(target=_read, args=(held.pop_all(), capture, latest), daemon=True)
@@ -164,6 +170,26 @@ def predict_stream(
             latest.end()
             reader.join(_PATIENCE)
     return target, count
+
+
+@contextlib.contextmanager
+def _opened(source: str) -> Iterator[cv2.VideoCapture]:
+    """A stream's address, or a camera's device, open for reading.
+
+    Raises:
+        AsapError: if it cannot be opened.
+    """
+    # OpenCV and FFmpeg print pages about what they cannot read; the error raised here is enough.
+    os.environ.setdefault("OPENCV_FFMPEG_LOGLEVEL", "-8")
+    log_level = _set_log_level(_LOG_ERRORS)
+    capture = cv2.VideoCapture(source, cv2.CAP_FFMPEG if "://" in source else cv2.CAP_V4L2)
+    _set_log_level(log_level)
+    try:
+        if not capture.isOpened():
+            raise AsapError(f"{source}: no readable stream there")
+        yield capture
+    finally:
+        capture.release()
 
 
 def _read(held: contextlib.ExitStack, capture: cv2.VideoCapture, latest: Latest) -> None:

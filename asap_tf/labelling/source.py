@@ -11,13 +11,10 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any, NamedTuple
 
-import cv2
-
 from asap_tf.core.errors import AsapError, UsageError, first_line, nearest, shown
 from asap_tf.core.optional import require
 from asap_tf.data.frames import IMAGE_SUFFIXES
-from asap_tf.data.images import BadFile
-from asap_tf.data.video import VIDEO_SUFFIXES, open_video
+from asap_tf.data.video import is_video, open_video
 
 fsspec = require("fsspec", "ray")
 datasets = require("pyarrow.dataset", "ray")
@@ -87,7 +84,7 @@ class Source:
             raise UsageError(f"{path}: say which column holds the paths: {path}:COLUMN")
         elif is_folder:
             self.kind = "folder"
-        elif suffix in VIDEO_SUFFIXES:
+        elif is_video(Path(path)):
             self.kind = "video"
             if not self._is_local:
                 raise UsageError(f"{path}: a video has to be on a disk; copy or mount it")
@@ -154,19 +151,13 @@ class Source:
                 self._passed_over += 1
 
     def _in_video(self) -> Iterator[Input]:
-        path = Path(self._root)
-        with open_video(path) as capture:
-            count, claimed = 0, int(capture.get(cv2.CAP_PROP_FRAME_COUNT))
-            # The number of frames in the header may be an estimate.
-            while capture.grab():
+        with open_video(Path(self._root)) as video:
+            count = 0
+            for _ in video.decoded():
                 yield Input(self._root, count)
                 count += 1
-        if count < 0.95 * claimed - 5:
-            raise BadFile(
-                path,
-                f"damaged, decoding stopped after {count} of {claimed} frames; "
-                "repair it or cut it there, and try again",
-            )
+            if video.damaged:
+                _LOGGER.warning("%s: damaged; %d frames can be decoded", shown(self.name), count)
 
     def _in_list(self) -> Iterator[Input]:
         try:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import time
 import uuid
 from collections.abc import Iterable, Iterator
@@ -199,21 +200,21 @@ class _Video:
     """A video that is read forwards; frames of other workers' blocks are skipped."""
 
     def __init__(self) -> None:
-        self._stack: Any = None
+        self._held = contextlib.ExitStack()
+        self._path: Path | None = None
         self._next = 0
 
     def frame(self, path: Path, number: int) -> np.ndarray:
-        if self._stack is None or number < self._next:
-            stack = open_video(path)
-            self._capture, self._stack, self._next = stack.__enter__(), stack, 0
-        while self._next < number and self._capture.grab():
-            self._next += 1
-        grabbed = self._capture.grab()
-        self._next += grabbed
-        found, frame = self._capture.retrieve()
-        if not grabbed or not found:
-            raise BadFile(path, f"frame {number} cannot be decoded")
-        return cv2.cvtColor(frame, cv2.COLOR_BGR2RGB)
+        if path != self._path or number < self._next:
+            self._held.close()
+            self._video = self._held.enter_context(open_video(path))
+            self._frames = enumerate(self._video.decoded())
+            self._path, self._next = path, 0
+        self._next = number + 1
+        for index, frame in self._frames:
+            if index == number:
+                return self._video.upright(frame)
+        raise BadFile(path, f"frame {number} cannot be decoded")
 
 
 def _fetch(uri: str) -> bytes:

@@ -2,6 +2,8 @@ from __future__ import annotations
 
 import json
 import os
+import subprocess
+import sys
 import time
 
 import pytest
@@ -64,3 +66,18 @@ def test_leftovers_of_a_kill(tmp_path):
     assert set(tmp_path.iterdir()) == {new, growing, *others}
     remove_leftovers(tmp_path)
     assert set(tmp_path.iterdir()) == set(others)
+
+
+def test_leftovers_of_a_process_that_has_ended_go_at_once(tmp_path):
+    script = (
+        "import os, sys; from pathlib import Path; from asap_tf.core.files import written_whole\n"
+        "with written_whole(Path(sys.argv[1])) as aside: aside.touch(); os.kill(os.getpid(), 9)"
+    )
+    subprocess.run([sys.executable, "-c", script, tmp_path / "a.png"], check=False)
+    (left,) = tmp_path.iterdir()
+    elsewhere = left.with_name(left.name.replace("@", "@another_machine_"))
+    elsewhere.touch()
+    with written_whole(tmp_path / "b.png") as mine:
+        mine.touch()
+        remove_leftovers(tmp_path, 3600)
+        assert set(tmp_path.iterdir()) == {mine, elsewhere}

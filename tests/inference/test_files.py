@@ -11,9 +11,10 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from asap_tf.core.errors import AsapError, UsageError
+from asap_tf.core.errors import AsapError, Interrupted, UsageError
 from asap_tf.core.files import hidden
 from asap_tf.core.labels import LabelClass
+from asap_tf.core.signals import Stop
 from asap_tf.data.frames import read_frame
 from asap_tf.data.images import read_image, write_png
 from asap_tf.inference import files as prediction
@@ -309,11 +310,10 @@ def test_what_a_killed_command_left_is_removed(tmp_path, out):
 
 def test_damaged_inputs_are_skipped_and_listed(tmp_path, out, caplog):
     whole = [save_image(tmp_path / "a.png"), save_video(tmp_path / "b.mp4")]
-    text, cut = tmp_path / "c.png", save_video(tmp_path / "d.avi", noise=True)
+    text, junk = tmp_path / "c.png", tmp_path / "d.avi"
     text.write_text("no image")
-    content = cut.read_bytes()
-    cut.write_bytes(content[: len(content) // 2])
-    (tmp_path / "e.mp4").write_bytes(content[:100])
+    junk.write_bytes(b"nonsense" * 99)
+    (tmp_path / "e.mp4").write_bytes(whole[1].read_bytes()[:100])
     inputs = sorted(path for path in tmp_path.iterdir() if path.is_file())
     written = predict_inputs(FakeSegmenter(), inputs, out, skip_bad=True)
     assert written == [out / f"{path.stem}{path.suffix}" for path in whole]
@@ -364,13 +364,42 @@ def test_an_unknown_mode(tmp_path, out):
         predict_inputs(FakeSegmenter(), [save_image(tmp_path / "a.png")], out, "colour")
 
 
-def test_a_truncated_video_leaves_nothing_and_a_clear_error(tmp_path, out):
+def test_of_a_damaged_video_what_decodes_is_labeled(tmp_path, out, caplog):
     source = save_video(tmp_path / "drive.avi", noise=True)
     source.write_bytes(source.read_bytes()[: source.stat().st_size // 2])
-    for mode in ("overlay", "ids"):
-        with pytest.raises(AsapError, match=rf"drive.avi: damaged.* of {FRAMES} frames"):
-            predict_inputs(FakeSegmenter(), [source], out, mode)
-        assert os.listdir(out) == []
+    for mode in ("color", "ids"):
+        (target,) = predict_inputs(FakeSegmenter(), [source], out, mode)
+        frames = list(target.iterdir()) if mode == "ids" else read_video(target)[0]
+        assert 5 < len(frames) < FRAMES
+        message = caplog.messages.pop()
+        assert message == f"{source}: has {len(frames)} frames, though it claims {FRAMES}" or (
+            message == f"{source}: damaged; {len(frames)} frames could be decoded"
+        )
+
+
+@pytest.mark.parametrize("mode", ["color", "ids"])
+def test_a_stop_keeps_what_was_labeled(tmp_path, out, mode):
+    class Stopped(FakeSegmenter):
+        def predict(self, frames):
+            if self.frames == 7:
+                stop.requested = 2
+            return super().predict(frames)
+
+    stop = Stop()
+    source = save_video(tmp_path / "drive.mp4")
+    with pytest.raises(Interrupted) as error:
+        predict_inputs(Stopped(), [source], out, mode, stop=stop)
+    (target,) = out.iterdir()
+    count = len(list(target.iterdir()) if mode == "ids" else read_video(target)[0])
+    assert 0 < count < FRAMES
+    assert str(error.value) == f"stopped; {count} frames of {source} are labeled, in {target}"
+
+    stop, many = Stop(), [save_image(tmp_path / f"{i}.png", i) for i in range(20)]
+    with pytest.raises(Interrupted) as error:
+        predict_inputs(Stopped(), many, out / "images", mode, stop=stop)
+    count = len(list((out / "images").iterdir()))
+    assert 0 < count < 20
+    assert str(error.value) == f"stopped; {count} of 20 images are labeled, in {out / 'images'}"
 
 
 def test_a_damaged_video_makes_no_noise(tmp_path, out):

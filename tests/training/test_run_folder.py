@@ -12,7 +12,7 @@ import numpy as np
 import pytest
 
 from asap_tf.core.errors import AsapError, UsageError
-from asap_tf.core.files import Unwritable, hidden
+from asap_tf.core.files import Unwritable, hidden, own_tag
 from asap_tf.training.run_folder import Checkpoint, RunFolder
 
 
@@ -186,7 +186,7 @@ def test_a_checkpoint_is_on_the_disk_before_it_has_its_name(run, monkeypatch):
     monkeypatch.setattr(os, "replace", replacing)
     monkeypatch.setattr(Path, "unlink", removing)
     run.save(checkpoint(7))
-    aside = hidden(Path("00000007.npz"), os.getpid()).name
+    aside = hidden(Path("00000007.npz"), own_tag()).name
     assert happened == ["log.jsonl", aside, "named", "checkpoints", "00000005.npz removed"]
 
 
