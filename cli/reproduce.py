@@ -59,7 +59,7 @@ def table1(
     seconds: float,
     json_file: Path | None,
 ) -> None:
-    """Speed of ASAP and seven rivals, exported alike; with RUNS, trained networks, their mIoU.
+    """Speed of ASAP and eleven rivals, exported alike; with RUNS, trained networks, their mIoU.
 
     \b
     asap-tf reproduce table1 --threads 2

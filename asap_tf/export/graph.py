@@ -15,13 +15,14 @@ from asap_tf.export.rewrites.batch_norm import fold_batch_norms
 from asap_tf.export.rewrites.graph_utils import Replacements, Rewrite
 from asap_tf.export.rewrites.labels import Repeat, logits_of_stride, repeat_by_joining
 from asap_tf.export.rewrites.norms import two_pass_norms
+from asap_tf.export.rewrites.upsampling import repeat_by_resize
 from asap_tf.layers.segmentation_model import as_segmentation_model
 from asap_tf.layers.tensor import Tensor
 
 if TYPE_CHECKING:
     import tensorflow as tf
 
-EVERYWHERE = (fold_batch_norms, two_pass_norms)
+EVERYWHERE = (fold_batch_norms, two_pass_norms, repeat_by_resize)
 """The rewrites that serve every runtime."""
 
 

@@ -7,13 +7,14 @@ from asap_tf.layers.adaptive_mean import AdaptiveMean
 from asap_tf.layers.blocks import BatchNormalization, Conv2D, PixelDot
 from asap_tf.layers.ffdn import FFDN
 from asap_tf.layers.pyramid import SimplePyramid
-from asap_tf.layers.resize import ResizeLike, Upsample
+from asap_tf.layers.resize import AlignedResize, ResizeLike, Upsample
 from asap_tf.layers.segmentation_model import SegmentationModel
 from asap_tf.layers.strip_attention import StripAttention
 
 __all__ = [
     "FFDN",
     "AdaptiveMean",
+    "AlignedResize",
     "BatchNormalization",
     "Conv2D",
     "PixelDot",

@@ -1,10 +1,12 @@
-"""Bilinear resizing of maps of any size."""
+"""Bilinear resizing of maps of any size, between pixel centers or with corners aligned."""
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any
 
 import keras
+import numpy as np
 from keras import layers, ops
 
 from asap_tf.layers.tensor import Tensor
@@ -64,6 +66,69 @@ class ResizeLike(layers.Layer):
     def compute_output_shape(self, input_shape: list[tuple]) -> tuple:
         (n, *_, channels), like = input_shape
         return (n, *like[1:3], channels)
+
+
+@keras.saving.register_keras_serializable("asap_tf")
+class AlignedResize(layers.Layer):
+    """Bilinear resizing with corners aligned, by a factor or to the size of another map.
+
+    The corner pixels keep their values and all others lie evenly between them: position `i` of
+    `n` is at `i * (m - 1) / (n - 1)` of the `m` of the input.
+
+    Args:
+        factor: Number that the input's size is multiplied by.
+        divisor: Number that it is divided by afterwards, rounded down, to at least 1.
+
+    Input `(N, H, W, C)`, output `(N, H * factor // divisor, W * factor // divisor, C)`; or input
+    `[(N, H, W, C), (N, H', W', any)]`, output `(N, H', W', C)`. In the compute dtype.
+
+    Example:
+        >>> AlignedResize(divisor=2)(keras.ops.ones((1, 64, 128, 32))).shape
+        TensorShape([1, 32, 64, 32])
+    """
+
+    def __init__(self, factor: int = 1, divisor: int = 1, **kwargs: Any):
+        super().__init__(**kwargs)
+        self.factor, self.divisor = factor, divisor
+
+    def call(self, inputs: Tensor | list[Tensor]) -> Tensor:
+        x, like = inputs if isinstance(inputs, list | tuple) else (inputs, inputs)
+        return corners_aligned(x, [self._scaled(n) for n in ops.shape(like)[1:3]])
+
+    def _scaled(self, length: Any) -> Any:
+        length = length * self.factor // self.divisor
+        return max(length, 1) if isinstance(length, int) else ops.maximum(length, 1)
+
+    def compute_output_shape(self, input_shape: tuple | list[tuple]) -> tuple:
+        of_two = isinstance(input_shape[0], list | tuple)
+        x, like = input_shape if of_two else (input_shape, input_shape)
+        return (x[0], *(n and self._scaled(n) for n in like[1:3]), x[-1])
+
+    def get_config(self) -> dict:
+        return {**super().get_config(), "factor": self.factor, "divisor": self.divisor}
+
+
+def corners_aligned(x: Tensor, size: Sequence[Any]) -> Tensor:
+    """`x` at `size`, its corner pixels at the corners, in its dtype."""
+    if keras.backend.backend() == "tensorflow":
+        import tensorflow as tf
+
+        # In float32, as `bilinear`; the raw operation, since others that align corners are
+        # deprecated, which they say each time.
+        resized = tf.raw_ops.ResizeBilinear(
+            images=ops.cast(x, "float32"), size=size, align_corners=True
+        )
+        return ops.cast(resized, x.dtype)
+    rows, columns = (
+        ops.cast(aligned_weights(n, m), x.dtype) for n, m in zip(size, x.shape[1:3], strict=True)
+    )
+    return ops.einsum("yh,xw,nhwc->nyxc", rows, columns, x)
+
+
+def aligned_weights(length: int, of: int) -> np.ndarray:
+    """Weights of the `of` positions of an axis in each of the `length` ones, `(length, of)`."""
+    places = np.arange(length) * ((of - 1) / max(length - 1, 1))
+    return np.maximum(0, 1 - np.abs(places[:, None] - np.arange(of)))
 
 
 def bilinear(x: Tensor, size: tuple) -> Tensor:

@@ -77,8 +77,8 @@ def segmentation_model(
         name: Name of the network.
         frames: Keras tensor of `input_frames`.
         logits: Keras tensor of the logits.
-        backbone_outputs: Maps of the backbone by their strides, at least at 16 and 32.
-        aux_heads: Whether to add heads on the maps at strides 16 and 32, `"aux3"` and `"aux4"`;
+        backbone_outputs: Maps of the backbone by their strides, at least two.
+        aux_heads: Whether to add heads on the coarsest two of these maps, `"aux3"` and `"aux4"`;
             the output is then a dict of three.
         weights: Initial weights, as of `load_weights`; None for random ones.
         backbone: Name of the backbone, for its ImageNet weights; None for one without any.
@@ -87,10 +87,11 @@ def segmentation_model(
     outputs = logits
     if aux_heads:
         num_classes = logits.shape[-1]
+        third, fourth = sorted(backbone_outputs)[-2:]
         outputs = {
             "logits": logits,
-            "aux3": head(backbone_outputs[16], num_classes, 16, "aux3"),
-            "aux4": head(backbone_outputs[32], num_classes, 32, "aux4"),
+            "aux3": head(backbone_outputs[third], num_classes, third, "aux3"),
+            "aux4": head(backbone_outputs[fourth], num_classes, fourth, "aux4"),
         }
     model = SegmentationModel(
         frames,

@@ -14,7 +14,8 @@ if TYPE_CHECKING:
     import tensorflow as tf
 
 
-PRODUCTS = ("Conv2D", "DepthwiseConv2dNative", "MatMul", "BatchMatMulV2")
+PRODUCTS = ("Conv2D", "Conv2DBackpropInput", "DepthwiseConv2dNative", "MatMul", "BatchMatMulV2")
+"""Convolutions, transposed ones among them, and products of matrices."""
 
 
 @dataclass(frozen=True)
@@ -125,6 +126,10 @@ def _cost(op: tf.Operation) -> int:
     output = op.outputs[0].shape
     if op.type == "Conv2D":
         return output.num_elements() * op.inputs[1].shape[:-1].num_elements()
+    if op.type == "Conv2DBackpropInput":
+        # Of a transposed convolution: every number of the input meets the kernel once.
+        _, kernel, x = op.inputs
+        return x.shape.num_elements() * kernel.shape[:-1].num_elements()
     if op.type == "DepthwiseConv2dNative":
         return output.num_elements() * op.inputs[1].shape[:2].num_elements()
     if op.type in PRODUCTS:

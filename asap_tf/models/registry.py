@@ -49,7 +49,8 @@ def list_models() -> list[str]:
 
     Example:
         >>> asap_tf.list_models()
-        ['asap', 'bisenetv2', 'ddrnet_23_slim', 'dfanet_a', 'icnet', 'pidnet_s', 'stdc1', 'stdc2']
+        ['asap', 'bisenetv2', 'ddrnet_23_slim', 'df1_seg', 'dfanet_a', 'fasterseg', 'ffnet_46ns',
+         'icnet', 'ldfnet', 'pidnet_s', 'stdc1', 'stdc2']
     """
     import_all()
     return sorted(BUILDERS)

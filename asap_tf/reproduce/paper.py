@@ -15,6 +15,8 @@ class NetworkRow:
         miou: mIoU in percent; None where the row is not the paper's.
         fps: Frames a second; None where the row is not the paper's.
         name: Name in the registry of networks; None if it is not implemented here.
+        note: What the network's own sources say against the row, or why there is no such network
+            here.
     """
 
     title: str
@@ -22,24 +24,50 @@ class NetworkRow:
     miou: float | None
     fps: float | None
     name: str | None = None
+    note: str = ""
 
 
 TABLE_1 = (
-    NetworkRow("ICNet", "1024x2048", 69.5, 34.0, "icnet"),
-    NetworkRow("LDFNet", "512x1024", 71.3, 18.3),
+    NetworkRow(
+        *("ICNet", "1024x2048", 69.5, 34.0, "icnet"),
+        note="34 FPS here, 30.3 in the same table of STDC (Fan et al., CVPR 2021), whose other "
+        "figures are the paper's",
+    ),
+    NetworkRow(
+        *("LDFNet", "512x1024", 71.3, 18.3, "ldfnet"),
+        note="18.3 FPS is a Titan X's figure, by its authors' README (18.4 there), which has 27.7 "
+        "on a GTX 1080 Ti. Built here without depth, whose channel is 0",
+    ),
     NetworkRow("DFANet A", "1024x1024", 71.3, 100.0, "dfanet_a"),
-    NetworkRow("CellNet", "768x1536", 70.5, 108.0),
-    NetworkRow("DF1-Seg (TRT)", "768x1536", 73.0, 106.4),
-    NetworkRow("FasterSeg (TRT)", "1024x2048", 71.5, 163.9),
-    NetworkRow("TinyHMSeg (TRT)", "768x1536", 71.4, 172.4),
+    NetworkRow(
+        *("CellNet", "768x1536", 70.5, 108.0),
+        note="not built: neither its searched cells (CAS, Zhang et al., CVPR 2019) nor their "
+        "number and widths are public as text or code; the paper's figures are quoted",
+    ),
+    NetworkRow(
+        *("DF1-Seg (TRT)", "768x1536", 73.0, 106.4, "df1_seg"),
+        note="it ran at 1024x2048, by its authors' README and by STDC's table, not at 768x1536; "
+        "106.4 FPS is STDC's table, the README and its log have 106.1",
+    ),
+    NetworkRow(
+        *("FasterSeg (TRT)", "1024x2048", 71.5, 163.9, "fasterseg"),
+        note="163.9 FPS was measured on a twin that resizes to the nearest, by its authors' code; "
+        "here it is the network that they trained, which resizes bilinearly",
+    ),
+    NetworkRow(
+        *("TinyHMSeg (TRT)", "768x1536", 71.4, 172.4),
+        note="not built: its searched operators, depths and widths are not public as text or "
+        "code; the paper's figures are quoted",
+    ),
     NetworkRow("BiSeNetV2 (TRT)", "512x1024", 72.6, 156.0, "bisenetv2"),
     NetworkRow("STDC2-Seg50 (TRT)", "512x1024", 73.4, 188.6, "stdc2"),
     NetworkRow("ASAP (TRT)", "512x1024", 73.1, 191.0, "asap"),
     NetworkRow("STDC1-Seg50", "-", None, None, "stdc1"),
     NetworkRow("DDRNet-23-slim", "-", None, None, "ddrnet_23_slim"),
     NetworkRow("PIDNet-S", "-", None, None, "pidnet_s"),
+    NetworkRow("FFNet-46NS", "-", None, None, "ffnet_46ns"),
 )
-"""Table I; the last three, which it does not have, are the usual choices today."""
+"""Table I; the last four, which it does not have, are the usual choices today."""
 
 TABLE_2 = {"norms_none": 67.4, "norms_ln": 70.0, "norms_in": 74.9, "asap": 75.1}
 """Table II: mIoU on Cityscapes val, percent, by variant."""

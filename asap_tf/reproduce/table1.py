@@ -146,7 +146,8 @@ def text(
         row = [network.title, dash(network.miou), dash(network.fps), network.size]
         row.append(dash(printed_ratio(network), 2))
         if network.name is None:
-            rows.append([*row, *["-"] * len(runtimes), "not testable here: not built", *"---"])
+            reason = "not testable: no public definition"
+            rows.append([*row, *["-"] * len(runtimes), reason, *"---"])
             continue
         own = [found[network.name, runtime] for runtime in runtimes]
         ratios = [ratio(t, found["asap", t.runtime]) for t in own]
@@ -168,6 +169,10 @@ def text(
             "",
             "Frames a second are the paper's on a GTX 1080 Ti, at the input it prints; here all "
             f"networks run at {size_text(size)}.",
+            "",
+            "Beside what the paper prints:",
+            "",
+            *(f"- {network.title}: {network.note}." for network in TABLE_1 if network.note),
         ]
     )
 

@@ -20,8 +20,8 @@ if TYPE_CHECKING:
     import keras
 
 PREFIX = "backbone_"
-HEAD_SUFFIX = "_classes"
-"""End of the names of the convolutions that give a number for each class."""
+HEAD_SUFFIXES = ("_classes", "_classes_bn")
+"""Ends of the names of the convolutions that give a number for each class, and of their norms."""
 
 TORCH_SUFFIXES = (".pth", ".safetensors")
 
@@ -109,6 +109,8 @@ def match_classes(model: keras.Model, source: str | Path, names: Sequence[str]) 
         What was done, for people; empty if nothing was: for weights of a backbone alone, of as many
         classes as these in the same order, or of another number, whose heads were not loaded.
     """
+    from keras import layers
+
     if str(source) == "imagenet" or Path(source).suffix in TORCH_SUFFIXES:
         return ""
     known = [c.name for c in classes_of(read_metadata(model_file(source)))]
@@ -117,24 +119,36 @@ def match_classes(model: keras.Model, source: str | Path, names: Sequence[str]) 
     places = {name: i for i, name in enumerate(known)}
     columns = [places.get(name) for name in names]
     for layer in model.layers:
-        if layer.name.endswith(HEAD_SUFFIX):
+        if layer.name.endswith(HEAD_SUFFIXES):
+            transposed = isinstance(layer, layers.Conv2DTranspose)
             weights = zip(layer.get_weights(), _initial(layer), strict=True)
-            layer.set_weights([_arranged(*pair, columns) for pair in weights])
+            layer.set_weights(
+                [
+                    # A transposed kernel's channels of the output come before those of the input.
+                    _arranged(old, new, columns, -2 if transposed and old.ndim > 1 else -1)
+                    for old, new in weights
+                ]
+            )
     fresh = [name for name in names if name not in places]
     taken = f"{len(names) - len(fresh)} classes taken by their names"
     return f"{taken}; left as initialized: {', '.join(fresh)}" if fresh else taken
 
 
-def _arranged(old: np.ndarray, new: np.ndarray, columns: Sequence[int | None]) -> np.ndarray:
-    """Columns of `old` in another order; from `new` where there is none."""
-    chosen = [new[..., i] if c is None else old[..., c] for i, c in enumerate(columns)]
-    return np.stack(chosen, axis=-1)
+def _arranged(
+    old: np.ndarray, new: np.ndarray, columns: Sequence[int | None], axis: int
+) -> np.ndarray:
+    """What `old` has along an axis in another order; from `new` where there is none."""
+    chosen = [
+        np.take(new, i, axis) if c is None else np.take(old, c, axis) for i, c in enumerate(columns)
+    ]
+    return np.stack(chosen, axis)
 
 
 def _initial(layer: keras.layers.Layer) -> list[np.ndarray]:
-    """Weights of a convolution as its initializers make them."""
-    makers = (layer.kernel_initializer, layer.bias_initializer)
-    return [np.array(make(w.shape)) for make, w in zip(makers, layer.weights, strict=True)]
+    """Weights of a layer as its initializers make them."""
+    fresh = type(layer).from_config(layer.get_config())
+    fresh.build(layer.input.shape)
+    return fresh.get_weights()
 
 
 def load_torch_names(model: keras.Model, tensors: dict[str, np.ndarray], origin: str) -> Transfer:

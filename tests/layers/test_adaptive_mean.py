@@ -28,5 +28,26 @@ def test_unknown_sizes_and_saving(round_trip):
     model = keras.Model(inputs, AdaptiveMean(3)(inputs))
     x = np.random.default_rng(0).normal(size=(2, 7, 10, 4)).astype("float32")
     np.testing.assert_allclose(model.predict(x, verbose=0), AdaptiveMean(3)(x), atol=1e-6)
-    before, after = round_trip(AdaptiveMean(3), (7, 10, 4))
-    np.testing.assert_array_equal(before, after)
+    for square in (False, True):
+        before, after = round_trip(AdaptiveMean(3, square), (7, 10, 4))
+        np.testing.assert_array_equal(before, after)
+
+
+@pytest.mark.parametrize("shape", [(4, 8), (8, 4), (3, 5), (1, 2), (8, 1)])
+@pytest.mark.parametrize("bins", [1, 2, 4])
+def test_square_windows(shape, bins):
+    x = np.random.default_rng(0).normal(size=(2, *shape, 3)).astype("float32")
+    layer = AdaptiveMean(bins, square=True)
+    height, width = shape
+    y = np.asarray(layer(x))
+    assert y.shape == layer.compute_output_shape(x.shape)
+    side = height / bins
+    assert side / 2 <= width / y.shape[2] <= side or width < side
+    if height % bins == 0 and width % (height // bins) == 0:
+        side = height // bins
+        expected = x.reshape(2, bins, side, width // side, side, 3).mean((2, 4))
+        np.testing.assert_allclose(y, expected, atol=1e-6)
+    unknown = keras.Input((None, None, 3))
+    model = keras.Model(unknown, layer(unknown))
+    assert model.output.shape == (None, bins, None, 3)
+    np.testing.assert_allclose(model.predict(x, verbose=0), y, atol=1e-6)

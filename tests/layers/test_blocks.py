@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from asap_tf.layers.blocks import BatchNormalization, Conv2D, PixelDot, conv, resample
-from asap_tf.layers.resize import ResizeLike, Upsample
+from asap_tf.layers.resize import AlignedResize, ResizeLike, Upsample, aligned_weights
 
 
 def apply(function, x):
@@ -159,6 +159,36 @@ def test_upsample_trains_in_half_precision_under_xla(policy):
 
 def test_upsample_loads_with_keras(round_trip):
     np.testing.assert_array_equal(*round_trip(Upsample(3), (4, 5, 2)))
+
+
+@pytest.mark.parametrize(
+    ("size", "new"), [((2, 3), (8, 5)), ((1, 4), (3, 1)), ((5, 7), (2, 3)), ((4, 4), (4, 4))]
+)
+def test_aligned_resize_interpolates_between_the_corners(size, new):
+    x = np.random.default_rng(0).normal(size=(2, *size, 3)).astype("float32")
+    expected = x
+    for axis in (1, 2):
+        old, places = x.shape[axis], np.linspace(0, x.shape[axis] - 1, new[axis - 1])
+        expected = np.apply_along_axis(
+            lambda line, old=old, at=places: np.interp(at, np.arange(old), line), axis, expected
+        )
+    like = np.zeros((2, *new, 1), "float32")
+    np.testing.assert_allclose(AlignedResize()([x, like]), expected, atol=1e-5)
+    # What other backends take.
+    rows, columns = (aligned_weights(n, m) for n, m in zip(new, size, strict=True))
+    np.testing.assert_allclose(np.einsum("yh,xw,nhwc->nyxc", rows, columns, x), expected, atol=1e-5)
+
+
+def test_aligned_resize_by_a_ratio_of_any_size(round_trip):
+    x = np.random.default_rng(0).normal(size=(2, 5, 1, 3)).astype("float32")
+    for layer, size in ((AlignedResize(divisor=2), (2, 1)), (AlignedResize(8), (40, 8))):
+        inputs = keras.Input((None, None, 3))
+        model = keras.Model(inputs, layer(inputs))
+        known = layer(x)
+        assert model.output.shape == (None, None, None, 3)
+        assert layer.compute_output_shape(x.shape) == known.shape == (2, *size, 3)
+        np.testing.assert_allclose(model.predict(x, verbose=0), known, atol=1e-6)
+        np.testing.assert_array_equal(*round_trip(layer, (5, 4, 3)))
 
 
 def test_resize_like_equals_opencv_where_sizes_are_in_no_whole_ratio():

@@ -54,7 +54,8 @@ def test_outputs_have_the_size_of_the_frame_and_maps_their_strides(network):
     assert shapes == dict.fromkeys(("logits", "aux3", "aux4"), (2, *SIZE, 5))
     model = network.model
     assert model.aux_outputs.keys() == {"aux3", "aux4"}
-    assert model.backbone_outputs.keys() >= {16, 32}
+    # LDFNet goes down to stride 8 only.
+    assert model.backbone_outputs.keys() >= ({4, 8} if network.name == "ldfnet" else {16, 32})
     for maps in filter(None, (model.backbone_outputs, model.pyramid_outputs)):
         shapes = keras.Model(model.input, dict(maps)).compute_output_shape((1, 128, 256, 3))
         assert {s: shape[1:3] for s, shape in shapes.items()} == {
@@ -91,14 +92,14 @@ def test_a_training_step_lowers_the_loss(network):
         first = sum(loss(labels, y) for y in model(network.frames, training=True).values())
     gradients = tape.gradient(first, model.trainable_variables)
     assert all(np.isfinite(g).all() for g in gradients)
-    # As far as the loss would fall by a thousandth if it were linear.
-    rate = 0.001 * first / sum(tf.reduce_sum(g**2) for g in gradients)
+    # As far as the loss would fall by a ten-thousandth if it were linear.
+    rate = 0.0001 * first / sum(tf.reduce_sum(g**2) for g in gradients)
     for variable, gradient in zip(model.trainable_variables, gradients, strict=True):
         variable.assign_sub(rate * gradient)
     second = sum(loss(labels, y) for y in model(network.frames, training=True).values())
     model.set_weights(before)
     # Less where the normalization of pooled maps, of two frames alone, bends the loss sharply.
-    assert 0.998 < second / first < 1
+    assert 0.9998 < second / first < 1
 
 
 @pytest.fixture(scope="module")

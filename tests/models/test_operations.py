@@ -27,6 +27,7 @@ def counted(build, shape=(H, W, C)):
         (layers.Conv2D(5, 3, strides=2, padding="same", use_bias=False), 3 * 5 * 5 * 9 * C, 0),
         (layers.Conv2D(4, 3, groups=2, padding="same"), H * W * 4 * 9 * C // 2, 0),
         (layers.DepthwiseConv2D(3, padding="same"), H * W * C * 9, 0),
+        (layers.Conv2DTranspose(5, 3, strides=2, padding="same"), H * W * C * 9 * 5, 0),
         (layers.Dense(7), H * W * C * 7, 0),
         (layers.BatchNormalization(), 0, 2 * H * W * C),
         (layers.UpSampling2D(2, interpolation="bilinear"), 0, 4 * H * W * C),

@@ -151,3 +151,25 @@ def test_weights_of_a_model_for_other_classes(tmp_path):
             source.get_layer(name).get_weights(), target.get_layer(name).get_weights(), strict=True
         ):
             np.testing.assert_array_equal(one, other)
+
+
+@pytest.mark.parametrize("transposed", [False, True])
+def test_heads_of_other_kinds_follow_the_names_of_classes(transposed, tmp_path):
+    frames = keras.Input((4, 6, 3))
+    if transposed:
+        logits = keras.layers.Conv2DTranspose(3, 2, 2, name="logits_classes")(frames)
+    else:
+        x = keras.layers.Conv2D(3, 3, use_bias=False, name="logits_classes")(frames)
+        logits = keras.layers.BatchNormalization(name="logits_classes_bn")(x)
+    model = keras.Model(frames, logits)
+    rng = np.random.default_rng(0)
+    model.set_weights([rng.uniform(0.5, 1.5, w.shape) for w in model.weights])
+    x = rng.normal(size=(1, 4, 6, 3)).astype("float32")
+    before = np.asarray(model(x))
+    classes = [LabelClass(name, (0, 0, i), "x", i) for i, name in enumerate(("road", "sky", "car"))]
+    save_model(model, tmp_path / "model.keras", classes, (32, 32))
+    told = weights.match_classes(model, tmp_path / "model.keras", ["car", "road", "bus"])
+    assert told == "2 classes taken by their names; left as initialized: bus"
+    after = np.asarray(model(x))
+    np.testing.assert_allclose(after[..., :2], before[..., [2, 0]], rtol=1e-5)
+    assert not np.isclose(after[..., 2:], before).any(axis=(0, 1, 2)).any()

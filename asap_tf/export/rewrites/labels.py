@@ -14,7 +14,7 @@ from keras import layers, ops
 
 from asap_tf.core.errors import UsageError
 from asap_tf.export.rewrites.graph_utils import Replacements, Rewrite, logits_layer
-from asap_tf.layers.resize import Upsample
+from asap_tf.layers.resize import AlignedResize, Upsample
 from asap_tf.layers.tensor import Tensor
 
 Repeat = Callable[[Tensor, int], Tensor]
@@ -30,13 +30,13 @@ def logits_of_stride(stride: int) -> Rewrite:
 
     def rewrite(model: keras.Model, replaced: Replacements) -> Replacements:
         last = logits_layer(model)
-        factor = last.factor if isinstance(last, Upsample) else 1
+        factor = last.factor if isinstance(last, Upsample | AlignedResize) else 1
         if stride < 1 or factor % stride:
             strides = ", ".join(str(n) for n in range(1, factor + 1) if factor % n == 0)
             raise UsageError(f"`label_stride` {stride}: this network has {strides}")
         if factor == stride:
             return {last.name: layers.Identity()}
-        return {last.name: Upsample(factor // stride, name=last.name)}
+        return {last.name: type(last)(factor // stride, name=last.name)}
 
     return rewrite
 

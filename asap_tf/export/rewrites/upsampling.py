@@ -1,4 +1,4 @@
-"""Bilinear resizing as products of matrices."""
+"""Enlarging: bilinear as products of matrices, repeating as one operator."""
 
 from __future__ import annotations
 
@@ -44,6 +44,34 @@ def planar_logits(model: keras.Model, replaced: Replacements) -> Replacements:
     name = logits_layer(model).name
     last = replaced.get(name, logits_layer(model))
     return {name: PlanarUpsample(last.factor)} if isinstance(last, Upsample) else {}
+
+
+def repeat_by_resize(model: keras.Model, replaced: Replacements) -> Replacements:
+    """Repeated positions as one resize to the nearest.
+
+    Keras repeats along one axis, then the other, each by a tiling of five dimensions.
+
+    Gain: not measured.
+    """
+    return {
+        layer.name: NearestUpsample(layer.size, name=layer.name)
+        for layer in model.layers
+        if isinstance(layer, layers.UpSampling2D) and layer.interpolation == "nearest"
+    }
+
+
+class NearestUpsample(layers.Layer):
+    """See `repeat_by_resize`."""
+
+    def __init__(self, size: tuple[int, int], **kwargs: Any):
+        super().__init__(**kwargs)
+        self.size = size
+
+    def call(self, inputs: Tensor) -> Tensor:
+        import tensorflow as tf
+
+        size = np.multiply(inputs.shape[1:3], self.size)
+        return tf.raw_ops.ResizeNearestNeighbor(images=inputs, size=size)
 
 
 class MatmulUpsample(layers.Layer):
