@@ -186,11 +186,11 @@ def _files(root: Path, name: str, split: _Split) -> tuple[Files, Files | None]:
     Raises:
         UsageError: if its masks are lossy, or a name of its list is that of no frame.
     """
-    endings = FRAME_ENDINGS if split.image_ending is None else (split.image_ending,)
+    endings = (split.image_ending,) if split.image_ending else FRAME_ENDINGS
     images, masks = find_files(root / split.images, endings), None
     if split.masks is not None:
-        endings = MASK_ENDINGS if split.mask_ending is None else (split.mask_ending,)
-        masks = find_files(root / split.masks, endings)
+        mask_endings = (split.mask_ending,) if split.mask_ending else MASK_ENDINGS
+        masks = find_files(root / split.masks, mask_endings)
         lossy = find_files(root / split.masks, (".jpg", ".jpeg", ".webp"))
         if lossy and not masks:
             raise UsageError(
