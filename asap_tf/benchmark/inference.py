@@ -17,7 +17,7 @@ from asap_tf.benchmark.machine import Machine, this_machine
 from asap_tf.benchmark.rounds import MIN_ROUNDS, Rounds, WarmUp, measure, warm_up
 from asap_tf.benchmark.worker import Worker
 from asap_tf.core.errors import Interrupted, UsageError
-from asap_tf.core.sizes import STRIDE, network_side
+from asap_tf.core.sizes import STRIDE
 from asap_tf.data.dataset import Dataset
 from asap_tf.inference.evaluate import evaluate, require_same_classes
 from asap_tf.runtime import format_of, load
@@ -105,11 +105,8 @@ def compare(
         AsapError: if an artifact cannot be opened or run.
         Interrupted: on Ctrl-C before the first round was finished.
     """
-    if size and any(side % STRIDE for side in size):
-        near = size_text((network_side(size[0]), network_side(size[1])))
-        raise UsageError(
-            f"`size` {size_text(size)}: sides have to be multiples of {STRIDE}, as in {near}"
-        )
+    if size and min(size) < STRIDE:
+        raise UsageError(f"`size` {size_text(size)}: at least {STRIDE}x{STRIDE} is needed")
     low, high = SOURCE_SIDES
     if not all(low <= side <= high for side in source):
         raise UsageError(

@@ -5,7 +5,10 @@ from __future__ import annotations
 import math
 
 STRIDE = 32
-"""Network sizes are multiples of this: the coarsest feature map has stride 32."""
+"""Networks run at multiples of this: the coarsest feature map has stride 32."""
+
+PADDING = 116
+"""Of all three channels, where frames are padded to such a size: ImageNet's mean."""
 
 Size = int | tuple[int, int]
 """`(H, W)`, or the length of a frame's longer side, with its aspect kept."""
@@ -19,6 +22,17 @@ def network_side(length: float) -> int:
         (352, 736)
     """
     return max(1, math.floor(length / STRIDE + 0.5)) * STRIDE
+
+
+def padded(size: tuple[int, ...]) -> tuple[int, int]:
+    """The size with frames padded below and to the right to multiples of 32.
+
+    Example:
+        >>> padded((720, 1280))
+        (736, 1280)
+    """
+    height, width = (-(-side // STRIDE) * STRIDE for side in size)
+    return height, width
 
 
 def size_of_frame(size: Size | None, frame: tuple[int, ...]) -> tuple[float, float]:

@@ -83,7 +83,8 @@ def export(
         formats: Names of formats, see `asap_tf.core.formats`; may be empty with `bundle`.
         precisions: `"fp32"`, `"fp16"`, `"int8"`, `"dynamic"`; each format is written in those of
             them that it has.
-        size: `(H, W)`, multiples of 32; None takes the model's own.
+        size: `(H, W)` of the frames, padded in the graph where it is no multiple of 32; None takes
+            the model's own.
         batch: Frames to a call.
         output: `"labels"` or `"logits"`.
         label_stride: Pixels along either axis that share a label, see
@@ -139,7 +140,7 @@ def export(
 
         deployment = Deployment(segmenter.network.model, size, batch, output, label_stride)
         reference = _reference(segmenter, deployment, proving)
-        operations = count_operations(deployment.model, size)
+        operations = count_operations(deployment.model, deployment.network_size)
         artifacts, staged, failures = [], {}, []
         progress = tqdm(requests, "exporting", unit="artifact", disable=None)
         for row, precision in progress:
@@ -228,10 +229,8 @@ def _network_size(size: tuple[int, int] | None, segmenter: Segmenter) -> tuple[i
     chosen = size or size_without_frame(segmenter.size)
     if chosen is None:
         raise UsageError("the model takes frames of any size: give `size`, such as 512x1024")
-    if any(side < STRIDE or side % STRIDE for side in chosen):
-        raise UsageError(
-            f"`size` {chosen[0]}x{chosen[1]}: height and width must be multiples of {STRIDE}"
-        )
+    if min(chosen) < STRIDE:
+        raise UsageError(f"`size` {chosen[0]}x{chosen[1]}: at least {STRIDE}x{STRIDE} is needed")
     return chosen
 
 

@@ -10,6 +10,7 @@ import keras
 import numpy as np
 from keras import layers, ops
 
+from asap_tf.core.sizes import PADDING, padded
 from asap_tf.core.system import stderr_silenced
 from asap_tf.export.rewrites.batch_norm import fold_batch_norms
 from asap_tf.export.rewrites.graph_utils import Replacements, Rewrite
@@ -32,7 +33,7 @@ class Deployment:
 
     Args:
         model: Functional model from frames to logits; auxiliary outputs are left out.
-        size: `(H, W)`, multiples of 32.
+        size: `(H, W)` of the frames; if it is no multiple of 32, they are padded in the graph.
         batch: Frames to a call.
         output: `"labels"`, with the argmax in the graph, or `"logits"`.
         label_stride: Pixels along either axis that share a label: 1 resizes the logits to the
@@ -50,6 +51,11 @@ class Deployment:
     output: str = "labels"
     label_stride: int = 1
     _graphs: dict[Any, DeployedGraph] = field(default_factory=dict, init=False)
+
+    @property
+    def network_size(self) -> tuple[int, int]:
+        """The size that the network itself runs at."""
+        return padded(self.size)
 
     def graph(
         self, rewrites: Sequence[Rewrite] = EVERYWHERE, repeat: Repeat = repeat_by_joining
@@ -78,16 +84,26 @@ class Deployment:
 
         if self.label_stride != 1:
             rewrites = (logits_of_stride(self.label_stride), *rewrites)
-        network = rewritten_network(self.model, self.size, self.batch, rewrites)
+        network = rewritten_network(self.model, self.network_size, self.batch, rewrites)
+        height, width = self.size
+        below, right = (
+            whole - side for whole, side in zip(self.network_size, self.size, strict=True)
+        )
+        is_padded = (below, right) != (0, 0)
 
         def call(frames: Tensor) -> dict[str, Tensor]:
-            logits = network(ops.cast(frames, "float32"), training=False)
+            x = ops.cast(frames, "float32")
+            if is_padded:
+                x = tf.pad(x, ((0, 0), (0, below), (0, right), (0, 0)), constant_values=PADDING)
+            logits = network(x, training=False)
             if self.output == "logits":
-                return {"logits": logits}
+                return {"logits": logits[:, :height, :width] if is_padded else logits}
             # TFLite and ONNX Runtime take the argmax in int32 without a detour over int64.
             labels = tf.argmax(logits, axis=-1, output_type=tf.int32)
             if self.label_stride != 1:
                 labels = repeat(labels, self.label_stride)
+            if is_padded:
+                labels = labels[:, :height, :width]
             return {"labels": tf.cast(labels, tf.uint8)}
 
         frames = tf.TensorSpec((self.batch, *self.size, 3), "uint8", name="frames")

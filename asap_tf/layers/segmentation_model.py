@@ -60,6 +60,16 @@ class SegmentationModel(keras.Model):
         # Not a plain dict: Keras would track it, and TensorFlow refuse its keys.
         return MappingProxyType(own)
 
+    def call(self, inputs: Any, training: Any = None, mask: Any = None, **kwargs: Any) -> Any:
+        size = tuple(getattr(single(inputs), "shape", ()))[1:3]
+        stride = max(self.backbone_outputs, default=1)
+        if any(side is not None and side % stride for side in size):
+            raise ValueError(
+                f"frames of {size[0]} x {size[1]}: height and width must be multiples of {stride}; "
+                "asap_tf.load pads them, and so does an export"
+            )
+        return super().call(inputs, training=training, mask=mask, **kwargs)
+
     @property
     def logits(self) -> Tensor:
         return self.output["logits"] if isinstance(self.output, dict) else self.output

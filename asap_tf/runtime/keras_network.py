@@ -13,6 +13,7 @@ from keras import ops
 from asap_tf.core.errors import AsapError
 from asap_tf.core.keras_backend import set_backend_threads, uses_tensorflow
 from asap_tf.core.resize import MOST_LOGITS, bands, resize_frames
+from asap_tf.core.sizes import PADDING, padded
 from asap_tf.models.operations import count_operations
 from asap_tf.runtime.network import Network
 from asap_tf.saving import load_keras_model, read_metadata
@@ -124,7 +125,19 @@ class KerasNetwork(Network):
             yield band.rows, above + (below - above) * band.weight
 
     def _logits_of(self, frames: np.ndarray) -> Any:
-        return self._logits(ops.convert_to_tensor(frames, "float32"))
+        """Logits of frames of any size, padded for the network."""
+        height, width = frames.shape[1:3]
+        whole = padded((height, width))
+        if whole == (height, width):
+            return self._logits(ops.convert_to_tensor(frames, "float32"))
+        margins = ((0, 0), (0, whole[0] - height), (0, whole[1] - width), (0, 0))
+        frames = np.pad(frames, margins, constant_values=PADDING)
+        logits = self._logits(ops.convert_to_tensor(frames, "float32"))
+        rows, columns = (
+            round(side * given / full)
+            for side, given, full in zip(logits.shape[1:3], (height, width), whole, strict=True)
+        )
+        return logits[:, :rows, :columns]
 
 
 def resized(logits: Any, size: tuple[int, ...]) -> Any:

@@ -24,7 +24,7 @@ class Network(ABC):
     Attributes:
         format: Key of `asap_tf.core.formats.FORMATS`.
         runtime: Runtime for people: `"LiteRT 2.3.0, XNNPACK, 2 threads"`.
-        size: `(H, W)` that it brings frames to; None if it takes frames of any multiples of 32
+        size: `(H, W)` that it brings frames to; None if it takes frames of any size
             as they are.
         batch: Frames to a call of the runtime; None if any number will do. Methods take any
             number in either case.

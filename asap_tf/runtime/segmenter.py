@@ -22,8 +22,9 @@ class Segmenter:
         network: Network that labels, in some runtime.
         classes: Classes in the order of their train ids.
         size: `(H, W)` that frames are brought to for the network; or the length of their longer
-            side, with their aspect kept; None runs every frame at its own size. Rounded to
-            multiples of 32. May be set, unless the network was exported, for one size.
+            side, with their aspect kept, to the nearest multiples of 32; None runs every frame at
+            its own size. Other sizes than multiples of 32 are padded. May be set, unless the
+            network was exported, for one size.
         tile: `(N, M)` to run large frames at their own size, whatever `size` is, in tiles of N x N
             pixels that overlap by M, their logits blended; None, as at first, runs whole frames.
             Attention between columns then sees a tile's columns only. May be set, to a multiple of
@@ -60,10 +61,8 @@ class Segmenter:
                 f"`size` {size or 'native'}: this model was exported for {fixed[0]}x{fixed[1]}; "
                 "take the Keras model it came from, or export it for another size"
             )
-        if isinstance(size, tuple) and any(side < STRIDE or side % STRIDE for side in size):
-            raise UsageError(
-                f"`size` {size[0]}x{size[1]}: height and width must be multiples of {STRIDE}"
-            )
+        if isinstance(size, tuple) and min(size) < STRIDE:
+            raise UsageError(f"`size` {size[0]}x{size[1]}: at least {STRIDE}x{STRIDE} is needed")
         self._size = size
 
     @property
@@ -218,11 +217,13 @@ class Segmenter:
                 yield index, rows, logits
 
     def _sized(self, frames: np.ndarray, size: Size | None) -> np.ndarray:
-        """Frames for a network that runs at any size, or at the nearest to `size`."""
-        if self.network.size:
-            return frames  # It brings them to its size itself.
-        height, width = map(network_side, size_of_frame(size, frames.shape[1:3]))
-        return resize_frames(frames, (height, width))
+        """Frames for a network that runs at any size."""
+        if self.network.size or size is None:
+            return frames  # It brings them to its size itself, or runs at theirs.
+        height, width = size_of_frame(size, frames.shape[1:3])
+        if isinstance(size, int):
+            height, width = network_side(height), network_side(width)
+        return resize_frames(frames, (int(height), int(width)))
 
 
 def _confidence(logits: np.ndarray) -> np.ndarray:

@@ -42,12 +42,10 @@ def tiled_logits(
             rows, columns = part.shape[:2]
             place = slice(left, left + columns)
             share[:rows, place, 0] += weights[:rows, :columns]
-            padding = ((0, high - rows), (0, wide - columns), (0, 0))
-            padded = np.pad(part, padding, mode="edge")
-            for band, logits in network.logit_bands(padded, (high, wide)):
+            for band, logits in network.logit_bands(part, (rows, columns)):
                 if total is None:
                     total = np.zeros((high, width, logits.shape[-1]), np.float32)
-                total[band, place] += (logits * weights[band, :, np.newaxis])[:, :columns]
+                total[band, place] += logits * weights[band, :columns, np.newaxis]
         assert total is not None
         for start in range(top, following, _ROWS):
             stop = min(start + _ROWS, following)

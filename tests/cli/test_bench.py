@@ -107,7 +107,7 @@ def test_mistakes(asap, model, camvid, streets_root, tmp_path):
         ([tmp_path / "none.onnx"], 2, "none.onnx: no such model"),
         ([model, tmp_path / "x.txt"], 2, "x.txt: not a model"),
         ([model, "--size", "512"], 2, "--size 512: HEIGHTxWIDTH"),
-        ([model, "--size", "500x1000"], 2, "multiples of 32, as in 512x992"),
+        ([model, "--size", "30x1000"], 2, "--size 30x1000: at least 32x32 is needed"),
         ([model, "--source", "wide"], 2, "--source wide: HEIGHTxWIDTH"),
         ([model, "--source", "8x8"], 2, "--source 8x8"),
         ([model, "--threads", "0"], 2, "--threads"),

@@ -81,7 +81,7 @@ def test_size_and_legend(asap, model, artifact, camvid, tmp_path):
         segmenter.size, segmenter.tile = size, tile
         expected = segmenter.predict(np.asarray(Image.open(frame))[None])[0]
         np.testing.assert_array_equal(np.asarray(Image.open(out / "0.png")), expected)
-    for size, message in (("x", "--size x"), ("0", "--size 0"), ("40x40", "multiples of 32")):
+    for size, message in (("x", "--size x"), ("0", "--size 0"), ("40x30", "at least 32x32")):
         result = asap("predict", model, frame, "--out", out, "--size", size)
         assert (result.code, message in result.err) == (2, True), result.err
     result = asap("predict", artifact, frame, "--out", out, "--size", "96")

@@ -9,12 +9,13 @@ import keras
 import numpy as np
 import pytest
 
-from asap_tf import load
+from asap_tf import ASAPNet, load
 from asap_tf.core.errors import AsapError, UsageError
+from asap_tf.core.labels import numbered_classes
 from asap_tf.export.exporter import export
 from asap_tf.export.frames import export_frames
 from asap_tf.export.writers import litert
-from asap_tf.saving import sidecar
+from asap_tf.saving import save_model, sidecar
 
 
 @pytest.fixture(scope="module")
@@ -81,6 +82,25 @@ def test_the_price_of_a_label_stride(trained_model, streets_root, tmp_path):
     assert json.loads(sidecar(artifact.path).read_text())["label_stride"] == 8
 
 
+def test_a_size_that_is_no_multiple_of_32_is_padded(tmp_path):
+    keras.utils.set_random_seed(0)
+    model = ASAPNet(5, (None, None, 3), width=0.125)
+    save_model(model, tmp_path / "model.keras", numbered_classes(5), (40, 72))
+    frames = np.random.default_rng(0).integers(0, 256, (2, 40, 72, 3), dtype=np.uint8)
+    whole = np.pad(frames, ((0, 0), (0, 24), (0, 24), (0, 0)), constant_values=116)
+    expected = np.argmax(model(whole)[:, :40, :72], -1)
+    np.testing.assert_array_equal(load(tmp_path / "model.keras").predict(frames), expected)
+    for stride in (1, 2):
+        out = tmp_path / f"stride{stride}"
+        formats = ["saved_model", "litert", "onnx"]
+        made = export(tmp_path / "model.keras", out, formats, label_stride=stride)
+        for segmenter in (load(artifact.path) for artifact in made):
+            assert segmenter.size == (40, 72)
+            assert np.mean(segmenter.predict(frames) == expected) > (0.999, 0.9)[stride - 1]
+    with pytest.raises(ValueError, match="frames of 40 x 72: .* must be multiples of 32"):
+        model(frames)
+
+
 def test_a_second_export_into_the_same_folder(trained_model, tmp_path, monkeypatch):
     out = tmp_path / "out"
 
@@ -134,7 +154,7 @@ def test_one_that_fails_its_proof_is_not_written(trained_model, tmp_path, monkey
         ({"formats": ["saved_model"], "precisions": ["int8"]}, "comes in fp32, not in int8"),
         ({"formats": ["onnx"], "precisions": ["dynamic"]}, "comes in fp32, fp16, int8, not in dyn"),
         ({"precisions": ["int8"]}, "int8 needs frames to calibrate on"),
-        ({"size": (100, 128)}, "`size` 100x128: height and width must be multiples of 32"),
+        ({"size": (30, 128)}, "`size` 30x128: at least 32x32 is needed"),
         ({"label_stride": 3}, "`label_stride` 3: this network has 1, 2, 4, 8"),
         ({"label_stride": 2, "output": "logits"}, "`label_stride` 2: labels have one"),
         ({"batch": 0}, "`batch` 0: at least 1"),
