@@ -93,10 +93,10 @@ def check(context: click.Context, root: Path) -> None:
 def show(root: Path, split: str, frames: int, out: Path) -> None:
     """Draw a contact sheet of frames in ROOT beside their labels."""
     from asap_tf.data import open_dataset
-    from asap_tf.data.images import write_png
+    from asap_tf.data.images import write_image
     from asap_tf.inference.visualize import dataset_sheet
 
-    write_png(out, dataset_sheet(open_dataset(root), split, frames))
+    write_image(out, dataset_sheet(open_dataset(root), split, frames))
     echo(out)
 
 

@@ -36,7 +36,7 @@ def command(
     from asap_tf.cli.checks import require_outputs
     from asap_tf.data import open_dataset
     from asap_tf.data.check import checked
-    from asap_tf.data.images import write_png
+    from asap_tf.data.images import write_image
     from asap_tf.inference.gallery import gallery
     from asap_tf.runtime import load
 
@@ -44,5 +44,5 @@ def command(
     dataset = open_dataset(data)
     checked(dataset, [split])
     segmenters = {str(model): load(model, trust=trust) for model in models}
-    write_png(out, gallery(segmenters, dataset, split, count))
+    write_image(out, gallery(segmenters, dataset, split, count))
     echo(out)

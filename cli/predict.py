@@ -22,10 +22,22 @@ from asap_tf.cli.trust import trust_option
 )
 @click.option(
     "--mode",
-    type=click.Choice(["overlay", "color", "ids"]),
+    type=click.Choice(["overlay", "color", "ids", "confidence"]),
     default="overlay",
     show_default=True,
-    help="Frame under its labels, colors alone, or raw train ids.",
+    help="Frame under its labels, colors alone, raw train ids, or how sure they are, 0 to 255.",
+)
+@click.option(
+    "--format",
+    type=click.Choice(["png", "jpg", "webp"]),
+    default="png",
+    show_default=True,
+    help="Of overlays and colors of images; jpg is the fastest.",
+)
+@click.option(
+    "--unknown-below",
+    type=float,
+    help="Confidence, 0 to 1, below which a pixel is unknown: 255.",
 )
 @click.option(
     "--size",
@@ -54,6 +66,8 @@ def command(
     inputs: tuple[str, ...],
     out: Path,
     mode: str,
+    format: str,
+    unknown_below: float | None,
     size: str | None,
     tile: int | None,
     overlap: int,
@@ -92,9 +106,11 @@ def command(
     if not live:
         paths = [Path(name) for name in inputs]
         with stop_on_signals() as stop:
-            written = predict_inputs(segmenter, paths, out, mode, skip_bad, legend, stop)
+            written = predict_inputs(
+                segmenter, paths, out, mode, skip_bad, legend, format, unknown_below, stop
+            )
         for path in written:
             echo(path)
         return
-    target, count = predict_stream(segmenter, inputs[0], out, mode, frames, legend)
+    target, count = predict_stream(segmenter, inputs[0], out, mode, frames, legend, unknown_below)
     echo(f"{target}: {count.labeled} frames labeled, {count.dropped} dropped")

@@ -18,7 +18,7 @@ from asap_tf.core.labels import IGNORE_LABEL, LabelClass
 from asap_tf.data.annotations import AnnotatedFrame, read_annotations
 from asap_tf.data.annotations.shapes import unreadable
 from asap_tf.data.frames import read_frame
-from asap_tf.data.images import BadFile, read_image, write_png
+from asap_tf.data.images import BadFile, read_image, write_image
 
 BACKGROUND = "background"
 
@@ -133,8 +133,8 @@ def _write(frame: AnnotatedFrame, out: Path, key: str, fill: int) -> None:
     if _is_plain(frame.image, pixels):
         shutil.copyfile(frame.image, f"{image}{frame.image.suffix.lower()}")
     else:
-        write_png(Path(f"{image}.png"), pixels)
-    write_png(mask, labels)
+        write_image(Path(f"{image}.png"), pixels)
+    write_image(mask, labels)
 
 
 def _is_plain(image: Path, pixels: np.ndarray) -> bool:

@@ -80,13 +80,23 @@ def read_frame(path: Path, content: bytes | None = None) -> Frame:
     return Frame(np.ascontiguousarray(_upright(pixels, turned)), remark)
 
 
+def frame_size(path: Path) -> int:
+    """Pixels of a frame to label, from the file's head alone.
+
+    Raises:
+        BadFile: if it is missing, unreadable, no image, or too large; whether it is broken further
+            down shows when it is read.
+    """
+    with opened(path, formats=_formats(path)) as image:
+        return image.width * image.height
+
+
 def is_image(path: Path) -> bool:
     """Whether a file is an image: by its name, else by its content."""
     if path.suffix.lower() in IMAGE_SUFFIXES:
         return True
     try:
-        with opened(path, formats=_formats(path)):
-            return True
+        return frame_size(path) > 0
     except BadFile:
         return False
 

@@ -1,4 +1,4 @@
-"""Reading a dataset's frames and masks strictly, and writing PNG files whole or not at all.
+"""Reading a dataset's frames and masks strictly, and writing images whole or not at all.
 
 Nothing is converted silently: a frame is 8-bit RGB or an error, since a gray or 16-bit frame among
 color frames is far more often an accident than an intention. An EXIF orientation is not applied:
@@ -14,6 +14,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
+import cv2
 import numpy as np
 from PIL import Image, ImageFile, UnidentifiedImageError
 
@@ -164,18 +165,30 @@ def orientation(image: ImageFile.ImageFile) -> int:
     return value if value in range(1, 9) else 1
 
 
-def write_png(path: Path, array: np.ndarray) -> None:
-    """Write a PNG file, whole or not at all.
+def write_image(path: Path, array: np.ndarray) -> None:
+    """Write a PNG, JPEG or WebP file, by its ending, whole or not at all.
+
+    PNG is without loss, and little compressed: that takes a fifth of the time.
 
     Args:
         path: File to write, in a folder that exists.
-        array: uint8 `(H, W)` or `(H, W, 3)` RGB, or uint16 `(H, W)`.
+        array: uint8 `(H, W)` or `(H, W, 3)` RGB, or, for PNG, uint16 `(H, W)`.
 
     Raises:
-        AsapError: if it cannot be written: no such folder, read-only, or full.
+        AsapError: if it cannot be written: no such folder, read-only, or full; or larger than the
+            format allows.
     """
     with written_whole(path) as aside:
-        Image.fromarray(array).save(aside, format="PNG")
+        if path.suffix == ".png":
+            stored = array if array.ndim == 2 else cv2.cvtColor(array, cv2.COLOR_RGB2BGR)
+            # Half the time of Pillow's.
+            fast = [cv2.IMWRITE_PNG_COMPRESSION, 1]
+            aside.write_bytes(cv2.imencode(".png", stored, fast)[1].tobytes())
+        else:
+            try:
+                Image.fromarray(array).save(aside, quality=92)
+            except ValueError as error:
+                raise AsapError(f"{path}: cannot be written ({first_line(error)})") from error
 
 
 @contextmanager

@@ -20,7 +20,7 @@ from PIL import Image
 
 from asap_tf.core.errors import AsapError, first_line
 from asap_tf.core.files import written_whole
-from asap_tf.data.images import MOST_PIXELS, BadFile, write_png
+from asap_tf.data.images import MOST_PIXELS, BadFile, write_image
 
 _LOGGER = logging.getLogger("asap_tf")
 
@@ -192,7 +192,7 @@ def png_folder(target: Path) -> Iterator[Write]:
 
         def write(picture: np.ndarray, seconds: float | None = None) -> None:
             nonlocal count
-            write_png(aside / f"{count:06d}.png", picture)
+            write_image(aside / f"{count:06d}.png", picture)
             count += 1
 
         yield write

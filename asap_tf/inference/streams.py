@@ -19,7 +19,8 @@ from tqdm import tqdm
 from asap_tf.core.errors import AsapError, UsageError, nearest
 from asap_tf.core.signals import stop_on_signals
 from asap_tf.data.video import png_folder, video_file
-from asap_tf.inference.files import View, prepare
+from asap_tf.inference.files import prepare
+from asap_tf.inference.view import View
 
 if TYPE_CHECKING:
     from asap_tf.runtime import Segmenter
@@ -111,6 +112,7 @@ def predict_stream(
     mode: str = "overlay",
     policy: str = "newest",
     legend: bool = False,
+    unknown_below: float | None = None,
 ) -> tuple[Path, Count]:
     """Labels a live stream until it ends, or until SIGINT or SIGTERM.
 
@@ -122,6 +124,7 @@ def predict_stream(
         policy: `"newest"` labels the latest frame of the camera, and drops and counts those that
             came meanwhile; `"every"` lets the source wait for the network.
         legend: Whether there is a legend, as of `predict_inputs`.
+        unknown_below: As of `View`.
 
     Returns:
         The result, `live-TIME.mp4` (at the stream's own rate) or a folder of ids, and the count.
@@ -135,17 +138,17 @@ def predict_stream(
     """
     if policy not in POLICIES:
         raise UsageError(f"`policy` '{policy}': {nearest(policy, POLICIES)}")
+    view = View(segmenter.classes, mode, legend, unknown_below=unknown_below)
     prepare(out)
-    view = View(segmenter.classes, mode, legend)
     latest, count = Latest(policy == "every"), Count()
     name = f"live-{time.strftime('%Y%m%d-%H%M%S')}"
     with contextlib.ExitStack() as held, stop_on_signals() as stop:
         capture = held.enter_context(_opened(source))
         rate = capture.get(cv2.CAP_PROP_FPS)
-        target = out / (name if mode == "ids" else f"{name}.mp4")
+        target = out / (name if view.is_numbers else f"{name}.mp4")
         reader = threading.Thread(target=_read, args=(held.pop_all(), capture, latest), daemon=True)
         reader.start()
-        sink = png_folder(target) if mode == "ids" else video_file(target, rate)
+        sink = png_folder(target) if view.is_numbers else video_file(target, rate)
         progress = tqdm(desc=source, unit="frame", disable=None)
         try:
             with progress, sink as write:
@@ -156,8 +159,8 @@ def predict_stream(
                         break
                     if frame is None:
                         continue
-                    labels = segmenter.predict(frame[np.newaxis])[0]
-                    write(view.picture(frame, labels, same_height=True))
+                    answer = view.answer(segmenter, frame)
+                    write(view.picture(frame, answer, same_height=True))
                     count.labeled += 1
                     count.dropped = latest.dropped
                     progress.set_postfix_str(f"dropped {count.dropped}")

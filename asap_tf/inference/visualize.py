@@ -169,7 +169,10 @@ def _legend_band(
 
 
 def shares_legend(
-    labels: np.ndarray, classes: Sequence[LabelClass], same_height: bool = False
+    labels: np.ndarray,
+    classes: Sequence[LabelClass],
+    same_height: bool = False,
+    unknown: bool = False,
 ) -> np.ndarray:
     """A legend of the classes in a label map, with the share of its pixels that each has.
 
@@ -177,6 +180,7 @@ def shares_legend(
         labels: Train ids, uint8 `(H, W)`.
         classes: Classes in the order of their train ids.
         same_height: Whether all label maps of one width get the same height, as a video needs.
+        unknown: Whether pixels of 255 are called unknown, on white; they are left out else.
 
     Returns:
         uint8 `(height, W, 3)`, RGB, to go under the picture.
@@ -189,9 +193,12 @@ def shares_legend(
         for c, share in zip(classes, shares, strict=False)
         if share > 0
     ]
+    if unknown and shares[IGNORE_LABEL] > 0:
+        entries.append((f"unknown {_share(shares[IGNORE_LABEL])}", _PAPER))
     band = np.asarray(_legend_band(entries, width, gap, size))
     if same_height:
-        every = [(f"{c.name} {_share(1.0)}", c.color) for c in classes]
+        names = [*(c.name for c in classes), *["unknown"] * unknown]
+        every = [(f"{name} {_share(1.0)}", _PAPER) for name in names]
         missing = _legend_band(every, width, gap, size).height - len(band)
         band = np.pad(band, ((0, missing), (0, 0), (0, 0)), constant_values=_PAPER[0])
     return band

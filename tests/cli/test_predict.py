@@ -93,6 +93,21 @@ def test_size_and_legend(asap, model, artifact, camvid, tmp_path):
     ):
         result = asap("predict", model, frame, "--out", out, *options)
         assert (result.code, message in result.err) == (2, True), result.err
+    result = asap("predict", model, frame, "--out", out, "--mode", "confidence")
+    assert result.code == 0, result.err
+    confidence = asap_tf.load(model).confidence(np.asarray(Image.open(frame))[None])[0]
+    np.testing.assert_allclose(np.asarray(Image.open(out / "0.png")) / 255, confidence, atol=0.002)
+    arguments = ("--mode", "ids", "--unknown-below", str(np.median(confidence)))
+    assert asap("predict", model, frame, "--out", out, *arguments).code == 0
+    assert 0.4 < np.mean(np.asarray(Image.open(out / "0.png")) == 255) < 0.6
+    for arguments, message in (
+        (("--unknown-below", "60"), "--unknown-below 60.0: a number from 0 to 1"),
+        (("--mode", "ids", "--format", "jpg"), "--format jpg: --mode ids is written as png"),
+    ):
+        result = asap("predict", model, frame, "--out", out, *arguments)
+        assert (result.code, message in result.err) == (2, True), result.err
+    result = asap("predict", artifact, frame, "--out", out, "--mode", "confidence")
+    assert result.code == 2 and "gives labels and no probabilities" in result.err
     heights = []
     for option in ("--legend", "--no-legend"):
         assert asap("predict", model, frame, "--out", out, option).code == 0

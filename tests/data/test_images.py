@@ -16,7 +16,7 @@ from PIL import Image
 from asap_tf.core.errors import AsapError, UsageError
 from asap_tf.data.dataset import Pair
 from asap_tf.data.encodings import ColorEncoding, train_id_encoding
-from asap_tf.data.images import BadFile, read_image, read_mask, read_pair, write_png
+from asap_tf.data.images import BadFile, read_image, read_mask, read_pair, write_image
 
 ENCODING = train_id_encoding(19)
 FRAME = np.random.default_rng(0).integers(0, 256, (24, 32, 3), dtype=np.uint8)
@@ -196,13 +196,13 @@ def test_ids_outside_the_table(tmp_path: Path) -> None:
 
 def test_pairs(tmp_path: Path) -> None:
     pair = Pair(tmp_path / "frame.png", tmp_path / "mask.png")
-    write_png(pair.image, FRAME)
-    write_png(tmp_path / "mask.png", MASK)
+    write_image(pair.image, FRAME)
+    write_image(tmp_path / "mask.png", MASK)
     image, mask = read_pair(pair, ENCODING)
     np.testing.assert_array_equal(image, FRAME)
     np.testing.assert_array_equal(mask, MASK)
 
-    write_png(tmp_path / "mask.png", MASK[:, :31])
+    write_image(tmp_path / "mask.png", MASK[:, :31])
     with pytest.raises(BadFile) as error:
         read_pair(pair, ENCODING)
     assert one_line(error, tmp_path / "mask.png").startswith(
@@ -217,7 +217,7 @@ def test_a_frame_stored_sideways_is_told_as_such(tmp_path: Path) -> None:
     exif[0x0112] = 6
     pair = Pair(tmp_path / "frame.png", tmp_path / "mask.png")
     Image.fromarray(FRAME).save(pair.image, exif=exif)
-    write_png(tmp_path / "mask.png", np.rot90(MASK, -1))
+    write_image(tmp_path / "mask.png", np.rot90(MASK, -1))
     with pytest.raises(BadFile) as error:
         read_pair(pair, ENCODING)
     text = one_line(error, tmp_path / "mask.png")
@@ -237,22 +237,36 @@ def test_a_frame_stored_sideways_is_told_as_such(tmp_path: Path) -> None:
 def test_png_files_are_written_whole(array: np.ndarray, tmp_path: Path) -> None:
     path = tmp_path / "out.png"
     path.write_text("older")
-    write_png(path, array)
+    write_image(path, array)
     stored = cv2.imread(str(path), cv2.IMREAD_UNCHANGED)
     np.testing.assert_array_equal(stored if array.ndim == 2 else stored[..., ::-1], array)
     assert os.listdir(tmp_path) == ["out.png"]
 
 
+def test_pictures_are_written_by_their_ending(tmp_path: Path) -> None:
+    smooth = cv2.resize(FRAME[:3, :4], (64, 48))
+    for ending, kind in (("jpg", "JPEG"), ("webp", "WEBP"), ("png", "PNG")):
+        write_image(tmp_path / f"a.{ending}", smooth)
+        with Image.open(tmp_path / f"a.{ending}") as image:
+            assert image.format == kind
+            off = np.abs(np.asarray(image) - smooth.astype(float)).mean()
+            assert off == 0 if kind == "PNG" else 0 < off < 3
+    with pytest.raises(AsapError, match=r"b.webp: cannot be written \(.*WebP"):
+        write_image(tmp_path / "b.webp", np.zeros((1, 20000, 3), np.uint8))
+    assert {path.suffix for path in tmp_path.iterdir()} == {".jpg", ".webp", ".png"}
+    assert not (tmp_path / "b.webp").exists()
+
+
 def test_a_full_disk_leaves_the_older_file(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    def full(self: Image.Image, path: Path, **_: object) -> None:
-        path.write_bytes(b"\x89PNG half of")
+    def full(path: Path, _: bytes) -> None:
+        path.touch()
         raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
 
     path = tmp_path / "out.png"
     path.write_text("older")
-    monkeypatch.setattr(Image.Image, "save", full)
+    monkeypatch.setattr(Path, "write_bytes", full)
     with pytest.raises(AsapError) as error:
-        write_png(path, FRAME)
+        write_image(path, FRAME)
     assert one_line(error, path) == "cannot be written (No space left on device)"
     assert path.read_text() == "older"
     assert os.listdir(tmp_path) == ["out.png"]
@@ -260,6 +274,6 @@ def test_a_full_disk_leaves_the_older_file(tmp_path: Path, monkeypatch: pytest.M
 
 def test_a_folder_that_is_not_there(tmp_path: Path) -> None:
     with pytest.raises(AsapError) as error:
-        write_png(tmp_path / "no/out.png", FRAME)
+        write_image(tmp_path / "no/out.png", FRAME)
     text = one_line(error, tmp_path / "no/out.png")
     assert text == "cannot be written (No such file or directory)"

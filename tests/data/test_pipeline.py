@@ -12,7 +12,7 @@ from asap_tf.core.errors import UsageError
 from asap_tf.data import open_dataset, pipeline
 from asap_tf.data.augment import Augmentation
 from asap_tf.data.dataset import Dataset, MaskEncoding, Pair
-from asap_tf.data.images import BadFile, read_pair, write_png
+from asap_tf.data.images import BadFile, read_pair, write_image
 from asap_tf.data.pipeline import (
     Source,
     eval_pairs,
@@ -31,8 +31,8 @@ def dataset(tmp_path: Path) -> Dataset:
     for i in range(7):
         for name in ("train", "trainannot"):
             (tmp_path / name).mkdir(exist_ok=True)
-        write_png(tmp_path / f"train/{i}.png", np.full((24, 32, 3), 30 * i, np.uint8))
-        write_png(tmp_path / f"trainannot/{i}.png", np.full((24, 32), i, np.uint8))
+        write_image(tmp_path / f"train/{i}.png", np.full((24, 32, 3), 30 * i, np.uint8))
+        write_image(tmp_path / f"trainannot/{i}.png", np.full((24, 32), i, np.uint8))
     return open_dataset(tmp_path)
 
 

@@ -15,8 +15,8 @@ from asap_tf.core.errors import AsapError, Interrupted, UsageError
 from asap_tf.core.files import hidden
 from asap_tf.core.labels import LabelClass
 from asap_tf.core.signals import Stop
-from asap_tf.data.frames import read_frame
-from asap_tf.data.images import read_image, write_png
+from asap_tf.data.frames import frame_size
+from asap_tf.data.images import read_image, write_image
 from asap_tf.inference import files as prediction
 from asap_tf.inference.files import predict_inputs
 from asap_tf.inference.visualize import shares_legend
@@ -44,7 +44,7 @@ class FakeSegmenter:
 
 def save_image(path: Path, seed: int = 0) -> Path:
     rng = np.random.default_rng(seed)
-    write_png(path, rng.integers(0, 256, (30, 40, 3), dtype=np.uint8))
+    write_image(path, rng.integers(0, 256, (30, 40, 3), dtype=np.uint8))
     return path
 
 
@@ -224,9 +224,9 @@ def bad_inputs(case: str, folder: Path) -> tuple[list[Path], str]:
     bad = folder / "bad.png"
     if case == "missing":
         return [good, bad], "bad.png: no such file"
-    if case == "broken image":
-        bad.write_bytes(good.read_bytes()[:200])
-        return [good, bad], "bad.png"
+    if case == "no image":
+        bad.write_text("<html>")
+        return [good, bad], "bad.png: not an image"
     if case == "other file":
         (folder / "bad.txt").write_text("x")
         return [good, folder / "bad.txt"], "bad.txt: neither an image nor a video"
@@ -255,7 +255,7 @@ def bad_inputs(case: str, folder: Path) -> tuple[list[Path], str]:
     "case",
     [
         "missing",
-        "broken image",
+        "no image",
         "other file",
         "empty folder",
         "same name",
@@ -275,17 +275,80 @@ def test_a_bad_input_is_named_before_any_inference(tmp_path, out, case):
     assert segmenter.frames == 0 and not out.exists()
 
 
+def test_an_image_that_is_broken_further_down_stops_nothing_and_is_told_at_the_end(tmp_path, out):
+    good = [save_image(tmp_path / f"{i}.png", i) for i in range(4)]
+    bad = tmp_path / "bad.png"
+    bad.write_bytes(good[0].read_bytes()[:200])
+    with pytest.raises(AsapError) as error:
+        predict_inputs(FakeSegmenter(), [good[0], bad, *good[1:]], out, "ids")
+    text = str(error.value)
+    assert text.startswith(f"{bad}: broken (") and "\n" not in text
+    assert text.endswith(f"; the other 4 are labeled, in {out}")
+    assert sorted(path.name for path in out.iterdir()) == [f"{i}.png" for i in range(4)]
+    worse = tmp_path / "worse.png"
+    worse.write_bytes(bad.read_bytes())
+    with pytest.raises(AsapError, match=r"^2 of 3 inputs are damaged, .*; the other 1 are labeled"):
+        predict_inputs(FakeSegmenter(), [good[0], bad, worse], out, "ids")
+    with pytest.raises(AsapError, match=r"broken \(.*\); copy or download it again$"):
+        predict_inputs(FakeSegmenter(), [bad], out, "ids")
+
+
+def test_formats_of_pictures(tmp_path, out):
+    source = save_image(tmp_path / "a.png")
+    for format, kind in (("jpg", "JPEG"), ("webp", "WEBP"), ("png", "PNG")):
+        (target,) = predict_inputs(FakeSegmenter(), [source], out, "color", format=format)
+        with Image.open(target) as image:
+            assert (target.suffix, image.format) == (f".{format}", kind)
+    with pytest.raises(UsageError, match="`format` jpg: `mode` ids is written as png"):
+        predict_inputs(FakeSegmenter(), [source], out, "ids", format="jpg")
+    with pytest.raises(UsageError, match="`format` 'jpeg': did you mean 'jpg'"):
+        predict_inputs(FakeSegmenter(), [source], out, format="jpeg")
+
+
+class Doubtful(FakeSegmenter):
+    """As sure of a pixel as it is green."""
+
+    def confidence(self, frames: np.ndarray) -> np.ndarray:
+        return frames[..., 1].astype(np.float32) / 255
+
+    def predict(self, frames: np.ndarray, unknown_below: float = 0) -> np.ndarray:
+        labels = super().predict(frames)
+        return np.where(self.confidence(frames) < unknown_below, 255, labels).astype(np.uint8)
+
+
+def test_confidence_and_what_is_unknown(tmp_path, out):
+    image, video = save_image(tmp_path / "a.png"), save_video(tmp_path / "drive.mp4", noise=True)
+    frame = read_image(image)
+    predict_inputs(Doubtful(), [image, video], out, "confidence")
+    np.testing.assert_array_equal(read_labels(out / "a.png"), frame[..., 1])
+    first = read_labels(out / "drive" / "000000.png")
+    np.testing.assert_array_equal(first, read_video(video)[0][0][..., 1])
+    unknown = frame[..., 1] < 0.4 * 255
+    predict_inputs(Doubtful(), [image], out, "ids", unknown_below=0.4)
+    labels = np.where(unknown, 255, frame[..., 0] // 64).astype(np.uint8)
+    np.testing.assert_array_equal(read_labels(out / "a.png"), labels)
+    predict_inputs(Doubtful(), [image, video], out, legend=True, unknown_below=0.4)
+    shown = read_image(out / "a.png")
+    np.testing.assert_array_equal(shown[:30][unknown], frame[unknown])
+    legend = shares_legend(labels, FakeSegmenter.classes, unknown=True)
+    np.testing.assert_array_equal(shown[30:], legend)
+    assert not np.array_equal(legend, shares_legend(labels, FakeSegmenter.classes))
+    assert len(read_video(out / "drive.mp4")[0]) == FRAMES
+    with pytest.raises(UsageError, match="`unknown_below`: is of labels"):
+        predict_inputs(Doubtful(), [image], out, "confidence", unknown_below=0.4)
+
+
 def test_the_first_bad_file_of_many_is_reported_at_once(tmp_path, out, monkeypatch):
     (tmp_path / "frames").mkdir()
     for i in range(1000):
         (tmp_path / "frames" / f"{i:04d}.png").touch()
     tried = []
 
-    def read(path):
+    def look(path):
         tried.append(path)
-        return read_frame(path)
+        return frame_size(path)
 
-    monkeypatch.setattr(prediction, "read_frame", read)
+    monkeypatch.setattr(prediction, "frame_size", look)
     with pytest.raises(AsapError, match=r"0000.png: an empty file"):
         predict_inputs(FakeSegmenter(), [tmp_path / "frames"], out)
     assert len(tried) < 100
@@ -406,7 +469,8 @@ def test_a_damaged_video_makes_no_noise(tmp_path, out):
     (tmp_path / "bad.mp4").write_bytes(b"nonsense" * 99)
     script = (
         "import sys; from pathlib import Path; from asap_tf.inference.files import predict_inputs\n"
-        "try: predict_inputs(None, [Path(sys.argv[1])], Path(sys.argv[2]))\n"
+        "from types import SimpleNamespace as Model\n"
+        "try: predict_inputs(Model(classes=[]), [Path(sys.argv[1])], Path(sys.argv[2]))\n"
         "except Exception as error: print(error)"
     )
     command = [sys.executable, "-c", script, str(tmp_path / "bad.mp4"), str(out)]
@@ -414,7 +478,7 @@ def test_a_damaged_video_makes_no_noise(tmp_path, out):
     assert "not a readable video" in result.stdout and result.stderr == ""
 
 
-@pytest.mark.parametrize("mode", prediction.MODES)
+@pytest.mark.parametrize("mode", ["overlay", "color", "ids"])
 def test_an_error_of_the_model_ends_the_video_and_leaves_nothing(tmp_path, out, mode):
     source = save_video(tmp_path / "drive.mp4")
     threads = threading.active_count()
@@ -423,13 +487,13 @@ def test_an_error_of_the_model_ends_the_video_and_leaves_nothing(tmp_path, out, 
     assert os.listdir(out) == [] and threading.active_count() == threads
 
 
-@pytest.mark.parametrize("mode", prediction.MODES)
+@pytest.mark.parametrize("mode", ["overlay", "color", "ids"])
 def test_a_full_disk_leaves_no_partial_file(tmp_path, out, mode):
     resource = pytest.importorskip("resource", reason="needs a limit on the size of files")
     if mode == "ids":
         rng = np.random.default_rng(0)
         source = tmp_path / "big.png"
-        write_png(source, rng.integers(0, 256, (400, 400, 3), dtype=np.uint8))
+        write_image(source, rng.integers(0, 256, (400, 400, 3), dtype=np.uint8))
     else:
         source = save_video(tmp_path / "drive.mp4", noise=True)
     limit = resource.getrlimit(resource.RLIMIT_FSIZE)
