@@ -51,6 +51,7 @@ def test_distance_of_features_by_naive_means():
     np.testing.assert_allclose(layer([*own, *wanted]), expected, rtol=1e-4)
 
 
+@pytest.mark.usefixtures("eager")
 def test_features_of_a_teacher_are_learned_and_resumed(trainer, tiny_recipe, teacher, tmp_path):
     recipe = tiny_recipe(
         distill={"teacher": teacher, "features": 100.0},
