@@ -27,6 +27,10 @@ from asap_tf.cli.trust import trust_option
 )
 @click.option("--scales", multiple=True, type=float, default=(1.0,), help="Repeat to average.")
 @click.option("--flip", is_flag=True, help="Average with the mirrored frame too.")
+@click.option("--boundary", type=int, help="Also score what is up to so many pixels from one.")
+@click.option(
+    "--per-frame", type=click.Path(path_type=Path), help="Write each frame's scores here (.csv)."
+)
 @click.option("--skip-bad", is_flag=True, help="Skip damaged files, with a warning for each.")
 @click.option("--json", "json_file", type=click.Path(path_type=Path), help="Write scores here.")
 @click.option(
@@ -44,6 +48,8 @@ def command(
     size: str | None,
     scales: tuple[float, ...],
     flip: bool,
+    boundary: int | None,
+    per_frame: Path | None,
     skip_bad: bool,
     json_file: Path | None,
     submission: Path | None,
@@ -90,10 +96,12 @@ def command(
             write_submission(segmenter, dataset, split, submission)
             echo(f"{submission}: {len(dataset.pairs(split))} label maps, checked")
             return
-        evaluation = evaluate(segmenter, dataset, split, scales, flip, distributed, names)
+        evaluation = evaluate(segmenter, dataset, split, scales, flip, distributed, names, boundary)
     if not distributed.is_main:
         return
     echo(evaluation.summary())
+    if per_frame is not None:
+        evaluation.write_frames(per_frame)
     if "on_gpu" in segmenter.metadata:
         from asap_tf.saving.metadata import update_sidecar
 

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import csv
 import math
+import os
 import time
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -15,13 +17,19 @@ from tqdm import tqdm
 
 from asap_tf.core.distributed import Hosts
 from asap_tf.core.errors import UsageError
+from asap_tf.core.files import written_whole
 from asap_tf.core.labels import IGNORE_LABEL, LabelClass, LabelTable, relate
 from asap_tf.core.resize import resize_nearest
 from asap_tf.core.sizes import network_side, size_of_frame
 from asap_tf.data.dataset import Dataset, Pair
 from asap_tf.data.images import read_mask
 from asap_tf.data.pipeline import eval_pairs
-from asap_tf.inference.metrics import Scores, confusion_matrix, in_classes_of_data
+from asap_tf.inference.metrics import (
+    Scores,
+    confusion_matrix,
+    in_classes_of_data,
+    near_boundaries,
+)
 
 if TYPE_CHECKING:
     from asap_tf.runtime import Segmenter
@@ -47,6 +55,8 @@ class Evaluation:
         frames: Scores of each frame, in the order of the split.
         seconds: Wall time of the whole pass, reading and scoring included.
         table: Table of the dataset's and the network's classes.
+        boundary: Scores of the pixels near boundaries, and up to how many pixels from them; None if
+            that was not asked for.
     """
 
     matrix: np.ndarray
@@ -54,6 +64,7 @@ class Evaluation:
     frames: list[FrameScore]
     seconds: float
     table: LabelTable
+    boundary: tuple[int, Scores] | None = None
 
     @property
     def num_frames(self) -> int:
@@ -62,14 +73,38 @@ class Evaluation:
 
     def summary(self) -> str:
         """The scores as text; under what was compared, where the classes differ."""
+        text = self.scores.table()
+        if self.boundary:
+            width, near = self.boundary
+            text += f"\nmIoU within {width} pixels of a boundary: {near.miou:.2%}"
         if self.table.is_identity:
-            return self.scores.table()
-        return f"compared:\n{self.table.summary()}\n\n{self.scores.table()}"
+            return text
+        return f"compared:\n{self.table.summary()}\n\n{text}"
 
     def to_dict(self) -> dict[str, object]:
         """The scores as plain data for JSON, with what was compared, where the classes differ."""
         compared = {} if self.table.is_identity else {"compared": self.table.names()}
-        return {**self.scores.to_dict(), **compared}
+        near = {}
+        if self.boundary:
+            near["boundary"] = {"pixels": self.boundary[0], **self.boundary[1].to_dict()}
+        return {**self.scores.to_dict(), **near, **compared}
+
+    def write_frames(self, path: Path) -> None:
+        """Writes each frame's scores as CSV, in percent; empty for one without a labeled pixel.
+
+        Raises:
+            Unwritable: if it cannot be written.
+        """
+        with (
+            written_whole(path) as aside,
+            aside.open("w", newline="", encoding="utf-8", errors="surrogateescape") as file,
+        ):
+            rows = csv.writer(file)
+            rows.writerow(["frame", "miou", "pixel_accuracy"])
+            for frame in self.frames:
+                scores = (frame.miou, frame.pixel_accuracy)
+                shown = ("" if math.isnan(score) else f"{100 * score:.2f}" for score in scores)
+                rows.writerow([os.fspath(frame.pair.image), *shown])
 
     def ranked(self) -> list[FrameScore]:
         """Frames by mIoU, best first; frames without a labeled pixel are omitted."""
@@ -85,6 +120,7 @@ def evaluate(
     flip: bool = False,
     hosts: Hosts | None = None,
     table: Mapping[str, Sequence[str]] | None = None,
+    boundary: int | None = None,
 ) -> Evaluation:
     """Scores a model on every frame of a split, frame by frame.
 
@@ -102,10 +138,12 @@ def evaluate(
             split; None for this one alone.
         table: Names of the segmenter's classes that each of the dataset's may be, as `load_table`
             reads them; None compares classes of the same name.
+        boundary: Pixels from a boundary of two classes up to which pixels are scored a second time,
+            on their own (see `near_boundaries`); None for the whole frames only.
 
     Raises:
-        UsageError: if the classes have nothing in common, the split has no masks, or a scale is
-            not positive.
+        UsageError: if the classes have nothing in common, the split has no masks, or a scale or
+            `boundary` is not positive.
         AsapError: if a file cannot be read.
 
     Example:
@@ -114,13 +152,15 @@ def evaluate(
     """
     if not scales or not all(math.isfinite(s) and s > 0 for s in scales):
         raise UsageError(f"`scales` {list(scales)}: one or more numbers above 0 are needed")
+    if boundary is not None and boundary < 1:
+        raise UsageError(f"`boundary` {boundary}: at least 1 pixel is needed")
     related = relate(dataset.classes, segmenter.classes, table)
     require_masks(dataset, split)
     hosts = hosts or Hosts()
     pairs = dataset.pairs(split)
     shard = hosts.shard(pairs)
     num_classes, num_predicted = len(dataset.classes), len(segmenter.classes)
-    total = np.zeros((num_classes, num_predicted), np.int64)
+    total, near = np.zeros((2, num_classes, num_predicted), np.int64)
     frames: list[tuple[float, float]] = []
     start = time.perf_counter()
     progress = tqdm(
@@ -132,16 +172,20 @@ def evaluate(
         scores = Scores.from_confusion(in_classes_of_data(matrix, related), dataset.classes)
         frames.append((scores.miou, scores.pixel_accuracy))
         total += matrix
-    everyone = hosts.all_gather((total.tolist(), frames))
-    total = np.sum([np.array(matrix, np.int64) for matrix, _ in everyone], axis=0)
-    total = in_classes_of_data(total, related)
+        if boundary is not None:
+            kept = np.where(near_boundaries(truth, boundary), truth, np.uint8(IGNORE_LABEL))
+            near += confusion_matrix(kept, prediction, num_classes, num_predicted)
+    everyone = hosts.all_gather(([total.tolist(), near.tolist()], frames))
+    both = np.sum([np.array(matrices, np.int64) for matrices, _ in everyone], axis=0)
+    total, near = (in_classes_of_data(matrix, related) for matrix in both)
     scored = [
         FrameScore(pair, *everyone[i % hosts.count][1][i // hosts.count])
         for i, pair in enumerate(pairs)
     ]
     seconds = time.perf_counter() - start
     scores = Scores.from_confusion(total, dataset.classes)
-    return Evaluation(total, scores, scored, seconds, related)
+    bordering = (boundary, Scores.from_confusion(near, dataset.classes)) if boundary else None
+    return Evaluation(total, scores, scored, seconds, related, bordering)
 
 
 def location_prior(dataset: Dataset, split_train: str = "train", split_val: str = "val") -> Scores:

@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 
+import cv2
 import numpy as np
 
 from asap_tf.core.labels import IGNORE_LABEL, LabelClass, LabelTable
@@ -59,6 +60,32 @@ def confusion_matrix(
             ids = number + np.flatnonzero(totals[number:])
             raise ValueError(f"{name} holds ids {ids.tolist()}, but there are {number} classes")
     return counts[:num_classes, :num_predicted].copy()
+
+
+def near_boundaries(truth: np.ndarray, width: float) -> np.ndarray:
+    """The pixels near a boundary of two classes; one with ignored pixels is none.
+
+    Args:
+        truth: Train ids, uint8 `(H, W)`.
+        width: Pixels on either side of a boundary, at least 1: its two neighbors are at 1.
+
+    Returns:
+        bool `(H, W)`.
+
+    Example:
+        >>> near_boundaries(np.uint8([[0, 0, 1, 1, 255]]), 1)
+        array([[False,  True,  True, False, False]])
+    """
+    labeled = truth != IGNORE_LABEL
+    at_boundary = np.zeros(truth.shape, bool)
+    for first, second in ((np.s_[:-1], np.s_[1:]), (np.s_[:, :-1], np.s_[:, 1:])):
+        differ = (truth[first] != truth[second]) & labeled[first] & labeled[second]
+        at_boundary[first] |= differ
+        at_boundary[second] |= differ
+    if not at_boundary.any():
+        return at_boundary
+    far = cv2.distanceTransform((~at_boundary).astype(np.uint8), cv2.DIST_L2, cv2.DIST_MASK_PRECISE)
+    return far < width
 
 
 def in_classes_of_data(matrix: np.ndarray, table: LabelTable) -> np.ndarray:

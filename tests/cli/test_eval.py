@@ -37,6 +37,20 @@ def test_scores_are_those_of_the_predictions(asap, model, camvid, tmp_path):
     assert f"{scores['miou'] * 100:.2f}" in result.out
 
 
+def test_near_boundaries_and_by_frame(asap, model, camvid, tmp_path):
+    files = {"--json": tmp_path / "s.json", "--per-frame": tmp_path / "frames.csv"}
+    options = [argument for pair in files.items() for argument in pair]
+    result = asap("eval", model, "--data", camvid, "--boundary", 2, *options)
+    assert result.code == 0, result.err
+    near = json.loads((tmp_path / "s.json").read_text())["boundary"]
+    assert near["pixels"] == 2
+    assert f"mIoU within 2 pixels of a boundary: {near['miou']:.2%}" in result.out
+    head, *rows = (tmp_path / "frames.csv").read_text().splitlines()
+    assert head == "frame,miou,pixel_accuracy" and len(rows) == 2
+    assert rows[1].startswith(f"{camvid / 'val' / '1.png'},")
+    assert asap("eval", model, "--data", camvid, "--boundary", 0).code == 2
+
+
 def test_scales_and_flip(asap, model, camvid):
     result = asap("eval", model, "--data", camvid, "--scales", 1, "--scales", 2, "--flip")
     assert result.code == 0 and "mIoU" in result.out
