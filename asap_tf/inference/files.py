@@ -49,9 +49,9 @@ class _Remarks:
             self._frames.setdefault(remark, []).append(path)
 
     def log(self) -> None:
-        for remark, paths in self._frames.items():
+        for remark, paths in sorted(self._frames.items()):
             more = f" (and {len(paths) - 1} more)" if len(paths) > 1 else ""
-            _LOGGER.warning("%s%s: %s", shown(paths[0]), more, remark)
+            _LOGGER.warning("%s%s: %s", shown(min(paths)), more, remark)
 
 
 class _BadFiles:
