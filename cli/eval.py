@@ -31,6 +31,11 @@ from asap_tf.cli.trust import trust_option
 @click.option(
     "--per-frame", type=click.Path(path_type=Path), help="Write each frame's scores here (.csv)."
 )
+@click.option(
+    "--calibrate",
+    is_flag=True,
+    help="Instead of scoring, fit MODEL's confidences to the split, and keep that in its file.",
+)
 @click.option("--skip-bad", is_flag=True, help="Skip damaged files, with a warning for each.")
 @click.option("--json", "json_file", type=click.Path(path_type=Path), help="Write scores here.")
 @click.option(
@@ -50,6 +55,7 @@ def command(
     flip: bool,
     boundary: int | None,
     per_frame: Path | None,
+    calibrate: bool,
     skip_bad: bool,
     json_file: Path | None,
     submission: Path | None,
@@ -75,9 +81,10 @@ def command(
     from asap_tf.data.check import checked
     from asap_tf.data.label_tables import load_table
     from asap_tf.inference.sharded_check import sharded
+    from asap_tf.saving import preset_file
 
-    if submission is not None and hosts != "1":
-        raise UsageError("--submission is written by one host: leave --hosts out")
+    if (submission is not None or calibrate) and hosts != "1":
+        raise UsageError("--submission and --calibrate are for one host: leave --hosts out")
     names = load_table(table) if table else None
     with connect(hosts, host_id, coordinator) as distributed:
         examine = sharded(distributed)
@@ -96,6 +103,15 @@ def command(
             write_submission(segmenter, dataset, split, submission)
             echo(f"{submission}: {len(dataset.pairs(split))} label maps, checked")
             return
+        if calibrate:
+            if preset_file(model):
+                raise UsageError(f"{model} belongs to the package: copy its file, give the copy")
+            from asap_tf.inference.calibrate import calibrate as fitted
+
+            calibration = fitted(segmenter, dataset, split)
+            keep_temperature(model, calibration.temperature)
+            echo(f"{model}: {calibration}")
+            return
         evaluation = evaluate(segmenter, dataset, split, scales, flip, distributed, names, boundary)
     if not distributed.is_main:
         return
@@ -113,3 +129,14 @@ def command(
 
         scores = evaluation.to_dict()
         write_json(json_file, {**scores, "split": split, "frames": evaluation.num_frames})
+
+
+def keep_temperature(model: Path, temperature: float) -> None:
+    """Writes the temperature into a model's file, or into what is beside an exported one."""
+    from asap_tf.saving import model_file, sidecar
+    from asap_tf.saving.metadata import update_metadata, update_sidecar
+
+    if sidecar(model).is_file():
+        update_sidecar(model, temperature=temperature)
+    else:
+        update_metadata(model_file(model), temperature=temperature)

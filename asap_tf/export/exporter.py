@@ -274,7 +274,11 @@ def _metadata(
         "classes": [asdict(c) for c in segmenter.classes],
         "parameters": deployment.model.count_params(),
         **operations.to_dict(),
-        **{entry: known[entry] for entry in ("recipe", "scores", "step") if entry in known},
+        **{
+            entry: known[entry]
+            for entry in ("recipe", "scores", "step", "temperature")
+            if entry in known
+        },
         "versions": versions("asap_tf", "keras", "tensorflow", *sorted(row.modules)),
     }
 

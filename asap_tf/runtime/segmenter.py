@@ -85,6 +85,11 @@ class Segmenter:
         self._tile = tile
 
     @property
+    def temperature(self) -> float:
+        """What logits are divided by for confidences; as `asap-tf eval --calibrate` found it."""
+        return self.metadata.get("temperature", 1.0)
+
+    @property
     def palette(self) -> np.ndarray:
         """Colors by train id, uint8 `(num_classes, 3)`, RGB."""
         return palette(self.classes)
@@ -133,10 +138,10 @@ class Segmenter:
             raise UsageError(f"`unknown_below` {unknown_below}: a number from 0 to 1 is needed")
         if self.tile or unknown_below is not None:
             labels = np.empty(frames.shape[:3], np.uint8) if out is None else out
-            for index, rows, logits in self._logits(frames):
+            for index, rows, logits in self.logits_in_parts(frames):
                 labels[index, rows] = logits.argmax(-1)
                 if unknown_below is not None:
-                    labels[index, rows][_confidence(logits) < unknown_below] = IGNORE_LABEL
+                    labels[index, rows][self._confidence(logits) < unknown_below] = IGNORE_LABEL
             return labels
         labels = self.network.labels(self._sized(frames, self.size), size, out)
         # Along one axis: over several, NumPy 1 takes a buffer of 8 KiB.
@@ -151,7 +156,8 @@ class Segmenter:
     def confidence(self, frames: np.ndarray) -> np.ndarray:
         """How sure the network is of each label: the softmax probability of the class it gives.
 
-        It is not calibrated: 0.9 need not be right nine times in ten.
+        Of logits divided by `temperature`. At 1, and on frames unlike those that it was fitted on,
+        0.9 need not be right nine times in ten.
 
         Args:
             frames: RGB, uint8 `(N, H, W, 3)`, any H and W.
@@ -164,8 +170,8 @@ class Segmenter:
         """
         frames = _checked(frames)
         result = np.empty(frames.shape[:3], np.float32)
-        for index, rows, logits in self._logits(frames):
-            result[index, rows] = _confidence(logits)
+        for index, rows, logits in self.logits_in_parts(frames):
+            result[index, rows] = self._confidence(logits)
         return result
 
     def probabilities(self, frames: np.ndarray, size: tuple[int, int] | None = None) -> np.ndarray:
@@ -205,8 +211,18 @@ class Segmenter:
         size = size_without_frame(self.size)
         return known or (self.network.operations(size) if size else {})
 
-    def _logits(self, frames: np.ndarray) -> Iterator[tuple[int, slice, np.ndarray]]:
-        """Frame after frame in parts: its number, rows, and their logits `(rows, W, classes)`."""
+    def logits_in_parts(self, frames: np.ndarray) -> Iterator[tuple[int, slice, np.ndarray]]:
+        """Logits at the frames' own size, of which a whole frame's would fill the memory.
+
+        Args:
+            frames: RGB, uint8 `(N, H, W, 3)`.
+
+        Yields:
+            Number of the frame, rows, and their logits, float32 `(rows, W, classes)`.
+
+        Raises:
+            UsageError: if the network gives labels only.
+        """
         for index, frame in enumerate(frames):
             if self.tile:
                 parts = tiled_logits(self.network, frame, *self.tile)
@@ -216,6 +232,11 @@ class Segmenter:
             for rows, logits in parts:
                 yield index, rows, logits
 
+    def _confidence(self, logits: np.ndarray) -> np.ndarray:
+        """The largest softmax probability, float32 `(H, W)`, of logits `(H, W, C)`."""
+        scaled = logits / np.float32(self.temperature)
+        return 1 / np.exp(scaled - scaled.max(-1, keepdims=True)).sum(-1)
+
     def _sized(self, frames: np.ndarray, size: Size | None) -> np.ndarray:
         """Frames for a network that runs at any size."""
         if self.network.size or size is None:
@@ -224,11 +245,6 @@ class Segmenter:
         if isinstance(size, int):
             height, width = network_side(height), network_side(width)
         return resize_frames(frames, (int(height), int(width)))
-
-
-def _confidence(logits: np.ndarray) -> np.ndarray:
-    """The largest softmax probability, float32 `(H, W)`, of logits `(H, W, C)`."""
-    return 1 / np.exp(logits - logits.max(-1, keepdims=True)).sum(-1)
 
 
 def _checked(frames: Any) -> np.ndarray:

@@ -16,7 +16,7 @@ import pydantic
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field
 
 from asap_tf.core.errors import AsapError, first_line, shown
-from asap_tf.core.files import write_json
+from asap_tf.core.files import write_json, written_whole
 from asap_tf.core.formats import FORMATS
 from asap_tf.core.labels import LabelClass
 from asap_tf.core.parsing import LARGEST_JSON, parse_json, quoted
@@ -88,6 +88,7 @@ class _Metadata(_Entries):
     batch: _Length = 1
     output: Literal["labels", "logits"] = "labels"
     label_stride: _Length = 1
+    temperature: Annotated[float, Field(ge=0.01, le=100)] = 1.0
     input: _Text = ""
     classes: Annotated[list[_Class], Field(max_length=256)] = []
     parameters: _Whole = 0
@@ -257,6 +258,28 @@ def update_sidecar(path: Path, **entries: Any) -> None:
     """
     file = sidecar(path)
     write_json(file, json.loads(file.read_text(encoding="utf-8")) | entries)
+
+
+def update_metadata(file: Path, **entries: Any) -> None:
+    """Changes entries of the metadata in a `.keras` file; the rest of it is copied as it is.
+
+    Args:
+        file: File that `save_model` has written.
+        **entries: New values by key, as JSON can hold them.
+
+    Raises:
+        Unwritable: if it cannot be written.
+    """
+    with (
+        zipfile.ZipFile(file) as old,
+        written_whole(file, durable=True) as aside,
+        zipfile.ZipFile(aside, "w") as new,
+    ):
+        for member in old.infolist():
+            content = old.read(member)
+            if member.filename == METADATA_NAME:
+                content = json.dumps(json.loads(content) | entries, indent=1).encode()
+            new.writestr(member, content)
 
 
 def read_metadata(file: Path) -> dict[str, Any]:

@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import json
+import shutil
 import sys
 
 import numpy as np
@@ -49,6 +50,27 @@ def test_near_boundaries_and_by_frame(asap, model, camvid, tmp_path):
     assert head == "frame,miou,pixel_accuracy" and len(rows) == 2
     assert rows[1].startswith(f"{camvid / 'val' / '1.png'},")
     assert asap("eval", model, "--data", camvid, "--boundary", 0).code == 2
+
+
+def test_calibrate(asap, model, camvid, tmp_path):
+    file = tmp_path / "copy.keras"
+    shutil.copy(model / "model.keras", file)
+    before = asap_tf.load(file)
+    result = asap("eval", file, "--data", camvid, "--calibrate")
+    assert result.code == 0 and "expected calibration error" in result.out, result.err
+    after = asap_tf.load(file)
+    assert f"at temperature {after.temperature:.3f}" in result.out and after.temperature != 1
+    frame = np.zeros((1, 32, 64, 3), np.uint8)
+    np.testing.assert_array_equal(before.predict(frame), after.predict(frame))
+    ((rows, logits),) = ((rows, x) for _, rows, x in before.logits_in_parts(frame))
+    odds = np.exp(logits / after.temperature)
+    expected = odds.max(-1) / odds.sum(-1)
+    np.testing.assert_allclose(after.confidence(frame)[0], expected, atol=1e-5)
+    assert {**after.metadata, "temperature": None} == {**before.metadata, "temperature": None}
+    again = asap("eval", file, "--data", camvid, "--calibrate")
+    assert f"{after.temperature:.3f}" in again.out
+    refused = asap("eval", "asap_lite0_camvid", "--data", camvid, "--calibrate")
+    assert refused.code == 2 and "belongs to the package: copy its file" in refused.err
 
 
 def test_scales_and_flip(asap, model, camvid):
