@@ -12,6 +12,7 @@ thread, and the network's on all of its own: shares of it say what is left to ga
 
 from __future__ import annotations
 
+import itertools
 import json
 import random
 import subprocess
@@ -107,8 +108,8 @@ def overhead_rows(artifact: Path, threads: int, rounds: int) -> list[Row]:
 def video_rows(artifact: Path, threads: int, clip: Path, folder: Path, rounds: int) -> list[Row]:
     """Rate of `predict` on a clip over the bare network's, and where the difference goes."""
     segmenter = load(artifact, threads)
-    with open_video(clip) as capture:
-        total = sum(1 for _ in iter(capture.grab, False))
+    with open_video(clip) as video:
+        total = sum(1 for _ in video.decoded())
     frames = first_frames(clip)
     fitted = [cv2.resize(frame, segmenter.size[::-1])[np.newaxis] for frame in frames]
 
@@ -147,9 +148,9 @@ def share_rows(
     threads = cv2.getNumThreads()
 
     def decode() -> None:
-        with open_video(clip) as capture:
-            for _ in frames:
-                cv2.cvtColor(capture.read()[1], cv2.COLOR_BGR2RGB)
+        with open_video(clip) as video:
+            for _ in zip(frames, video.frames(), strict=False):
+                pass
 
     def resize() -> None:
         for frame, label in zip(frames, small, strict=True):
@@ -208,9 +209,8 @@ def scoring_rows(artifact: Path, data: Path | None, folder: Path) -> list[Row]:
 
 def first_frames(clip: Path) -> list[np.ndarray]:
     """Its first `HELD` frames, uint8 `(H, W, 3)`, RGB."""
-    with open_video(clip) as capture:
-        reads = (capture.read() for _ in range(HELD))
-        return [cv2.cvtColor(frame, cv2.COLOR_BGR2RGB) for found, frame in reads if found]
+    with open_video(clip) as video:
+        return [frame.pixels for frame in itertools.islice(video.frames(), HELD)]
 
 
 def rendered_clip(path: Path) -> Path:
