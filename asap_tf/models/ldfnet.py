@@ -4,11 +4,9 @@ from __future__ import annotations
 
 from pathlib import Path
 
-import keras
-import numpy as np
-from keras import layers, ops
+from keras import layers
 
-from asap_tf.layers import SegmentationModel
+from asap_tf.layers import DepthAndLuminance, SegmentationModel
 from asap_tf.layers.blocks import batch_norm, conv
 from asap_tf.layers.tensor import Tensor
 from asap_tf.models.blocks import relu
@@ -17,7 +15,6 @@ from asap_tf.models.registry import register
 
 EPSILON = 1e-3
 GROWTH = 42
-LUMINANCE = (0.299, 0.587, 0.114)
 
 
 @register("ldfnet")
@@ -91,32 +88,20 @@ def LDFNet(
     return segmentation_model("ldfnet", frames, logits, maps, aux_heads, weights)
 
 
-@keras.saving.register_keras_serializable("asap_tf")
-class DepthAndLuminance(layers.Layer):
-    """Depth, which is 0 everywhere, and luminance of a frame (ITU-R BT.601).
-
-    Input RGB `(N, H, W, 3)`, output `(N, H, W, 2)`.
-
-    Example:
-        >>> DepthAndLuminance()(keras.ops.ones((1, 512, 1024, 3))).shape
-        TensorShape([1, 512, 1024, 2])
-    """
-
-    def call(self, frames: Tensor) -> Tensor:
-        kernel = ops.cast(np.reshape(LUMINANCE, (1, 1, 3, 1)), frames.dtype)
-        return ops.pad(ops.conv(frames, kernel), ((0, 0), (0, 0), (0, 0), (1, 0)))
-
-    def compute_output_shape(self, input_shape: tuple) -> tuple:
-        return (*input_shape[:3], 2)
-
-
 def down(x: Tensor, filters: int, name: str) -> Tensor:
-    """Half the size: a strided 3 x 3 beside the maxima, gathered, BatchNorm, ReLU."""
-    padded = layers.ZeroPadding2D(1, name=f"{name}_down_pad")(x)
-    new = layers.Conv2D(filters - x.shape[-1], 3, 2, name=f"{name}_down_conv")(padded)
-    kept = layers.MaxPooling2D(2, name=f"{name}_down_pool")(x)
-    x = layers.Concatenate(name=f"{name}_down")([new, kept])
-    return relu(batch_norm(f"{name}_down_bn", EPSILON)(x), f"{name}_down")
+    """Half the size: a strided 3 x 3 and the maxima, each with BatchNorm and ReLU, gathered.
+
+    Published with one BatchNorm of the gathered map, which gives the same; so it folds into the
+    convolution, and 8-bit exports need no common range for both.
+    """
+    new = layers.ZeroPadding2D(1, name=f"{name}_down_pad")(x)
+    new = layers.Conv2D(filters - x.shape[-1], 3, 2, name=f"{name}_down_conv")(new)
+    kept = layers.MaxPooling2D(2, name=f"{name}_kept_pool")(x)
+    parts = [
+        relu(batch_norm(f"{name}_{part}_bn", EPSILON)(y), f"{name}_{part}")
+        for part, y in (("down", new), ("kept", kept))
+    ]
+    return layers.Concatenate(name=f"{name}_gather")(parts)
 
 
 def up(x: Tensor, filters: int, name: str) -> Tensor:

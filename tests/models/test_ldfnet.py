@@ -5,7 +5,8 @@ import numpy as np
 import pytest
 from keras import layers
 
-from asap_tf.models.ldfnet import DepthAndLuminance, LDFNet, up
+from asap_tf.layers import DepthAndLuminance
+from asap_tf.models.ldfnet import LDFNet, up
 from asap_tf.models.operations import count_operations
 
 
@@ -40,7 +41,7 @@ def test_size_is_that_of_the_authors_code(model, convolutions):
 @pytest.mark.parametrize(
     ("layer", "shape"),
     [
-        ("color_1_down", (256, 512, 16)),
+        ("color_1_gather", (256, 512, 16)),
         ("depth_1_4_gather", (256, 512, 184)),
         ("depth_2_transition_pool", (128, 256, 92)),
         ("depth_2_3_gather", (128, 256, 218)),

@@ -74,6 +74,9 @@ def test_any_size_in_one_graph(network):
 
 
 def test_saved_model_loads_with_keras(network, tmp_path):
+    # Files are opened without the networks' modules: a layer of theirs would be unknown.
+    modules = {type(layer).__module__ for layer in network.model.layers}
+    assert all(module.startswith(("keras.", "asap_tf.layers.")) for module in modules)
     network.model.save(tmp_path / "model.keras")
     with checked_copy(tmp_path / "model.keras") as copy:
         loaded = keras.models.load_model(copy)
