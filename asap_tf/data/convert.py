@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import shutil
 import zlib
 from collections import Counter
@@ -103,13 +104,11 @@ def convert(
 
 
 def _key(frame: AnnotatedFrame, source: Path) -> str:
-    folder = source if source.is_dir() else source.parent
-    inside = frame.image.is_relative_to(folder)
-    return (
-        (frame.image.relative_to(folder) if inside else Path(frame.image.name))
-        .with_suffix("")
-        .as_posix()
-    )
+    # Annotations may name a frame as `../other/frame.png`, which is none of a folder below `out`.
+    folder = Path(os.path.abspath(source if source.is_dir() else source.parent))
+    image = Path(os.path.abspath(frame.image))
+    inside = image.is_relative_to(folder)
+    return (image.relative_to(folder) if inside else Path(image.name)).with_suffix("").as_posix()
 
 
 def _drawn(image: Path, val: float) -> str:
