@@ -22,10 +22,11 @@ from asap_tf.cli.trust import trust_option
 )
 @click.option(
     "--mode",
-    type=click.Choice(["overlay", "color", "ids", "confidence"]),
+    type=click.Choice(["overlay", "color", "ids", "confidence", "labelme", "probabilities"]),
     default="overlay",
     show_default=True,
-    help="Frame under its labels, colors alone, raw train ids, or how sure they are, 0 to 255.",
+    help="Frame under its labels, colors alone, raw train ids, or how sure they are, 0 to 255; of "
+    "images, also polygons for Labelme (JSON), or all classes' probabilities (NPZ).",
 )
 @click.option(
     "--format",
@@ -52,6 +53,12 @@ from asap_tf.cli.trust import trust_option
     show_default=True,
     help="Below overlays, the classes that occur and their shares.",
 )
+@click.option(
+    "--json",
+    type=click.Path(path_type=Path),
+    help="Also write, for all images, sizes, shares of the classes and seconds to this file.",
+)
+@click.option("--polygons", is_flag=True, help="Add the classes' regions to --json.")
 @click.option("--skip-bad", is_flag=True, help="Skip damaged files, with a warning for each.")
 @click.option(
     "--frames",
@@ -72,6 +79,8 @@ def command(
     tile: int | None,
     overlap: int,
     legend: bool,
+    json: Path | None,
+    polygons: bool,
     skip_bad: bool,
     frames: str,
     trust: bool,
@@ -90,12 +99,17 @@ def command(
     from asap_tf.core.errors import UsageError
     from asap_tf.core.signals import stop_on_signals
     from asap_tf.inference.files import predict_inputs
+    from asap_tf.inference.report import Report
     from asap_tf.inference.streams import is_stream, predict_stream
     from asap_tf.runtime import load
 
     live = any(map(is_stream, inputs))
     if live and len(inputs) > 1:
         raise UsageError("a stream has to be the only input")
+    if live and json is not None:
+        raise UsageError("--json is for images, not for a stream")
+    if polygons and json is None:
+        raise UsageError("--polygons: are written to a file; name it with --json")
     if tile is not None and size not in (None, "native"):
         raise UsageError("--tile runs frames at their own size: leave --size out")
     segmenter = load(model, trust=trust)
@@ -105,11 +119,12 @@ def command(
         segmenter.tile = (tile, overlap)
     if not live:
         paths = [Path(name) for name in inputs]
+        report = None if json is None else Report(json, str(model), polygons)
         with stop_on_signals() as stop:
             written = predict_inputs(
-                segmenter, paths, out, mode, skip_bad, legend, format, unknown_below, stop
+                segmenter, paths, out, mode, skip_bad, legend, format, unknown_below, stop, report
             )
-        for path in written:
+        for path in written + [json] * (json is not None):
             echo(path)
         return
     target, count = predict_stream(segmenter, inputs[0], out, mode, frames, legend, unknown_below)

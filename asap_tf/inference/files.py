@@ -6,6 +6,7 @@ import contextlib
 import itertools
 import logging
 import tempfile
+import time
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -19,9 +20,10 @@ from asap_tf.core.files import remove_leftovers
 from asap_tf.core.signals import Stop
 from asap_tf.core.system import available_cores
 from asap_tf.data.frames import frame_size, read_frame
-from asap_tf.data.images import BadFile, write_image
+from asap_tf.data.images import BadFile
 from asap_tf.data.video import VideoFrame, open_video, png_folder, video_file
 from asap_tf.inference.inputs import InputFile, find_inputs
+from asap_tf.inference.report import Report
 from asap_tf.inference.view import View
 
 if TYPE_CHECKING:
@@ -32,7 +34,7 @@ _LOGGER = logging.getLogger("asap_tf")
 _NO_FRAME = "a video without a single readable frame"
 _CHECKERS = 8
 _LARGE = 16_000_000
-"""Pixels of frames of which few are held at once."""
+"""Pixels of frames, or probabilities, of which few are held at once."""
 
 _IDLE = 3600.0
 """Seconds after which a file that is not complete was left by a command that was killed."""
@@ -98,6 +100,7 @@ def predict_inputs(
     format: str = "png",
     unknown_below: float | None = None,
     stop: Stop | None = None,
+    report: Report | None = None,
 ) -> list[Path]:
     """Predicts images and videos and writes what was found under `out`.
 
@@ -118,19 +121,20 @@ def predict_inputs(
         format: As of `View`.
         unknown_below: As of `View`.
         stop: Ends the work once a stop is requested; what was labeled by then is kept.
+        report: Also tells of every image in one file; for images alone.
 
     Returns:
-        The files written, in the order of the inputs: `NAME.png` for an image (or of another
-        `format`), `NAME.mp4` for a video (H.264, upright, with the source's times, sound and shape
-        of pixels, an odd last row or column dropped), and for the numbers of a video a folder
-        `NAME` with `000000.png` and so on. Of a damaged video they hold the frames that could be
-        decoded, and a warning is given.
+        The files written, in the order of the inputs: for an image `NAME.png`, or of another
+        `format` (`NAME.json` for labelme, `NAME.npz` for probabilities); for a video `NAME.mp4`
+        (H.264, upright, with the source's times, sound and shape of pixels, an odd last row or
+        column dropped), or for its numbers a folder `NAME` with `000000.png` and so on. Of a
+        damaged video they hold the frames that could be decoded, and a warning is given.
 
     Raises:
         UsageError: for an unknown mode or format, an input that is missing or neither image nor
             video, a folder without any, two inputs that would be written to one name, or an `out`
             that is a file, cannot be written to, holds the inputs, or already has the folder to
-            write.
+            write; and for a video where a mode or `report` is for images.
         AsapError: if an image, or a video's first frame, could not be read, unless `skip_bad` is
             set, or a result cannot be written.
         Interrupted: if a stop was requested.
@@ -142,12 +146,16 @@ def predict_inputs(
     bad, stop = _BadFiles(skip_bad), stop or Stop()
     try:
         sources = find_inputs(inputs, out, view)
+        folders = [out, *(source.target.parent for source in sources)]
+        if report is not None:
+            report.check(sources, view)
+            folders.append(report.file.parent)
         largest = _check(sources, bad, stop)
-        for folder in dict.fromkeys([out, *(source.target.parent for source in sources)]):
+        for folder in dict.fromkeys(folders):
             prepare(folder)
         images = [source for source in bad.good(sources) if not source.is_video]
         if images:
-            _predict_images(segmenter, images, view, bad, stop, largest)
+            _predict_images(segmenter, images, view, bad, stop, largest, report)
         for source in bad.good(sources):
             if source.is_video:
                 with bad.passed():
@@ -211,6 +219,7 @@ def _predict_images(
     bad: _BadFiles,
     stop: Stop,
     largest: int,
+    report: Report | None,
 ) -> None:
     remarks = _Remarks()
     done: list[Path] = []
@@ -222,16 +231,24 @@ def _predict_images(
             return source, frame
         return None
 
-    def predict(item: tuple[InputFile, np.ndarray]) -> tuple[InputFile, np.ndarray, np.ndarray]:
+    def predict(
+        item: tuple[InputFile, np.ndarray],
+    ) -> tuple[InputFile, np.ndarray, np.ndarray, float]:
         source, frame = item
-        return source, frame, view.answer(segmenter, frame)
+        start = time.perf_counter()
+        answer = view.answer(segmenter, frame)
+        return source, frame, answer, time.perf_counter() - start
 
-    def write(item: tuple[InputFile, np.ndarray, np.ndarray]) -> None:
-        source, frame, answer = item
-        write_image(source.target, view.picture(frame, answer))
+    def write(item: tuple[InputFile, np.ndarray, np.ndarray, float]) -> None:
+        source, frame, answer, seconds = item
+        view.write(source.target, source.path, frame, answer)
+        if report is not None:
+            has_unknown = view.unknown_below is not None
+            report.add(source.path, segmenter, answer, seconds, has_unknown)
         done.append(source.target)
 
-    threads, ahead = (1, 1) if largest > _LARGE else (min(8, available_cores()), 8)
+    numbers = largest * (len(view.classes) if view.mode == "probabilities" else 1)
+    threads, ahead = (1, 1) if numbers > _LARGE else (min(8, available_cores()), 8)
     with (
         map_ahead(read, sources, threads, ahead) as found,
         map_ahead(write, map(predict, filter(None, found)), threads, ahead) as written,
@@ -240,6 +257,8 @@ def _predict_images(
             if stop.requested:
                 break
     remarks.log()
+    if report is not None:
+        report.write(sources)
     stop.check(f"{len(done)} of {len(sources)} images are labeled, in {sources[0].target.parent}")
 
 

@@ -34,7 +34,9 @@ def find_inputs(inputs: Sequence[Path], out: Path, view: View) -> list[InputFile
     sources = []
     for path, place in (found for given in inputs for found in _files_of(given, out)):
         video = is_video(path)
-        suffix = f".{view.format}" if not video else "" if view.is_numbers else ".mp4"
+        if video:
+            view.refuse_video(path)
+        suffix = f".{view.ending}" if not video else "" if view.is_numbers else ".mp4"
         sources.append(InputFile(path, out / place.with_name(f"{path.stem}{suffix}"), video))
     paths = {source.path.resolve() for source in sources}
     first: dict[Path, InputFile] = {}

@@ -120,7 +120,7 @@ def predict_stream(
         segmenter: Any artifact that `asap_tf.runtime.load` opens.
         source: Address or camera device, as `is_stream` recognizes it.
         out: Folder for the result, made if missing.
-        mode: Kind of result, as of `predict_inputs`.
+        mode: As of `View`, but none that is for images.
         policy: `"newest"` labels the latest frame of the camera, and drops and counts those that
             came meanwhile; `"every"` lets the source wait for the network.
         legend: Whether there is a legend, as of `predict_inputs`.
@@ -130,7 +130,7 @@ def predict_stream(
         The result, `live-TIME.mp4` (at the stream's own rate) or a folder of ids, and the count.
 
     Raises:
-        UsageError: for an unknown policy, or an `out` that cannot be written to.
+        UsageError: for an unknown policy or mode, or an `out` that cannot be written to.
         AsapError: if the stream cannot be read, or the result cannot be written.
 
     Example:
@@ -139,6 +139,7 @@ def predict_stream(
     if policy not in POLICIES:
         raise UsageError(f"`policy` '{policy}': {nearest(policy, POLICIES)}")
     view = View(segmenter.classes, mode, legend, unknown_below=unknown_below)
+    view.refuse_video(source)
     prepare(out)
     latest, count = Latest(policy == "every"), Count()
     name = f"live-{time.strftime('%Y%m%d-%H%M%S')}"

@@ -197,6 +197,12 @@ class Segmenter:
         sized = self._sized(frames, size or self.size)
         return self.network.probabilities(sized, frames.shape[1:3])
 
+    def network_size(self, frame: tuple[int, int]) -> tuple[int, int]:
+        """The `(H, W)` that a frame of `(H, W)` is brought to for the network, or a tile's."""
+        if self.tile:
+            return self.tile[0], self.tile[0]
+        return self.network.size or _network_size(self._size, frame)
+
     def operations(self) -> dict[str, Any]:
         """What a frame costs, as `Operations.to_dict` gives it; empty if nobody can tell.
 
@@ -241,10 +247,14 @@ class Segmenter:
         """Frames for a network that runs at any size."""
         if self.network.size or size is None:
             return frames  # It brings them to its size itself, or runs at theirs.
-        height, width = size_of_frame(size, frames.shape[1:3])
-        if isinstance(size, int):
-            height, width = network_side(height), network_side(width)
-        return resize_frames(frames, (int(height), int(width)))
+        return resize_frames(frames, _network_size(size, frames.shape[1:3]))
+
+
+def _network_size(size: Size | None, frame: tuple[int, ...]) -> tuple[int, int]:
+    height, width = size_of_frame(size, frame)
+    if isinstance(size, int):
+        height, width = network_side(height), network_side(width)
+    return int(height), int(width)
 
 
 def _checked(frames: Any) -> np.ndarray:

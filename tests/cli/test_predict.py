@@ -1,10 +1,12 @@
 from __future__ import annotations
 
+import json
 import shutil
 import subprocess
 import sys
 
 import numpy as np
+import pytest
 from PIL import Image
 
 import asap_tf
@@ -29,10 +31,31 @@ def test_mistakes(asap, model, camvid, tmp_path):
         ([model, "--out", out], "INPUTS"),
         ([tmp_path / "none", camvid / "val", "--out", out], "no such model"),
         ([model, camvid / "val", "--out", out, "--mode", "rgb"], "rgb"),
+        ([model, "rtsp://a", "--json", out / "a.json"], "--json is for images, not for a stream"),
+        ([model, "rtsp://a", "--out", out, "--mode", "labelme"], "--mode labelme is for images"),
+        ([model, camvid / "val", "--out", out, "--polygons"], "name it with --json"),
+        ([model, camvid / "val", "--json", camvid, "--out", out], f"--json {camvid}: is a folder"),
     ]:
         result = asap("predict", *args)
         assert (result.code, message in result.err) == (2, True), result.err
     assert not out.exists()
+
+
+def test_answers_as_data(asap, model, artifact, camvid, tmp_path):
+    file, out = tmp_path / "report.json", tmp_path / "out"
+    arguments = (camvid / "val", "--out", out, "--json", file)
+    result = asap("predict", model, *arguments, "--size", "96", "--polygons", "--mode", "labelme")
+    assert result.code == 0, result.err
+    assert result.out.split() == [str(out / "0.json"), str(out / "1.json"), str(file)]
+    shapes = json.loads((out / "0.json").read_text())["shapes"]
+    first, _ = json.loads(file.read_text())["images"]
+    assert first["path"] == str(camvid / "val" / "0.png") and first["model"] == str(model)
+    assert (first["size"], first["network_size"]) == ([40, 60], [64, 96])
+    assert {p["class"] for p in first["polygons"]} == {shape["label"] for shape in shapes}
+    assert asap("predict", artifact, *arguments).code == 0
+    first, _ = json.loads(file.read_text())["images"]
+    assert first["network_size"] == [32, 64] and "polygons" not in first
+    assert sum(first["shares"].values()) == pytest.approx(1, abs=1e-5)
 
 
 def test_exported_model_needs_no_tensorflow(artifact, camvid, tmp_path):
