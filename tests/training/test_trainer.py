@@ -171,6 +171,7 @@ def total_loss(log) -> float:
     return sum(e["loss"] * (e["step"] - b) for e, b in zip(lines, before, strict=False))
 
 
+@pytest.mark.stress
 def test_two_devices_end_with_what_one_does(trainer, tiny_recipe, tmp_path, monkeypatch):
     monkeypatch.setitem(BUILDERS, "asap", tiny_as_asap())
     recipe = tiny_recipe(
