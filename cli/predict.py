@@ -91,7 +91,7 @@ def command(
     it and keeps the frames labeled so far.
 
     \b
-    asap-tf predict asap_lite0_camvid photo.jpg --size 1024
+    asap-tf predict asap_lite0_street photo.jpg --size 1024
     asap-tf predict runs/camvid street.jpg drive.mp4 --out predictions
     asap-tf predict export/asap_int8.tflite rtsp://camera --frames newest
     """
