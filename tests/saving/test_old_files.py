@@ -56,7 +56,9 @@ def test_shipped_presets(name, frame):
     labels = np.argmax(model(frame), -1)
     assert (network.labels(frame, frame.shape[1:3]) == labels).mean() > 0.999
     options = read_metadata(preset_files()[name])["recipe"]["model"]
-    built = create_model(**{**options, "weights": name}, num_classes=model.output_shape[-1], input_shape=(64, 96, 3))
+    built = create_model(
+        **{**options, "weights": name}, num_classes=model.output_shape[-1], input_shape=(64, 96, 3)
+    )
     for other in (built, keras.models.load_model(preset_files()[name])):
         for one, two in zip(model.get_weights(), other.get_weights(), strict=True):
             np.testing.assert_array_equal(one, two)
