@@ -125,10 +125,10 @@ def walk(folder: Path, leave_out: Path | None = None) -> list[Path]:
         kept = [f for f in below if not f.name.startswith(".") and not f.is_symlink()]
         folders[:] = [f.name for f in kept if f.resolve() != without]
         passed += [f for f in below if f.name not in folders]
-        files = [Path(parent, name) for name in names]
-        found += [f for f in files if not f.name.startswith(".")]
-        passed += [f for f in files if f.name.startswith(".")]
-    pass_over(folder, passed, "hidden, links to folders, or of the results")
+        for file in (Path(parent, name) for name in names):
+            usable = not file.name.startswith(".") and file.is_file()
+            (found if usable else passed).append(file)
+    pass_over(folder, passed, "hidden, links to folders, no regular files, or of the results")
     return sorted(found)
 
 
@@ -143,7 +143,8 @@ def pass_over(folder: Path, files: list[Path], why: str) -> None:
 def _formats(path: Path, content: bytes | None = None) -> tuple[str, ...]:
     """The formats to try; registers that of HEIC with Pillow for a file that is one."""
     start = content or b""
-    if content is None:
+    # Opening a pipe would wait for its other end.
+    if content is None and os.path.isfile(path):
         # What is wrong with the file is said by whoever opens it.
         with contextlib.suppress(OSError), path.open("rb") as file:
             start = file.read(12)

@@ -66,6 +66,8 @@ def _files_of(path: Path, out: Path) -> list[tuple[Path, Path]]:
     if not path.exists():
         raise UsageError(f"{path}: no such file or folder")
     if not path.is_dir():
+        if not path.is_file():
+            raise UsageError(f"{path}: neither a regular file nor a folder")
         if not (is_video(path) or is_image(path)):
             raise UsageError(f"{path}: neither an image nor a video")
         return [(path, Path(path.name))]

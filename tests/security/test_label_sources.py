@@ -69,7 +69,8 @@ def strange_paths(template, frame):
 
 
 def test_lines_of_a_list_are_no_programs(read, template, frame):
-    assert read(str(frame)).shape == read(f"file://{frame}").shape == (32, 64, 3)
+    for path in (str(frame), f"file://{frame}"):
+        assert read(path).pixels.shape == (32, 64, 3)
     for path in strange_paths(template, frame):
         reason = read(path)
         assert isinstance(reason, str) and reason.isprintable(), path
@@ -94,6 +95,18 @@ def test_local_files_that_are_none(read, tmp_path):
     os.mkfifo(tmp_path / "pipe.png")
     for path in (tmp_path / "pipe.png", "/dev/zero", "/dev/stdin", tmp_path, f"{tmp_path}/\0.png"):
         assert isinstance(read(str(path)), str)
+
+
+def test_a_pipe_among_inputs_of_predict(artifact, asap, tmp_path, caplog):
+    folder = tmp_path / "frames"
+    folder.mkdir()
+    os.mkfifo(folder / "a.mp4")
+    Image.new("RGB", (64, 32)).save(folder / "b.png")
+    told = asap("predict", artifact, folder / "a.mp4", "--out", tmp_path / "one")
+    assert told.code == 2 and "a.mp4: neither a regular file nor a folder" in told.err
+    done = asap("predict", artifact, folder, "--out", tmp_path / "all")
+    assert done.code == 0 and "no regular files, or of the results), first a.mp4" in caplog.text
+    assert [file.name for file in (tmp_path / "all").iterdir()] == ["b.png"]
 
 
 def test_a_line_without_an_end(tmp_path):
