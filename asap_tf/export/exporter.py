@@ -20,7 +20,7 @@ from asap_tf.core.files import hidden
 from asap_tf.core.formats import FLAGS, FORMATS, Format
 from asap_tf.core.keras_backend import uses_tensorflow
 from asap_tf.core.locks import locked
-from asap_tf.core.sizes import STRIDE, size_without_frame
+from asap_tf.core.sizes import STRIDE, padded, size_without_frame
 from asap_tf.export.frames import Frames, export_frames
 from asap_tf.export.parity import Parity, Reference
 from asap_tf.export.rtx import checked_capabilities
@@ -231,6 +231,12 @@ def _network_size(size: tuple[int, int] | None, segmenter: Segmenter) -> tuple[i
         raise UsageError("the model takes frames of any size: give `size`, such as 512x1024")
     if min(chosen) < STRIDE:
         raise UsageError(f"`size` {chosen[0]}x{chosen[1]}: at least {STRIDE}x{STRIDE} is needed")
+    own = segmenter.network.size
+    if own and padded(chosen) != own:
+        raise UsageError(
+            f"`size` {chosen[0]}x{chosen[1]}: this model was built for {own[0]}x{own[1]}; leave it "
+            "out, or build one for any size"
+        )
     return chosen
 
 

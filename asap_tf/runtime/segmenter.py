@@ -22,9 +22,9 @@ class Segmenter:
         network: Network that labels, in some runtime.
         classes: Classes in the order of their train ids.
         size: `(H, W)` that frames are brought to for the network; or the length of their longer
-            side, with their aspect kept, to the nearest multiples of 32; None runs every frame at
-            its own size. Other sizes than multiples of 32 are padded. May be set, unless the
-            network was exported, for one size.
+            side, with their aspect kept; None runs every frame at its own size. These two are
+            rounded to multiples of 32; a height and width that are none are padded. May be set,
+            unless the network was exported, for one size.
         tile: `(N, M)` to run large frames at their own size, whatever `size` is, in tiles of N x N
             pixels that overlap by M, their logits blended; None, as at first, runs whole frames.
             Attention between columns then sees a tile's columns only. May be set, to a multiple of
@@ -245,14 +245,14 @@ class Segmenter:
 
     def _sized(self, frames: np.ndarray, size: Size | None) -> np.ndarray:
         """Frames for a network that runs at any size."""
-        if self.network.size or size is None:
-            return frames  # It brings them to its size itself, or runs at theirs.
+        if self.network.size:
+            return frames  # It brings them to its size itself.
         return resize_frames(frames, _network_size(size, frames.shape[1:3]))
 
 
 def _network_size(size: Size | None, frame: tuple[int, ...]) -> tuple[int, int]:
     height, width = size_of_frame(size, frame)
-    if isinstance(size, int):
+    if not isinstance(size, tuple):
         height, width = network_side(height), network_side(width)
     return int(height), int(width)
 

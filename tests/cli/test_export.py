@@ -38,7 +38,10 @@ def test_mistakes(asap, trained_model, model, tmp_path):
         ([tmp_path / "none", "--out", out, "--tflite"], "no such model"),
         ([trained_model, "--out", out, "--tflite", "--precision", "fp8"], "fp8"),
         ([trained_model, "--out", out, "--tflite", "--size", "wide"], "--size wide: "),
-        ([trained_model, "--out", out, "--tflite", "--size", "100x128"], "multiples of 32"),
+        (
+            [trained_model, "--out", out, "--tflite", "--size", "100x128"],
+            "was built for 64x128; leave",
+        ),
         ([trained_model, "--out", out, "--tflite", "--precision", "int8"], "--calibration"),
         ([trained_model, "--out", out, "--tflite", "--calibration", tmp_path], "no images"),
         ([trained_model, "--out", tmp_path, "--tflite"], "already exists"),

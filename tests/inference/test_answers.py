@@ -23,7 +23,7 @@ from asap_tf.runtime import Segmenter
 
 CLASSES = numbered_classes(4)
 NAMES = [label.name for label in CLASSES]
-SIZE = 120, 160
+SIZE = 128, 160
 
 
 class Bright:
@@ -180,14 +180,14 @@ def test_a_report_of_all_images(tmp_path):
 
     # Between two classes' grays the network is less sure.
     pixels = np.asarray(Image.open(sources[0])).copy()
-    pixels[:30] = 40
+    pixels[:32] = 40
     Image.fromarray(pixels).save(sources[0])
     segmenter.tile = (64, 0)
     predict_inputs(segmenter, sources[:1], out, unknown_below=0.8, report=Report(file, "x"))
     (entry,) = read_strictly(file)
     assert entry["network_size"] == [64, 64] and "polygons" not in entry
     assert entry["unknown"] == 0.25
-    expected = {name: np.mean(drawn["b.png"][30:] == i) for i, name in enumerate(NAMES)}
+    expected = {name: np.mean(drawn["b.png"][32:] == i) for i, name in enumerate(NAMES)}
     assert entry["shares"] == pytest.approx(expected, abs=1e-6)
     predict_inputs(segmenter, sources[:1], out, unknown_below=1, report=Report(file, "x"))
     (entry,) = read_strictly(file)

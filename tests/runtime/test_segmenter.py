@@ -52,10 +52,10 @@ def test_frames_are_brought_to_the_size_wanted():
     assert labels.dtype == np.uint8 and labels.shape == (2, 90, 130)
 
 
-def test_without_a_size_the_network_runs_at_the_frames_own():
+def test_without_a_size_the_network_runs_at_the_nearest_multiple_of_32():
     network = FakeNetwork()
     Segmenter(network, CLASSES).predict(frames(1, 90, 130))
-    assert network.frames.shape == (1, 90, 130, 3)
+    assert network.frames.shape == (1, 96, 128, 3)
     x = frames(1, 96, 128)
     Segmenter(network, CLASSES).predict(x)
     np.testing.assert_array_equal(network.frames, x)
@@ -151,8 +151,8 @@ def test_a_length_keeps_the_aspect_and_the_size_may_be_set():
     segmenter.size = (32, 96)
     segmenter.predict(frames(1, 90, 180))
     assert network.frames.shape[1:3] == segmenter.size == (32, 96)
-    segmenter.size = None
-    segmenter.predict(frames(1, 90, 180))
+    segmenter.size = (90, 180)
+    segmenter.predict(frames(1, 45, 90))
     assert network.frames.shape[1:3] == (90, 180)
     with pytest.raises(UsageError, match="`size` 30x96: at least 32x32 is needed"):
         segmenter.size = (30, 96)

@@ -23,7 +23,9 @@ def written(model, frames, tmp_path_factory):
     folder = tmp_path_factory.mktemp("litert")
     deployment = Deployment(model, (64, 128))
     for precision in FORMATS["litert"].precisions:
-        litert.write(deployment, precision, folder / f"{precision}.tflite", list(frames), METADATA)
+        litert.write(
+            deployment, precision, folder / f"{precision}.tflite", list(frames), {**METADATA}
+        )
     return {precision: folder / f"{precision}.tflite" for precision in FORMATS["litert"].precisions}
 
 
