@@ -85,6 +85,8 @@ def command(
 
     if (submission is not None or calibrate) and hosts != "1":
         raise UsageError("--submission and --calibrate are for one host: leave --hosts out")
+    if calibrate and preset_file(model):
+        raise UsageError(f"{model} belongs to the package: copy its file, give the copy")
     names = load_table(table) if table else None
     with connect(hosts, host_id, coordinator) as distributed:
         examine = sharded(distributed)
@@ -104,8 +106,6 @@ def command(
             echo(f"{submission}: {len(dataset.pairs(split))} label maps, checked")
             return
         if calibrate:
-            if preset_file(model):
-                raise UsageError(f"{model} belongs to the package: copy its file, give the copy")
             from asap_tf.inference.calibrate import calibrate as fitted
 
             calibration = fitted(segmenter, dataset, split)

@@ -17,7 +17,7 @@ from asap_tf.benchmark.machine import Machine, this_machine
 from asap_tf.benchmark.rounds import MIN_ROUNDS, Rounds, WarmUp, measure, warm_up
 from asap_tf.benchmark.worker import Worker
 from asap_tf.core.errors import Interrupted, UsageError
-from asap_tf.core.sizes import STRIDE
+from asap_tf.core.sizes import require_size
 from asap_tf.data.dataset import Dataset
 from asap_tf.inference.evaluate import evaluate, require_same_classes
 from asap_tf.runtime import format_of, load
@@ -105,8 +105,8 @@ def compare(
         AsapError: if an artifact cannot be opened or run.
         Interrupted: on Ctrl-C before the first round was finished.
     """
-    if size and min(size) < STRIDE:
-        raise UsageError(f"`size` {size_text(size)}: at least {STRIDE}x{STRIDE} is needed")
+    if size:
+        require_size(size)
     low, high = SOURCE_SIDES
     if not all(low <= side <= high for side in source):
         raise UsageError(

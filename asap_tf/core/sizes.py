@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import math
 
+from asap_tf.core.errors import UsageError
+
 STRIDE = 32
 """Networks run at multiples of this: the coarsest feature map has stride 32."""
 
@@ -22,6 +24,16 @@ def network_side(length: float) -> int:
         (352, 736)
     """
     return max(1, math.floor(length / STRIDE + 0.5)) * STRIDE
+
+
+def require_size(size: tuple[int, int]) -> None:
+    """Refuses a size that no network can run at.
+
+    Raises:
+        UsageError: if a side is shorter than 32.
+    """
+    if min(size) < STRIDE:
+        raise UsageError(f"`size` {size[0]}x{size[1]}: at least {STRIDE}x{STRIDE} is needed")
 
 
 def padded(size: tuple[int, ...]) -> tuple[int, int]:

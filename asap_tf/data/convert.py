@@ -17,7 +17,6 @@ from asap_tf.core.errors import UsageError
 from asap_tf.core.files import written_whole
 from asap_tf.core.labels import IGNORE_LABEL, LabelClass
 from asap_tf.data.annotations import AnnotatedFrame, read_annotations
-from asap_tf.data.annotations.shapes import unreadable
 from asap_tf.data.frames import read_frame
 from asap_tf.data.images import BadFile, read_image, write_image
 
@@ -94,7 +93,8 @@ def convert(
                     raise ValueError("another frame has its name")
                 _write(frame, aside, key, fill)
             except (BadFile, ValueError) as error:
-                unmapped.append(unreadable(frame.image, error))
+                problem = error.problem if isinstance(error, BadFile) else error
+                unmapped.append(f"{frame.image}: {problem}; left out")
             else:
                 counts[split] += 1
         if not counts:

@@ -20,7 +20,7 @@ from asap_tf.core.files import hidden
 from asap_tf.core.formats import FLAGS, FORMATS, Format
 from asap_tf.core.keras_backend import uses_tensorflow
 from asap_tf.core.locks import locked
-from asap_tf.core.sizes import STRIDE, padded, size_without_frame
+from asap_tf.core.sizes import padded, require_size, size_without_frame
 from asap_tf.export.frames import Frames, export_frames
 from asap_tf.export.parity import Parity, Reference
 from asap_tf.export.rtx import checked_capabilities
@@ -229,8 +229,7 @@ def _network_size(size: tuple[int, int] | None, segmenter: Segmenter) -> tuple[i
     chosen = size or size_without_frame(segmenter.size)
     if chosen is None:
         raise UsageError("the model takes frames of any size: give `size`, such as 512x1024")
-    if min(chosen) < STRIDE:
-        raise UsageError(f"`size` {chosen[0]}x{chosen[1]}: at least {STRIDE}x{STRIDE} is needed")
+    require_size(chosen)
     own = segmenter.network.size
     if own and padded(chosen) != own:
         raise UsageError(

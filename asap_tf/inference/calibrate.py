@@ -13,6 +13,7 @@ from asap_tf.data.dataset import Dataset
 from asap_tf.data.pipeline import eval_pairs
 from asap_tf.inference.evaluate import require_masks, require_same_classes
 from asap_tf.runtime import Segmenter
+from asap_tf.runtime.network import softmax
 
 BINS = 15
 PIXELS = 4096
@@ -80,12 +81,6 @@ def calibrate(segmenter: Segmenter, dataset: Dataset, split: str = "val") -> Cal
         calibration_error(softmax(logits / t), labels) for t in (segmenter.temperature, temperature)
     ]
     return Calibration(temperature, *errors)
-
-
-def softmax(logits: np.ndarray) -> np.ndarray:
-    """Probabilities of logits, both `(..., classes)`."""
-    odds = np.exp(logits - logits.max(-1, keepdims=True))
-    return odds / odds.sum(-1, keepdims=True)
 
 
 def likeliest_temperature(logits: np.ndarray, labels: np.ndarray) -> float:

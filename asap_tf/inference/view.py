@@ -17,6 +17,7 @@ from asap_tf.core.labels import IGNORE_LABEL, LabelClass, palette
 from asap_tf.data.images import write_image
 from asap_tf.inference.polygons import layers
 from asap_tf.inference.visualize import colorize, overlay, shares_legend
+from asap_tf.runtime.network import softmax
 
 if TYPE_CHECKING:
     from asap_tf.runtime import Segmenter
@@ -96,9 +97,6 @@ class View:
         """
         frames = frame[np.newaxis]
         if self.mode == "probabilities":
-            # It comes with all that scoring needs.
-            from asap_tf.inference.calibrate import softmax
-
             found = np.empty((*frame.shape[:2], len(self.classes)), np.float16)
             for _, rows, logits in segmenter.logits_in_parts(frames):
                 found[rows] = softmax(logits / np.float32(segmenter.temperature))

@@ -94,6 +94,13 @@ class Network(ABC):
         return {}
 
 
+def softmax(logits: np.ndarray, out: np.ndarray | None = None) -> np.ndarray:
+    """Probabilities of logits, both floats `(..., classes)`; in `out` if it is given."""
+    result = np.exp(logits - logits.max(-1, keepdims=True), out=out)
+    result /= result.sum(-1, keepdims=True)
+    return result
+
+
 class TensorSpec(NamedTuple):
     """An input or output of a file.
 
@@ -217,9 +224,7 @@ class FixedNetwork(Network):
         self._require_logits("leave `scales` and `flip` out")
         result = np.empty((len(frames), *size, self.num_classes or 0), np.float32)
         for target, output in zip(result, self._outputs(frames), strict=True):
-            logits = resize_bilinear(output, size)
-            np.exp(logits - logits.max(-1, keepdims=True), out=target)
-            target /= target.sum(-1, keepdims=True)
+            softmax(resize_bilinear(output, size), target)
         return result
 
     def logit_bands(

@@ -10,7 +10,14 @@ import numpy as np
 from asap_tf.core.errors import AsapError, UsageError
 from asap_tf.core.labels import IGNORE_LABEL, LabelClass, palette
 from asap_tf.core.resize import resize_frames
-from asap_tf.core.sizes import STRIDE, Size, network_side, size_of_frame, size_without_frame
+from asap_tf.core.sizes import (
+    STRIDE,
+    Size,
+    network_side,
+    require_size,
+    size_of_frame,
+    size_without_frame,
+)
 from asap_tf.runtime.network import Network
 from asap_tf.runtime.tiles import tiled_logits
 
@@ -61,8 +68,8 @@ class Segmenter:
                 f"`size` {size or 'native'}: this model was exported for {fixed[0]}x{fixed[1]}; "
                 "take the Keras model it came from, or export it for another size"
             )
-        if isinstance(size, tuple) and min(size) < STRIDE:
-            raise UsageError(f"`size` {size[0]}x{size[1]}: at least {STRIDE}x{STRIDE} is needed")
+        if isinstance(size, tuple):
+            require_size(size)
         self._size = size
 
     @property

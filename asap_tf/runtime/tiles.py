@@ -6,7 +6,7 @@ from collections.abc import Iterator
 
 import numpy as np
 
-from asap_tf.core.sizes import STRIDE
+from asap_tf.core.sizes import padded
 from asap_tf.runtime.network import Network
 
 _ROWS = 256
@@ -30,7 +30,7 @@ def tiled_logits(
         Rows, in order, and their logits, float32 `(rows, W, classes)`.
     """
     height, width = frame.shape[:2]
-    high, wide = (min(tile, -(-side // STRIDE) * STRIDE) for side in (height, width))
+    high, wide = (min(tile, side) for side in padded((height, width)))
     tops, lefts = _starts(height, high, overlap), _starts(width, wide, overlap)
     weights = _ramp(high, overlap)[:, np.newaxis] * _ramp(wide, overlap)
     # Of the rows from the current tiles' top on: what has been blended, and by what weights.

@@ -7,7 +7,7 @@ import importlib
 import json
 import os
 import zipfile
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from importlib.metadata import version
 from pathlib import Path
 from typing import Annotated, Any, Literal
@@ -270,16 +270,38 @@ def update_metadata(file: Path, **entries: Any) -> None:
     Raises:
         Unwritable: if it cannot be written.
     """
+
+    def changed(content: bytes) -> bytes:
+        return json.dumps(json.loads(content) | entries, indent=1).encode()
+
+    copy_archive(file, file, {METADATA_NAME: changed})
+
+
+def copy_archive(
+    source: Path,
+    target: Path,
+    changes: Mapping[str, Callable[[bytes], bytes]],
+    compression: int | None = None,
+) -> None:
+    """Copies a zip archive, such as a `.keras` file, with some of its members changed.
+
+    Args:
+        source: Archive.
+        target: Appears whole or not at all; may be `source`.
+        changes: Functions from a member's content to the new one, by the members' names.
+        compression: Of all members, of `zipfile`; None for each one's own.
+
+    Raises:
+        Unwritable: if it cannot be written.
+    """
     with (
-        zipfile.ZipFile(file) as old,
-        written_whole(file, durable=True) as aside,
+        zipfile.ZipFile(source) as old,
+        written_whole(target, durable=True) as aside,
         zipfile.ZipFile(aside, "w") as new,
     ):
         for member in old.infolist():
-            content = old.read(member)
-            if member.filename == METADATA_NAME:
-                content = json.dumps(json.loads(content) | entries, indent=1).encode()
-            new.writestr(member, content)
+            content = changes.get(member.filename, bytes)(old.read(member))
+            new.writestr(member, content, compression)
 
 
 def read_metadata(file: Path) -> dict[str, Any]:

@@ -3,7 +3,8 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from asap_tf.inference.calibrate import calibration_error, likeliest_temperature, softmax
+from asap_tf.inference.calibrate import calibration_error, likeliest_temperature
+from asap_tf.runtime.network import softmax
 
 
 def sharp_network(count: int, true: float) -> tuple[np.ndarray, np.ndarray]:

@@ -18,7 +18,6 @@ from asap_tf.core.errors import AsapError, UsageError
 from asap_tf.core.labels import IGNORE_LABEL, LabelClass, numbered_classes
 from asap_tf.core.parsing import quoted
 from asap_tf.data.frames import walk
-from asap_tf.data.images import BadFile
 
 Size = tuple[int, int]
 Region = Callable[[Size], np.ndarray]
@@ -208,8 +207,3 @@ def named(names: Sequence[str]) -> list[LabelClass]:
         replace(label, name=name, category=name)
         for name, label in zip(names, numbered_classes(max(1, len(names))), strict=False)
     ]
-
-
-def unreadable(file: Path, error: BadFile | ValueError) -> str:
-    """What to say of a frame that is left out."""
-    return f"{file}: {error.problem if isinstance(error, BadFile) else error}; left out"

@@ -10,8 +10,7 @@ from typing import Any
 
 import numpy as np
 
-from asap_tf.core.files import written_whole
-from asap_tf.saving.metadata import METADATA_NAME
+from asap_tf.saving.metadata import METADATA_NAME, copy_archive
 
 WEIGHTS_NAME = "model.weights.h5"
 """Name of the weights within a `.keras` file."""
@@ -27,15 +26,8 @@ def write_preset(source: Path, target: Path) -> None:
         source: Any `.keras` file.
         target: Appears whole or not at all.
     """
-    with (
-        zipfile.ZipFile(source) as old,
-        written_whole(target) as aside,
-        zipfile.ZipFile(aside, "w", zipfile.ZIP_DEFLATED) as new,
-    ):
-        changes = {WEIGHTS_NAME: halved, METADATA_NAME: without_folders}
-        for member in old.namelist():
-            content = old.read(member)
-            new.writestr(member, changes.get(member, bytes)(content))
+    changes = {WEIGHTS_NAME: halved, METADATA_NAME: without_folders}
+    copy_archive(source, target, changes, zipfile.ZIP_DEFLATED)
 
 
 def without_folders(metadata: bytes) -> bytes:
