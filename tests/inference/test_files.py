@@ -1,89 +1,29 @@
 from __future__ import annotations
 
 import os
-import subprocess
-import sys
-import threading
 from pathlib import Path
 
-import cv2
 import numpy as np
 import pytest
 from PIL import Image
 
-from asap_tf.core.errors import AsapError, Interrupted, UsageError
+from asap_tf.core.errors import AsapError, UsageError
 from asap_tf.core.files import hidden
-from asap_tf.core.labels import LabelClass
-from asap_tf.core.signals import Stop
 from asap_tf.data.frames import frame_size
-from asap_tf.data.images import read_image, write_image
+from asap_tf.data.images import read_image
 from asap_tf.inference import files as prediction
 from asap_tf.inference.files import predict_inputs
 from asap_tf.inference.visualize import shares_legend
-
-FRAMES, HEIGHT, WIDTH, RATE = 24, 48, 64, 10.0
-
-
-class FakeSegmenter:
-    """Classes by brightness, so that every label map tells which frame it belongs to."""
-
-    palette = np.array([(0, 0, 0), (255, 255, 0), (255, 0, 255), (0, 255, 255)], np.uint8)
-    classes = tuple(LabelClass(f"c{i}", tuple(c), "x", i) for i, c in enumerate(palette.tolist()))
-
-    def __init__(self, fails_at: int | None = None) -> None:
-        self.frames = 0
-        self.fails_at = fails_at
-
-    def predict(self, frames: np.ndarray) -> np.ndarray:
-        assert frames.dtype == np.uint8 and frames.ndim == 4
-        self.frames += len(frames)
-        if self.frames == self.fails_at:
-            raise RuntimeError("out of memory")
-        return frames[..., 0] // 64
-
-
-def save_image(path: Path, seed: int = 0) -> Path:
-    rng = np.random.default_rng(seed)
-    write_image(path, rng.integers(0, 256, (30, 40, 3), dtype=np.uint8))
-    return path
-
-
-def order(index: int) -> int:
-    """A class for each frame such that frames in any other order would be noticed."""
-    return (index * index + index // 5) % 4
-
-
-def save_video(path: Path, noise: bool = False) -> Path:
-    codec = "MJPG" if path.suffix == ".avi" else "mp4v"
-    video = cv2.VideoWriter(str(path), cv2.VideoWriter.fourcc(*codec), RATE, (WIDTH, HEIGHT))
-    for index in range(FRAMES):
-        # Red alone carries the class: mixed up channels would give other classes.
-        frame = np.zeros((HEIGHT, WIDTH, 3), np.uint8)
-        frame[..., 2] = 32 + 64 * order(index)
-        if noise:
-            frame = np.random.default_rng(index).integers(0, 256, frame.shape, dtype=np.uint8)
-        video.write(frame)
-    video.release()
-    return path
-
-
-def read_video(path: Path) -> tuple[list[np.ndarray], float]:
-    video = cv2.VideoCapture(str(path))
-    frames = []
-    while (read := video.read())[0]:
-        frames.append(cv2.cvtColor(read[1], cv2.COLOR_BGR2RGB))
-    return frames, video.get(cv2.CAP_PROP_FPS)
-
-
-def read_labels(path: Path) -> np.ndarray:
-    with Image.open(path) as image:
-        assert image.mode == "L"
-        return np.asarray(image)
-
-
-@pytest.fixture
-def out(tmp_path) -> Path:
-    return tmp_path / "made" / "out"
+from support.frames_to_label import (
+    FRAMES,
+    HEIGHT,
+    WIDTH,
+    FakeSegmenter,
+    read_labels,
+    read_video,
+    save_image,
+    save_video,
+)
 
 
 def test_ids_of_an_image(tmp_path, out):
@@ -181,30 +121,6 @@ def test_results_that_would_lie_in_each_other_are_refused(tmp_path, out):
     save_image(tmp_path / "in" / "drive" / "a.jpg")
     with pytest.raises(UsageError, match=r"a.jpg and .*a.png would both be written to"):
         predict_inputs(FakeSegmenter(), [tmp_path / "in"], out)
-
-
-@pytest.mark.parametrize("name", ["drive.mp4", "drive.avi", "drive.mkv", "DRIVE.MP4"])
-def test_a_video_keeps_its_frames_their_order_size_and_rate(tmp_path, out, name):
-    source = save_video(tmp_path / name)
-    (target,) = predict_inputs(FakeSegmenter(), [source], out, "color")
-    assert target == out / f"{source.stem}.mp4"
-    frames, rate = read_video(target)
-    assert (len(frames), rate) == (FRAMES, RATE)
-    for index, frame in enumerate(frames):
-        assert frame.shape == (HEIGHT, WIDTH, 3)
-        mean = frame.reshape(-1, 3).mean(axis=0)
-        found = np.abs(FakeSegmenter.palette - mean).sum(axis=1).argmin()
-        assert found == order(index), index
-    assert os.listdir(out) == [target.name]
-
-
-def test_ids_of_a_video_are_a_folder_without_loss(tmp_path, out):
-    source = save_video(tmp_path / "drive.mp4")
-    assert predict_inputs(FakeSegmenter(), [source], out, "ids") == [out / "drive"]
-    names = sorted(os.listdir(out / "drive"))
-    assert names == [f"{index:06d}.png" for index in range(FRAMES)]
-    for name, frame in zip(names, read_video(source)[0], strict=True):
-        assert np.array_equal(read_labels(out / "drive" / name), frame[..., 0] // 64)
 
 
 def test_results_are_replaced_but_no_folder_is(tmp_path, out):
@@ -425,100 +341,3 @@ def test_a_bad_output_is_named_before_any_inference(tmp_path, monkeypatch):
 def test_an_unknown_mode(tmp_path, out):
     with pytest.raises(UsageError, match="did you mean 'color'"):
         predict_inputs(FakeSegmenter(), [save_image(tmp_path / "a.png")], out, "colour")
-
-
-def test_of_a_damaged_video_what_decodes_is_labeled(tmp_path, out, caplog):
-    source = save_video(tmp_path / "drive.avi", noise=True)
-    source.write_bytes(source.read_bytes()[: source.stat().st_size // 2])
-    for mode in ("color", "ids"):
-        (target,) = predict_inputs(FakeSegmenter(), [source], out, mode)
-        frames = list(target.iterdir()) if mode == "ids" else read_video(target)[0]
-        assert 5 < len(frames) < FRAMES
-        message = caplog.messages.pop()
-        assert message == f"{source}: has {len(frames)} frames, though it claims {FRAMES}" or (
-            message == f"{source}: damaged; {len(frames)} frames could be decoded"
-        )
-
-
-@pytest.mark.parametrize("mode", ["color", "ids"])
-def test_a_stop_keeps_what_was_labeled(tmp_path, out, mode):
-    class Stopped(FakeSegmenter):
-        def predict(self, frames):
-            if self.frames == 7:
-                stop.requested = 2
-            return super().predict(frames)
-
-    stop = Stop()
-    source = save_video(tmp_path / "drive.mp4")
-    with pytest.raises(Interrupted) as error:
-        predict_inputs(Stopped(), [source], out, mode, stop=stop)
-    (target,) = out.iterdir()
-    count = len(list(target.iterdir()) if mode == "ids" else read_video(target)[0])
-    assert 0 < count < FRAMES
-    assert str(error.value) == f"stopped; {count} frames of {source} are labeled, in {target}"
-
-    stop, many = Stop(), [save_image(tmp_path / f"{i}.png", i) for i in range(20)]
-    with pytest.raises(Interrupted) as error:
-        predict_inputs(Stopped(), many, out / "images", mode, stop=stop)
-    count = len(list((out / "images").iterdir()))
-    assert 0 < count < 20
-    assert str(error.value) == f"stopped; {count} of 20 images are labeled, in {out / 'images'}"
-
-
-def test_a_damaged_video_makes_no_noise(tmp_path, out):
-    (tmp_path / "bad.mp4").write_bytes(b"nonsense" * 99)
-    script = (
-        "import sys; from pathlib import Path; from asap_tf.inference.files import predict_inputs\n"
-        "from types import SimpleNamespace as Model\n"
-        "try: predict_inputs(Model(classes=[]), [Path(sys.argv[1])], Path(sys.argv[2]))\n"
-        "except Exception as error: print(error)"
-    )
-    command = [sys.executable, "-c", script, str(tmp_path / "bad.mp4"), str(out)]
-    result = subprocess.run(command, capture_output=True, text=True, check=True)
-    assert "not a readable video" in result.stdout and result.stderr == ""
-
-
-@pytest.mark.parametrize("mode", ["overlay", "color", "ids"])
-def test_an_error_of_the_model_ends_the_video_and_leaves_nothing(tmp_path, out, mode):
-    source = save_video(tmp_path / "drive.mp4")
-    threads = threading.active_count()
-    with pytest.raises(RuntimeError, match="out of memory"):
-        predict_inputs(FakeSegmenter(fails_at=10), [source], out, mode)
-    assert os.listdir(out) == [] and threading.active_count() == threads
-
-
-@pytest.mark.parametrize("mode", ["overlay", "color", "ids"])
-def test_a_full_disk_leaves_no_partial_file(tmp_path, out, mode):
-    resource = pytest.importorskip("resource", reason="needs a limit on the size of files")
-    if mode == "ids":
-        rng = np.random.default_rng(0)
-        source = tmp_path / "big.png"
-        write_image(source, rng.integers(0, 256, (400, 400, 3), dtype=np.uint8))
-    else:
-        source = save_video(tmp_path / "drive.mp4", noise=True)
-    limit = resource.getrlimit(resource.RLIMIT_FSIZE)
-    # The size limit of this process stands for the disk: writes beyond it fail in the same way.
-    resource.setrlimit(resource.RLIMIT_FSIZE, (4500, limit[1]))
-    try:
-        with pytest.raises(AsapError, match=r"(big\.png|drive\.mp4): cannot be written"):
-            predict_inputs(FakeSegmenter(), [source], out, mode)
-    finally:
-        resource.setrlimit(resource.RLIMIT_FSIZE, limit)
-    assert os.listdir(out) == []
-
-
-def test_real_clips_and_stills(real_data, out):
-    source = real_data / "dashcam"
-    if not source.is_dir():
-        pytest.skip(f"no folder {source}")
-    clip = source / "highway_1280x720.mp4"
-    segmenter = FakeSegmenter()
-    video, still = predict_inputs(segmenter, [clip, source / "test1.jpg"], out)
-    frames, rate = read_video(video)
-    originals, original_rate = read_video(clip)
-    assert len(frames) == len(originals) == segmenter.frames - 1 and rate == original_rate
-    assert frames[0].shape == originals[0].shape
-    assert read_image(still).shape == read_image(source / "test1.jpg").shape
-    for index in (0, len(frames) // 2, len(frames) - 1):
-        colors = FakeSegmenter.palette[originals[index][..., 0] // 64]
-        assert np.abs(frames[index] - (originals[index] / 2 + colors / 2)).mean() < 8
