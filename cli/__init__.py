@@ -21,6 +21,7 @@ VERBS = {
     "eval": "Score a model on a dataset.",
     "predict": "Label images, folders and videos.",
     "label": "Label large collections of frames, by many workers.",
+    "serve": "Answer requests for labels over HTTP.",
     "gallery": "Show the frames that models label best and worst.",
     "info": "Say what a model is.",
     "export": "Write a model for other runtimes, proven equal.",

@@ -80,14 +80,18 @@ def read_frame(path: Path, content: bytes | None = None) -> Frame:
     return Frame(np.ascontiguousarray(_upright(pixels, turned)), remark)
 
 
-def frame_size(path: Path) -> int:
+def frame_size(path: Path, content: bytes | None = None) -> int:
     """Pixels of a frame to label, from the file's head alone.
+
+    Args:
+        path: As of `read_frame`.
+        content: As of `read_frame`.
 
     Raises:
         BadFile: if it is missing, unreadable, no image, or too large; whether it is broken further
             down shows when it is read.
     """
-    with opened(path, formats=_formats(path)) as image:
+    with opened(path, content, _formats(path, content)) as image:
         return image.width * image.height
 
 

@@ -56,6 +56,10 @@ class BadFile(AsapError):
         self.problem = problem
 
 
+class TooManyPixels(BadFile):
+    """An image with more pixels than are read."""
+
+
 def read_image(path: Path, content: bytes | None = None) -> np.ndarray:
     """Read a frame.
 
@@ -179,16 +183,30 @@ def write_image(path: Path, array: np.ndarray) -> None:
             format allows.
     """
     with written_whole(path) as aside:
-        if path.suffix == ".png":
-            stored = array if array.ndim == 2 else cv2.cvtColor(array, cv2.COLOR_RGB2BGR)
-            # Half the time of Pillow's.
-            fast = [cv2.IMWRITE_PNG_COMPRESSION, 1]
-            aside.write_bytes(cv2.imencode(".png", stored, fast)[1].tobytes())
-        else:
-            try:
-                Image.fromarray(array).save(aside, quality=92)
-            except ValueError as error:
-                raise AsapError(f"{path}: cannot be written ({first_line(error)})") from error
+        try:
+            aside.write_bytes(encode_image(array, path.suffix.removeprefix(".")))
+        except ValueError as error:
+            raise AsapError(f"{path}: cannot be written ({first_line(error)})") from error
+
+
+def encode_image(array: np.ndarray, ending: str) -> bytes:
+    """The content of an image file.
+
+    Args:
+        array: As of `write_image`.
+        ending: `"png"`, `"jpg"` or `"webp"`.
+
+    Raises:
+        ValueError: for another ending, or if the image is larger than the format allows.
+    """
+    if ending == "png":
+        stored = array if array.ndim == 2 else cv2.cvtColor(array, cv2.COLOR_RGB2BGR)
+        # Half the time of Pillow's.
+        return cv2.imencode(".png", stored, [cv2.IMWRITE_PNG_COMPRESSION, 1])[1].tobytes()
+    file = io.BytesIO()
+    kind = Image.registered_extensions().get(f".{ending.lower()}")
+    Image.fromarray(array).save(file, kind, quality=92)
+    return file.getvalue()
 
 
 @contextmanager
@@ -212,14 +230,14 @@ def opened(
         with Image.open(file, formats=formats) as image:
             width, height = image.size
             if width * height > MOST_PIXELS:
-                raise BadFile(path, f"{width} x {height} pixels; {_TOO_LARGE}")
+                raise TooManyPixels(path, f"{width} x {height} pixels; {_TOO_LARGE}")
             yield image
     except FileNotFoundError:
         raise BadFile(path, "no such file") from None
     except UnidentifiedImageError:
         raise BadFile(path, f"not an image; one of {', '.join(formats)} is needed") from None
     except (Image.DecompressionBombError, Image.DecompressionBombWarning):
-        raise BadFile(path, f"more pixels than any frame; {_TOO_LARGE}") from None
+        raise TooManyPixels(path, f"more pixels than any frame; {_TOO_LARGE}") from None
     except BadFile:
         raise
     except Exception as error:

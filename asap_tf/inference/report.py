@@ -21,6 +21,50 @@ if TYPE_CHECKING:
     from asap_tf.runtime import Segmenter
 
 
+def describe(
+    name: str,
+    model: str,
+    segmenter: Segmenter,
+    labels: np.ndarray,
+    seconds: float,
+    with_polygons: bool = False,
+    has_unknown: bool = False,
+) -> dict[str, Any]:
+    """What is found in an image, as JSON can hold it.
+
+    Args:
+        name: The image's.
+        model: What the model is called.
+        segmenter: What has labeled it.
+        labels: Train ids, uint8 `(H, W)`.
+        seconds: What that took.
+        with_polygons: Whether to add the classes' regions.
+        has_unknown: Whether pixels may be 255, unknown.
+    """
+    counts = np.bincount(labels.ravel(), minlength=256).tolist()
+    labeled = labels.size - counts[IGNORE_LABEL]
+    names = [label.name for label in segmenter.classes]
+    entry: dict[str, Any] = {
+        "path": name,
+        "size": labels.shape,
+        "model": model,
+        "network_size": segmenter.network_size((labels.shape[0], labels.shape[1])),
+        "seconds": round(seconds, 6),
+        "shares": {
+            name: round(count / max(1, labeled), 6)
+            for name, count in zip(names, counts, strict=False)
+        },
+    }
+    if has_unknown:
+        entry["unknown"] = round(counts[IGNORE_LABEL] / labels.size, 6)
+    if with_polygons:
+        entry["polygons"] = [
+            {"class": names[train_id], "rings": [ring.tolist() for ring in rings]}
+            for train_id, rings in polygons(labels)
+        ]
+    return entry
+
+
 @dataclass
 class Report:
     """What is found in the images of one call, and the file for it.
@@ -56,37 +100,10 @@ class Report:
         seconds: float,
         has_unknown: bool = False,
     ) -> None:
-        """Adds an image. Threads may call it at once.
-
-        Args:
-            source: The image's file.
-            segmenter: What has labeled it.
-            labels: Train ids, uint8 `(H, W)`.
-            seconds: What that took.
-            has_unknown: Whether pixels may be 255, unknown.
-        """
-        counts = np.bincount(labels.ravel(), minlength=256).tolist()
-        labeled = labels.size - counts[IGNORE_LABEL]
-        names = [label.name for label in segmenter.classes]
-        entry: dict[str, Any] = {
-            "path": str(source),
-            "size": labels.shape,
-            "model": self.model,
-            "network_size": segmenter.network_size((labels.shape[0], labels.shape[1])),
-            "seconds": round(seconds, 6),
-            "shares": {
-                name: round(count / max(1, labeled), 6)
-                for name, count in zip(names, counts, strict=False)
-            },
-        }
-        if has_unknown:
-            entry["unknown"] = round(counts[IGNORE_LABEL] / labels.size, 6)
-        if self.polygons:
-            entry["polygons"] = [
-                {"class": names[train_id], "rings": [ring.tolist() for ring in rings]}
-                for train_id, rings in polygons(labels)
-            ]
-        self._found[source] = entry
+        """Adds an image, as `describe` says. Threads may call it at once."""
+        self._found[source] = describe(
+            str(source), self.model, segmenter, labels, seconds, self.polygons, has_unknown
+        )
 
     def write(self, sources: Sequence[InputFile]) -> None:
         """Writes what was found, in the order of the inputs, if it was anything.

@@ -1,0 +1,1 @@
+"""A model as a service: frames in and label maps out over HTTP."""
