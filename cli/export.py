@@ -96,7 +96,7 @@ def command(
     from asap_tf.core.keras_backend import import_keras
 
     import_keras()
-    from asap_tf.export.exporter import BUNDLE, Artifact, export
+    from asap_tf.export.exporter import Artifact, export
 
     flags = [flag for flag in FLAGS if chosen[flag.replace("-", "_")]]
     if not (flags or trt_engine or bundle):
@@ -114,6 +114,11 @@ def command(
         if artifact.note:
             tqdm.write(f"    {artifact.note}")
 
+    package = None
+    if bundle:
+        from asap_tf.export.bundle import tensorrt_bundle
+
+        package = tensorrt_bundle(calibrated=calibration is not None)
     artifacts = export(
         model,
         out,
@@ -126,9 +131,9 @@ def command(
         calibration=calibration,
         calibration_frames=calibration_frames,
         compute_capability=[name for name in compute_capability.split(",") if name],
-        bundle=bundle,
+        package=package,
         on_artifact=on_artifact,
     )
     echo(f"compared with the Keras model on {artifacts[0].parity.source}")
-    if bundle:
-        echo(f"{out / BUNDLE}  take it to a machine with a GPU: python3 build_and_time.py")
+    if package:
+        echo(f"{out / package.folder}  take it to a machine with a GPU: python3 build_and_time.py")

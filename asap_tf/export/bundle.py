@@ -5,16 +5,20 @@ from __future__ import annotations
 import json
 import shutil
 from collections import Counter
+from importlib.util import find_spec
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 
 from asap_tf.core.formats import FLOORS
 from asap_tf.core.optional import require
 from asap_tf.export import build_and_time, build_engine
+from asap_tf.export.package import Contents, Package
 from asap_tf.runtime import engine
 from asap_tf.saving.metadata import sidecar
+
+FOLDER = "tensorrt_bundle"
+"""Name of the bundle's folder."""
 
 README = """# TensorRT engines of an ASAP network
 
@@ -46,42 +50,37 @@ NOT_JUDGED = "NVIDIA's parser was not asked: pip install 'asap-tf[trt]', and exp
 """Said in a bundle without engines."""
 
 
-def write_bundle(
-    folder: Path,
-    onnx_files: dict[str, Path],
-    engines: dict[str, Path],
-    frames: np.ndarray,
-    labels: np.ndarray,
-    metadata: dict[str, Any],
-) -> None:
-    """Writes everything that opening or building, checking and timing engines elsewhere takes.
+def tensorrt_bundle(calibrated: bool) -> Package:
+    """The folder that compares and times engines on another machine.
+
+    Where TensorRT for RTX is installed, its engines are in it.
 
     Args:
-        folder: Made if it is not there.
-        onnx_files: Graphs that `asap_tf.export.writers.tensorrt_onnx` wrote, by precision.
-        engines: Engines that TensorRT for RTX built of them, by precision, their metadata beside
-            them; may be empty.
-        frames: RGB at the network's size, uint8 `(N, H, W, 3)`.
-        labels: Labels of the frames by the Keras model, uint8 `(N, H, W)`.
-        metadata: Metadata of the export; `size`, `batch` and `output` are used.
-
-    Example:
-        >>> write_bundle(folder, {"fp16": graph}, {"fp16": engine}, frames, labels, metadata)
+        calibrated: Whether there are frames to calibrate on, and int8 is to be in it.
     """
-    folder.mkdir(parents=True, exist_ok=True)
-    names = {precision: f"asap_{precision}.onnx" for precision in onnx_files}
-    for precision, file in onnx_files.items():
-        shutil.copy(file, folder / names[precision])
-    for file in engines.values():
-        shutil.copy(file, folder)
-        shutil.copy(sidecar(file), folder)
-    np.savez_compressed(folder / "frames.npz", frames=frames, labels=labels)
+    kind = "tensorrt_rtx" if find_spec("tensorrt_rtx") else "tensorrt_onnx"
+    precisions = ("fp32", "fp16", "int8") if calibrated else ("fp32", "fp16")
+    return Package(kind, precisions, complete, FOLDER)
+
+
+def complete(contents: Contents) -> None:
+    """Adds all that opening or building, checking and timing engines elsewhere takes.
+
+    Args:
+        contents: Proven artifacts; the graph of an engine is beside it.
+    """
+    folder, metadata = contents.folder, contents.metadata
+    graphs = {p: path.with_suffix(".onnx") for p, path in contents.artifacts.items()}
+    engines = {p: path for p, path in contents.artifacts.items() if path.suffix == ".engine"}
+    frames = contents.reference.frames.images
+    np.savez_compressed(folder / "frames.npz", frames=frames, labels=contents.reference.labels)
     for module in (build_and_time, build_engine, engine):
         shutil.copy(str(module.__file__), folder)
-    floors = {precision: FLOORS[precision] for precision in onnx_files}
+    floors = {precision: FLOORS[precision] for precision in graphs}
+    names = {precision: path.name for precision, path in graphs.items()}
     entries = {**metadata, "floors": floors, "onnx": names}
     (folder / "bundle.json").write_text(json.dumps(entries, indent=1), encoding="utf-8")
-    operators = _operators(onnx_files, [sidecar(file) for file in engines.values()])
+    operators = _operators(graphs, [sidecar(file) for file in engines.values()])
     (folder / "operators.md").write_text(operators, encoding="utf-8")
     readme = README.format(
         shipped=", ".join(engines) or "none",

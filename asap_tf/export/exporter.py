@@ -8,7 +8,6 @@ import os
 import shutil
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import asdict, dataclass, replace
-from importlib.util import find_spec
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -22,9 +21,10 @@ from asap_tf.core.keras_backend import uses_tensorflow
 from asap_tf.core.locks import locked
 from asap_tf.core.sizes import padded, require_size, size_without_frame
 from asap_tf.export.frames import Frames, export_frames
+from asap_tf.export.package import Contents, Package
 from asap_tf.export.parity import Parity, Reference
 from asap_tf.export.rtx import checked_capabilities
-from asap_tf.models.operations import Operations, count_operations
+from asap_tf.models.operations import count_operations
 from asap_tf.runtime import load
 from asap_tf.saving import (
     artifact_bytes,
@@ -39,8 +39,8 @@ if TYPE_CHECKING:
     from asap_tf.export.graph import Deployment
     from asap_tf.runtime import Segmenter
 
-BUNDLE = "tensorrt_bundle"
-"""Name of the folder for a machine with a GPU."""
+PACKAGE = "package"
+"""Folder in the staging directory that a package is made in."""
 
 
 @dataclass(frozen=True)
@@ -72,7 +72,7 @@ def export(
     calibration: Path | None = None,
     calibration_frames: int = 100,
     compute_capability: Sequence[str] = (),
-    bundle: bool = False,
+    package: Package | None = None,
     on_artifact: Callable[[Artifact], None] | None = None,
 ) -> list[Artifact]:
     """Exports a trained model, each artifact proven against it on real frames.
@@ -80,7 +80,7 @@ def export(
     Args:
         model: Run folder or `.keras` file.
         out: Folder that does not exist yet.
-        formats: Names of formats, see `asap_tf.core.formats`; may be empty with `bundle`.
+        formats: Names of formats, see `asap_tf.core.formats`; may be empty with `package`.
         precisions: `"fp32"`, `"fp16"`, `"int8"`, `"dynamic"`; each format is written in those of
             them that it has.
         size: `(H, W)` of the frames, padded in the graph where it is no multiple of 32; None takes
@@ -94,9 +94,8 @@ def export(
         calibration_frames: Most frames to calibrate int8 on.
         compute_capability: Compute capabilities of the GPUs that engines of TensorRT for RTX are to
             run on, such as `["8.6", "8.9"]`; none takes all for which they can be built.
-        bundle: Whether to add `out/tensorrt_bundle`, a folder that compares and times TensorRT
-            engines on another machine: in fp32, fp16, and int8 if there is `calibration`. Where
-            TensorRT for RTX is installed, its engines are in it.
+        package: Folder to add, with artifacts of its own in it, such as
+            `asap_tf.export.bundle.tensorrt_bundle`.
         on_artifact: Function called with each artifact as soon as it is in its place.
 
     Returns:
@@ -117,13 +116,12 @@ def export(
             raise UsageError(f"`{name}` {value}: at least 1 is needed")
     if output == "logits" and label_stride != 1:
         raise UsageError(f"`label_stride` {label_stride}: labels have one, logits do not")
-    checked_capabilities(compute_capability)
-    requests = _requests(formats, precisions) if formats or not bundle else []
-    bundled = []
-    if bundle:
-        kind = "tensorrt_rtx" if find_spec("tensorrt_rtx") else "tensorrt_onnx"
-        bundled = _requests([kind], ["fp32", "fp16", *(["int8"] if calibration else [])])
-        requests = [*(request for request in requests if request not in bundled), *bundled]
+    capabilities = tuple(checked_capabilities(compute_capability))
+    if package and formats and not package.folder:
+        raise UsageError("`formats`: this package has the whole folder; export others to another")
+    packaged = _requests([package.format], package.precisions) if package else []
+    requests = _requests(formats, precisions) if formats or not package else []
+    requests = [*(request for request in requests if request not in packaged), *packaged]
     calibrates = any(precision == "int8" for _, precision in requests)
     if calibrates and calibration is None:
         raise UsageError(
@@ -138,10 +136,13 @@ def export(
 
         from asap_tf.export.graph import Deployment
 
-        deployment = Deployment(segmenter.network.model, size, batch, output, label_stride)
+        deployment = Deployment(
+            segmenter.network.model, size, batch, output, label_stride, capabilities
+        )
         reference = _reference(segmenter, deployment, proving)
-        operations = count_operations(deployment.model, deployment.network_size)
-        artifacts, staged, failures = [], {}, []
+        common = _metadata(segmenter, deployment)
+        (staging / PACKAGE).mkdir()
+        artifacts, paths, failures = [], {}, []
         progress = tqdm(requests, "exporting", unit="artifact", disable=None)
         for row, precision in progress:
             name = row.file_name(precision)
@@ -149,36 +150,36 @@ def export(
             # A graph is a cycle of few objects that hold all weights, and Python's collector, which
             # counts objects and not bytes, would let those of all artifacts pile up.
             gc.collect()
-            metadata = _metadata(segmenter, deployment, operations, row, precision)
-            if row.name == "tensorrt_rtx":
-                metadata["compute_capability"] = list(compute_capability)
+            in_package = (row, precision) in packaged
+            path = staging / PACKAGE / name if in_package else staging / name
+            metadata = {"format": row.name, "precision": precision, **common}
+            metadata["versions"] = common["versions"] | versions(*sorted(row.modules))
             try:
                 write = row.load_writer().write
-                write(deployment, precision, staging / name, calibrating, metadata)
-                parity = _prove(staging / name, metadata, reference)
+                write(deployment, precision, path, calibrating, metadata)
+                parity = _prove(path, metadata, reference)
             except AsapError as error:
                 failures.append(f"{name}: {error}")
                 continue
             except OSError as error:
                 failures.append(f"{name}: cannot be written ({error.strerror})")
                 continue
-            megabytes = artifact_bytes(staging / name) / 1e6
-            artifact = Artifact(out / name, megabytes, parity, metadata.get("note", ""))
-            if (row, precision) in bundled:
-                within = name if row.name == "tensorrt_rtx" else f"asap_{precision}.onnx"
-                artifact = replace(artifact, path=out / BUNDLE / within)
-                staged[precision] = staging / name
+            home = out / package.folder if package and in_package else out
+            megabytes = artifact_bytes(path) / 1e6
+            artifact = Artifact(home / name, megabytes, parity, metadata.get("note", ""))
+            if in_package:
+                paths[precision] = path
             else:
-                _publish(staging / name, out)
+                _publish(path, out)
             artifacts.append(artifact)
             if on_artifact:
                 on_artifact(artifact)
         if failures:
             raise AsapError(*failures)
-        if bundle:
-            _write_bundle(staging / BUNDLE, staged, reference, metadata)
-            out.mkdir(exist_ok=True)
-            os.replace(staging / BUNDLE, out / BUNDLE)
+        if package:
+            package.complete(Contents(staging / PACKAGE, paths, reference, common))
+            (out / package.folder).parent.mkdir(exist_ok=True)
+            os.replace(staging / PACKAGE, out / package.folder)
     return artifacts
 
 
@@ -260,17 +261,10 @@ def _labels(segmenter: Segmenter, frames: np.ndarray, name: str) -> np.ndarray:
     return labels
 
 
-def _metadata(
-    segmenter: Segmenter,
-    deployment: Deployment,
-    operations: Operations,
-    row: Format,
-    precision: str,
-) -> dict[str, Any]:
+def _metadata(segmenter: Segmenter, deployment: Deployment) -> dict[str, Any]:
+    """What the metadata of all artifacts has in common."""
     known = segmenter.metadata
     return {
-        "format": row.name,
-        "precision": precision,
         "size": deployment.size,
         "batch": deployment.batch,
         "output": deployment.output,
@@ -278,13 +272,13 @@ def _metadata(
         "input": "RGB frames 0..255, uint8, NHWC; normalized inside",
         "classes": [asdict(c) for c in segmenter.classes],
         "parameters": deployment.model.count_params(),
-        **operations.to_dict(),
+        **count_operations(deployment.model, deployment.network_size).to_dict(),
         **{
             entry: known[entry]
             for entry in ("recipe", "scores", "step", "temperature")
             if entry in known
         },
-        "versions": versions("asap_tf", "keras", "tensorflow", *sorted(row.modules)),
+        "versions": versions("asap_tf", "keras", "tensorflow"),
     }
 
 
@@ -310,16 +304,3 @@ def _publish(path: Path, out: Path) -> None:
     files = [path] if path.is_dir() else [sidecar(path), *artifact_files(path)]
     for file in files:
         os.replace(file, out / file.name)
-
-
-def _write_bundle(
-    folder: Path, staged: dict[str, Path], reference: Reference, metadata: dict[str, Any]
-) -> None:
-    """Writes the bundle of what was staged for it, by precision."""
-    from asap_tf.export.bundle import write_bundle
-
-    graphs = {precision: path.with_suffix(".onnx") for precision, path in staged.items()}
-    engines = {precision: path for precision, path in staged.items() if path.suffix == ".engine"}
-    own = ("format", "precision", "compute_capability", "engine", "note", "on_gpu")
-    shared = {key: value for key, value in metadata.items() if key not in own}
-    write_bundle(folder, graphs, engines, reference.frames.images, reference.labels, shared)

@@ -39,6 +39,8 @@ class Deployment:
         label_stride: Pixels along either axis that share a label: 1 resizes the logits to the
             frame's size first, which is exact; n resizes them to 1/n only and repeats each label
             n x n times. A divisor of the stride of the network's own logits.
+        compute_capability: Compute capabilities of the GPUs that engines of TensorRT for RTX are
+            built for; empty for all.
 
     Example:
         >>> graph = Deployment(ASAPNet(19), (512, 1024)).graph()
@@ -50,6 +52,7 @@ class Deployment:
     batch: int = 1
     output: str = "labels"
     label_stride: int = 1
+    compute_capability: tuple[str, ...] = ()
     _graphs: dict[Any, DeployedGraph] = field(default_factory=dict, init=False)
 
     @property

@@ -15,7 +15,10 @@ import pytest
 from asap_tf.export import build_and_time
 from asap_tf.export.build_and_time import agreement, interleaved, main, table
 from asap_tf.export.build_engine import build
-from asap_tf.export.bundle import write_bundle
+from asap_tf.export.bundle import complete
+from asap_tf.export.frames import Frames
+from asap_tf.export.package import Contents
+from asap_tf.export.parity import Reference
 from asap_tf.runtime.engine import Cuda, Engine, stamp_of
 from support import gpu
 
@@ -30,23 +33,26 @@ needs_rtx = pytest.mark.skipif(
 @pytest.fixture
 def bundle(tmp_path):
     """A bundle of a small network, with frames and the labels that ONNX Runtime gives."""
-    files = {p: tmp_path / f"{p}.onnx" for p in ("fp32", "fp16", "int8")}
-    for file in files.values():
+    folder = tmp_path / "bundle"
+    folder.mkdir()
+    artifacts = {p: folder / f"asap_{p}.onnx" for p in ("fp32", "fp16", "int8")}
+    for file in artifacts.values():
         onnx.save(gpu.graph(), file)
     frames = np.random.default_rng(0).integers(0, 256, (5, *SIZE, 3), np.uint8)
     content = gpu.graph(batch=5).SerializeToString()
     labels = onnxruntime.InferenceSession(content).run(None, {"frames": frames})[0]
-    engines = {}
     if find_spec("tensorrt_rtx"):
         import tensorrt_rtx
 
-        engines = {"fp16": tmp_path / "asap_fp16_rtx.engine"}
-        plan = build(tensorrt_rtx, files["fp16"].read_bytes(), "fp16", ["8.9"]).plan
-        engines["fp16"].write_bytes(plan)
+        plan = build(tensorrt_rtx, artifacts["fp16"].read_bytes(), "fp16", ["8.9"]).plan
+        artifacts["fp16"].rename(folder / "asap_fp16_rtx.onnx")
+        artifacts["fp16"] = folder / "asap_fp16_rtx.engine"
+        artifacts["fp16"].write_bytes(plan)
         entries = {"on_gpu": "not yet", "note": "1 block"}
-        (tmp_path / "asap_fp16_rtx.engine.json").write_text(json.dumps(entries))
-    write_bundle(tmp_path / "bundle", files, engines, frames, labels, METADATA)
-    return tmp_path / "bundle"
+        (folder / "asap_fp16_rtx.engine.json").write_text(json.dumps(entries))
+    reference = Reference(Frames(frames, None, "5 frames"), (), labels)
+    complete(Contents(folder, artifacts, reference, METADATA))
+    return folder
 
 
 @pytest.fixture
@@ -179,11 +185,10 @@ def test_table_columns_fit_its_header():
 
 
 def test_what_is_in_the_folder(bundle):
-    shipped = ["asap_fp16_rtx.engine", "asap_fp16_rtx.engine.json"]
+    engine = ["asap_fp16_rtx.engine", "asap_fp16_rtx.engine.json", "asap_fp16_rtx.onnx"]
     assert sorted(p.name for p in bundle.iterdir()) == [
         "README.md",
-        "asap_fp16.onnx",
-        *(shipped if find_spec("tensorrt_rtx") else []),
+        *(engine if find_spec("tensorrt_rtx") else ["asap_fp16.onnx"]),
         "asap_fp32.onnx",
         "asap_int8.onnx",
         "build_and_time.py",

@@ -29,14 +29,14 @@ def write(
 ) -> None:
     """Builds an engine, and leaves the ONNX graph that it was built from beside it.
 
-    It is built for the GPUs that `compute_capability` of the metadata lists, or all if that is
+    It is built for the GPUs that `compute_capability` of the deployment lists, or all if that is
     empty. Metadata is not embedded, engines have no place for it; but what the builder said is
     added to it: `compute_capability`, `engine`, `note`, and where no such GPU is here, `on_gpu`.
     Inputs and outputs are read back from the engine. Arguments as of all writers.
     """
     graph = path.with_suffix(".onnx")
     tensorrt_onnx.write(deployment, precision, graph, calibration, metadata, rewrites)
-    report = build_ahead(graph, precision, path, metadata["compute_capability"])
+    report = build_ahead(graph, precision, path, deployment.compute_capability)
     plan = path.read_bytes()
     tensors = [TensorSpec(name, *found) for name, found in tensors_of(plan).items()]
     takes = [tensor for tensor in tensors if tensor.name == "frames"]

@@ -1,0 +1,45 @@
+"""Packages: folders of proven artifacts with all that using them in one place takes."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from asap_tf.export.parity import Reference
+
+
+@dataclass(frozen=True)
+class Contents:
+    """What a package is completed from.
+
+    Attributes:
+        folder: Folder that the package is made in; its artifacts are there, with their metadata
+            beside them.
+        artifacts: Paths of the artifacts, by precision.
+        reference: Frames and labels that the artifacts were compared with.
+        metadata: What the metadata of all artifacts has in common.
+    """
+
+    folder: Path
+    artifacts: dict[str, Path]
+    reference: Reference
+    metadata: dict[str, Any]
+
+
+@dataclass(frozen=True)
+class Package:
+    """A folder to be exported.
+
+    Attributes:
+        format: Format of its artifacts, a key of `asap_tf.core.formats.FORMATS`.
+        precisions: Precisions of its artifacts.
+        complete: Function that adds everything else.
+        folder: Name within the export's folder; that itself if it is empty.
+    """
+
+    format: str
+    precisions: tuple[str, ...]
+    complete: Callable[[Contents], None]
+    folder: str = ""
