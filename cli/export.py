@@ -36,6 +36,8 @@ def format_options(command: Callable) -> Callable:
     help="GPUs that rtx builds for. [all that it can]",
 )
 @click.option("--bundle", is_flag=True, help="For --trt on another machine: a folder to run there.")
+@click.option("--web", is_flag=True, help="A page that segments in the browser; alone.")
+@click.option("--vendor", is_flag=True, help="With --web: ONNX Runtime Web beside it, by npm.")
 @click.option(
     "--precision",
     "precisions",
@@ -69,6 +71,8 @@ def command(
     trt_engine: str | None,
     compute_capability: str,
     bundle: bool,
+    web: bool,
+    vendor: bool,
     precisions: tuple[str, ...],
     size: str | None,
     batch: int,
@@ -89,6 +93,7 @@ def command(
     asap-tf export runs/camvid --out export --onnx --openvino --size 512x1024
     asap-tf export runs/camvid --out export --trt --precision fp16 --compute-capability 8.6,8.9
     asap-tf export runs/camvid --out bundle --trt --bundle --calibration CamVid
+    asap-tf export runs/camvid --out page --web
     """
     from tqdm import tqdm
 
@@ -99,8 +104,12 @@ def command(
     from asap_tf.export.exporter import Artifact, export
 
     flags = [flag for flag in FLAGS if chosen[flag.replace("-", "_")]]
-    if not (flags or trt_engine or bundle):
-        raise UsageError(f"no format: give one or more of --{', --'.join(FLAGS)}")
+    if not (flags or trt_engine or bundle or web):
+        raise UsageError(f"no format: give one or more of --{', --'.join(FLAGS)}, --web")
+    if bundle and web:
+        raise UsageError("`web` and `bundle` are folders of their own: export one after the other")
+    if vendor and not web:
+        raise UsageError("`vendor` goes with `web`")
     formats = [row.name for flag in flags if flag != "trt" for row in FLAGS[flag]]
     if ("trt" in flags or trt_engine) and not bundle:
         from asap_tf.export.gpu_probe import tensorrt_choice
@@ -115,6 +124,10 @@ def command(
             tqdm.write(f"    {artifact.note}")
 
     package = None
+    if web:
+        from asap_tf.export.web import web_page
+
+        package = web_page(precisions, vendor)
     if bundle:
         from asap_tf.export.bundle import tensorrt_bundle
 
@@ -136,4 +149,4 @@ def command(
     )
     echo(f"compared with the Keras model on {artifacts[0].parity.source}")
     if package:
-        echo(f"{out / package.folder}  take it to a machine with a GPU: python3 build_and_time.py")
+        echo(f"{out / package.folder}  {package.hint}")

@@ -60,7 +60,8 @@ def tensorrt_bundle(calibrated: bool) -> Package:
     """
     kind = "tensorrt_rtx" if find_spec("tensorrt_rtx") else "tensorrt_onnx"
     precisions = ("fp32", "fp16", "int8") if calibrated else ("fp32", "fp16")
-    return Package(kind, precisions, complete, FOLDER)
+    hint = "take it to a machine with a GPU: python3 build_and_time.py"
+    return Package(kind, precisions, complete, hint, FOLDER)
 
 
 def complete(contents: Contents) -> None:

@@ -36,10 +36,12 @@ class Package:
         format: Format of its artifacts, a key of `asap_tf.core.formats.FORMATS`.
         precisions: Precisions of its artifacts.
         complete: Function that adds everything else.
+        hint: What to do with it, for people.
         folder: Name within the export's folder; that itself if it is empty.
     """
 
     format: str
     precisions: tuple[str, ...]
     complete: Callable[[Contents], None]
+    hint: str
     folder: str = ""

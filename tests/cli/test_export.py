@@ -45,6 +45,8 @@ def test_mistakes(asap, trained_model, model, tmp_path):
         ([trained_model, "--out", out, "--tflite", "--precision", "int8"], "--calibration"),
         ([trained_model, "--out", out, "--tflite", "--calibration", tmp_path], "no images"),
         ([trained_model, "--out", tmp_path, "--tflite"], "already exists"),
+        ([trained_model, "--out", out, "--tflite", "--vendor"], "--vendor goes with --web"),
+        ([trained_model, "--out", out, "--web", "--bundle"], "--web and --bundle are"),
     ]:
         result = asap("export", *args)
         assert (result.code, message in result.err) == (2, True), result.err
