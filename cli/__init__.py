@@ -28,6 +28,7 @@ VERBS = {
     "bench": "Time models, or a training.",
     "reproduce": "Print a table of the paper beside our results.",
     "data": "Make, check and look at datasets.",
+    "doctor": "Say what is installed, and what this machine is good at.",
     "demo": "Render streets, train on them, and look at the result.",
 }
 

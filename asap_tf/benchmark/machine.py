@@ -8,25 +8,13 @@ import shutil
 import subprocess
 import time
 from dataclasses import dataclass
-from pathlib import Path
 
 from asap_tf import __version__
-from asap_tf.core.system import available_cores
+from asap_tf.core.processor import instructions, processor_words
+from asap_tf.core.system import available_cores, processor_name, total_memory
 
 BUSY = 0.5
 """Load average per core from which other work is likely to disturb timings."""
-
-_INSTRUCTIONS = {
-    "avx2": "AVX2",
-    "avx512f": "AVX-512",
-    "avx512_vnni": "AVX-512 VNNI",
-    "avx_vnni": "AVX VNNI",
-    "amx_int8": "AMX int8",
-    "amx_bf16": "AMX bf16",
-    "asimddp": "dot product",
-    "i8mm": "int8 matrices",
-}
-"""Flags of /proc/cpuinfo that decide how fast a precision is."""
 
 
 @dataclass(frozen=True)
@@ -73,12 +61,10 @@ class Machine:
 
 def this_machine() -> Machine:
     """The machine that this process runs on, in its present state."""
-    fields = proc_fields("cpuinfo")
-    flags = f"{fields.get('flags', '')} {fields.get('Features', '')}".split()
     return Machine(
-        cpu=fields.get("model name") or platform.processor() or platform.machine(),
+        cpu=processor_name(),
         cores=available_cores(),
-        instructions=tuple(name for flag, name in _INSTRUCTIONS.items() if flag in flags),
+        instructions=instructions(processor_words()),
         memory=total_memory(),
         gpus=gpus(),
         system=platform.platform(),
@@ -86,30 +72,6 @@ def this_machine() -> Machine:
         load=os.getloadavg()[0] if hasattr(os, "getloadavg") else None,
         date=time.strftime("%Y-%m-%d %H:%M:%S %z"),
     )
-
-
-def available_memory() -> int:
-    """Bytes of memory that are free; half of all memory where the system does not say."""
-    fields = proc_fields("meminfo")
-    if "MemAvailable" in fields:
-        return int(fields["MemAvailable"].removesuffix(" kB")) * 1024
-    return total_memory() // 2
-
-
-def total_memory() -> int:
-    """Bytes of memory; 0 if the system does not say."""
-    if not hasattr(os, "sysconf"):
-        return 0
-    return os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
-
-
-def proc_fields(name: str) -> dict[str, str]:
-    """Fields of a file in /proc, for the first core where there are several; empty elsewhere."""
-    path = Path("/proc", name)
-    if not path.exists():
-        return {}
-    lines = path.read_text(encoding="utf-8").partition("\n\n")[0].splitlines()
-    return {key.strip(): value.strip() for key, _, value in (line.partition(":") for line in lines)}
 
 
 def gpus() -> tuple[str, ...]:

@@ -15,11 +15,12 @@ import numpy as np
 from tqdm import tqdm
 
 from asap_tf.benchmark.artifact import lead_in, peak_memory, size_text, timed
-from asap_tf.benchmark.machine import available_memory, this_machine
+from asap_tf.benchmark.machine import this_machine
 from asap_tf.benchmark.markdown import figure, table
 from asap_tf.benchmark.rounds import measure
 from asap_tf.benchmark.worker import Worker
 from asap_tf.core.charts import new_figure, save_png
+from asap_tf.core.system import available_memory
 from asap_tf.reproduce.paper import TABLE_3, ModuleRow
 
 SIZES = ((256, 512), (512, 512), (512, 1024), (512, 2048), (1024, 1024), (1024, 2048))

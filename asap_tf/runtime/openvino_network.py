@@ -10,6 +10,7 @@ import numpy as np
 
 from asap_tf.core.errors import AsapError
 from asap_tf.core.optional import require
+from asap_tf.core.processor import processor_words
 from asap_tf.core.system import available_cores, thread_count
 from asap_tf.runtime.network import (
     FixedNetwork,
@@ -66,7 +67,7 @@ class OpenVINONetwork(FixedNetwork):
         threads = threads or available_cores()
         options = {"PERFORMANCE_HINT": "LATENCY", "INFERENCE_NUM_THREADS": threads}
         precision = metadata.get("precision")
-        if precision == "fp32" or (precision != "int8" and not _has_amx()):
+        if precision == "fp32" or (precision != "int8" and "amx_bf16" not in processor_words()):
             # OpenVINO itself takes bfloat16 wherever there are instructions for it. Without
             # matrix units that is slower, but for the little that an int8 network leaves to it.
             options["INFERENCE_PRECISION_HINT"] = "f32"
@@ -92,11 +93,6 @@ def core() -> Any:
         AsapError: if OpenVINO is not installed.
     """
     return require("openvino", "openvino").Core()
-
-
-def _has_amx() -> bool:
-    cpuinfo = Path("/proc/cpuinfo")
-    return cpuinfo.exists() and "amx_bf16" in cpuinfo.read_text()
 
 
 def _tensor(port: Any) -> TensorSpec:

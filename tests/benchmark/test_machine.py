@@ -3,8 +3,7 @@ from __future__ import annotations
 import os
 from dataclasses import replace
 
-from asap_tf.benchmark import machine as module
-from asap_tf.benchmark.machine import available_memory, gpus, this_machine
+from asap_tf.benchmark.machine import gpus, this_machine
 
 
 def test_this_machine():
@@ -14,16 +13,6 @@ def test_this_machine():
     assert machine.memory == total
     assert machine.cpu and machine.cpu in open("/proc/cpuinfo").read()
     assert machine.name.startswith(f"{machine.cpu}, {machine.cores} cores")
-
-
-def test_available_memory(monkeypatch):
-    free, total = (os.sysconf(f"SC_{x}PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE") for x in ("AV", ""))
-    # Other processes take some meanwhile.
-    assert 0.8 * free < available_memory() < total
-    monkeypatch.setattr(module, "proc_fields", {"meminfo": {"MemAvailable": "3 kB"}}.get)
-    assert available_memory() == 3072
-    monkeypatch.setattr(module, "proc_fields", lambda name: {})
-    assert available_memory() == total // 2
 
 
 def test_warning_of_a_busy_machine():

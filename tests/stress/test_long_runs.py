@@ -20,7 +20,7 @@ import numpy as np
 import pytest
 
 import asap_tf
-from asap_tf.benchmark.machine import proc_fields
+from asap_tf.core.system import proc_fields
 
 pytestmark = [
     pytest.mark.stress,
