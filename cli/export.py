@@ -37,6 +37,11 @@ def format_options(command: Callable) -> Callable:
 )
 @click.option("--bundle", is_flag=True, help="For --trt on another machine: a folder to run there.")
 @click.option("--web", is_flag=True, help="A page that segments in the browser; alone.")
+@click.option(
+    "--layout",
+    type=click.Choice(["triton", "tf-serving"]),
+    help="A folder for that server, alone: of ONNX, or with --trt of TensorRT; of a SavedModel.",
+)
 @click.option("--vendor", is_flag=True, help="With --web: ONNX Runtime Web beside it, by npm.")
 @click.option(
     "--precision",
@@ -72,6 +77,7 @@ def command(
     compute_capability: str,
     bundle: bool,
     web: bool,
+    layout: str | None,
     vendor: bool,
     precisions: tuple[str, ...],
     size: str | None,
@@ -94,6 +100,7 @@ def command(
     asap-tf export runs/camvid --out export --trt --precision fp16 --compute-capability 8.6,8.9
     asap-tf export runs/camvid --out bundle --trt --bundle --calibration CamVid
     asap-tf export runs/camvid --out page --web
+    asap-tf export runs/camvid --out models --layout triton
     """
     from tqdm import tqdm
 
@@ -104,14 +111,18 @@ def command(
     from asap_tf.export.exporter import Artifact, export
 
     flags = [flag for flag in FLAGS if chosen[flag.replace("-", "_")]]
-    if not (flags or trt_engine or bundle or web):
+    if not (flags or trt_engine or bundle or web or layout):
         raise UsageError(f"no format: give one or more of --{', --'.join(FLAGS)}, --web")
-    if bundle and web:
-        raise UsageError("`web` and `bundle` are folders of their own: export one after the other")
+    if bundle + web + bool(layout) > 1:
+        raise UsageError(
+            "`web`, `bundle` and `layout` make folders of their own: export one after the other"
+        )
+    if layout and trt_engine:
+        raise UsageError("`layout` takes TensorRT's own engines: leave `trt_engine` out")
     if vendor and not web:
         raise UsageError("`vendor` goes with `web`")
     formats = [row.name for flag in flags if flag != "trt" for row in FLAGS[flag]]
-    if ("trt" in flags or trt_engine) and not bundle:
+    if ("trt" in flags or trt_engine) and not (bundle or layout):
         from asap_tf.export.gpu_probe import tensorrt_choice
 
         choice = tensorrt_choice(trt_engine)
@@ -128,6 +139,10 @@ def command(
         from asap_tf.export.web import web_page
 
         package = web_page(precisions, vendor)
+    if layout:
+        from asap_tf.export.layouts import server_folder
+
+        package, formats = server_folder(layout, flags, precisions), []
     if bundle:
         from asap_tf.export.bundle import tensorrt_bundle
 

@@ -26,6 +26,11 @@ from asap_tf.cli.trust import trust_option
     "machine can reach the service. Options are seen by all users of a machine: better set the "
     "variable.",
 )
+@click.option(
+    "--page",
+    type=click.Path(path_type=Path),
+    help="Folder of `asap-tf export --web` to show at /. [a page that asks the service]",
+)
 @trust_option
 def command(
     model: Path,
@@ -34,6 +39,7 @@ def command(
     size: str | None,
     threads: int | None,
     token: str | None,
+    page: Path | None,
     trust: bool,
 ) -> None:
     """Answer requests for labels over HTTP: a page, POST /predict, and KServe's V2 protocol.
@@ -62,4 +68,4 @@ def command(
     def on_ready(address: str) -> None:
         echo(f"{address}  {name}, {segmenter.network.runtime}; Ctrl-C ends it")
 
-    serve(segmenter, name, host, port, token, on_ready=on_ready)
+    serve(segmenter, name, host, port, token, page, on_ready=on_ready)

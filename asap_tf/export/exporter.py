@@ -145,13 +145,15 @@ def export(
         artifacts, paths, failures = [], {}, []
         progress = tqdm(requests, "exporting", unit="artifact", disable=None)
         for row, precision in progress:
-            name = row.file_name(precision)
+            in_package = (row, precision) in packaged
+            named = package.file_name if package and in_package else Format.file_name
+            name = named(row, precision)
             progress.set_postfix_str(name)
             # A graph is a cycle of few objects that hold all weights, and Python's collector, which
             # counts objects and not bytes, would let those of all artifacts pile up.
             gc.collect()
-            in_package = (row, precision) in packaged
             path = staging / PACKAGE / name if in_package else staging / name
+            path.parent.mkdir(parents=True, exist_ok=True)
             metadata = {"format": row.name, "precision": precision, **common}
             metadata["versions"] = common["versions"] | versions(*sorted(row.modules))
             try:

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from asap_tf.core.formats import Format
 from asap_tf.export.parity import Reference
 
 
@@ -38,6 +39,7 @@ class Package:
         complete: Function that adds everything else.
         hint: What to do with it, for people.
         folder: Name within the export's folder; that itself if it is empty.
+        file_name: Function that places an artifact in it, by format and precision.
     """
 
     format: str
@@ -45,3 +47,4 @@ class Package:
     complete: Callable[[Contents], None]
     hint: str
     folder: str = ""
+    file_name: Callable[[Format, str], str] = Format.file_name

@@ -5,11 +5,13 @@ from __future__ import annotations
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from importlib.resources import files
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from fastapi import FastAPI, Request, Response
 from fastapi.exceptions import RequestValidationError
 from fastapi.responses import HTMLResponse, JSONResponse
+from fastapi.staticfiles import StaticFiles
 from prometheus_client import CONTENT_TYPE_LATEST, generate_latest
 from starlette.exceptions import HTTPException
 
@@ -31,8 +33,22 @@ _PAGE_POLICY = (
 )
 
 
+class _Folder(StaticFiles):
+    """A page of `asap-tf export --web`, with the headers by which it runs in several threads."""
+
+    def file_response(self, *arguments: Any, **options: Any) -> Response:
+        response = super().file_response(*arguments, **options)
+        response.headers["Cross-Origin-Opener-Policy"] = "same-origin"
+        response.headers["Cross-Origin-Embedder-Policy"] = "require-corp"
+        return response
+
+
 def create_app(
-    segmenter: Segmenter, name: str, limits: Limits | None = None, token: str | None = None
+    segmenter: Segmenter,
+    name: str,
+    limits: Limits | None = None,
+    token: str | None = None,
+    page: Path | None = None,
 ) -> FastAPI:
     """The service as an ASGI application.
 
@@ -41,6 +57,8 @@ def create_app(
         name: What the model is called in addresses and answers.
         limits: Bounds; None for the usual ones.
         token: What clients have to show; None lets everybody in.
+        page: Folder of `asap-tf export --web` to show at `/`; None shows a page that asks the
+            service.
 
     Example:
         >>> app = create_app(asap_tf.load("asap_lite0_street"), "asap_lite0_street")
@@ -62,11 +80,6 @@ def create_app(
     )
     app.include_router(predict.routes(service))
     app.include_router(v2.routes(service))
-    page = files("asap_tf.serving").joinpath("page.html").read_text(encoding="utf-8")
-
-    @app.get("/", response_class=HTMLResponse)
-    async def show_page() -> HTMLResponse:
-        return HTMLResponse(page, headers={"Content-Security-Policy": _PAGE_POLICY})
 
     @app.get("/health")
     async def health() -> dict[str, Any]:
@@ -86,6 +99,21 @@ def create_app(
         first = error.errors()[0]
         return JSONResponse({"error": shown(f"{first['loc'][-1]}: {first['msg']}", 500)}, 400)
 
+    open_paths = OPEN_PATHS
+    if page is None:
+        _show_own_page(app)
+    else:
+        # Last of all: it takes every path that is nobody else's.
+        app.mount("/", _Folder(directory=page, html=True))
+        open_paths |= {f"/{file.relative_to(page).as_posix()}" for file in page.rglob("*")}
     if token is not None:
-        app.add_middleware(TokenRequired, token=token, open_paths=OPEN_PATHS)
+        app.add_middleware(TokenRequired, token=token, open_paths=open_paths)
     return app
+
+
+def _show_own_page(app: FastAPI) -> None:
+    content = files("asap_tf.serving").joinpath("page.html").read_text(encoding="utf-8")
+
+    @app.get("/", response_class=HTMLResponse)
+    async def show_page() -> HTMLResponse:
+        return HTMLResponse(content, headers={"Content-Security-Policy": _PAGE_POLICY})

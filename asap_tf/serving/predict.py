@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
+import math
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
 import numpy as np
 from fastapi import APIRouter, HTTPException, Query, Request, Response
 from fastapi.responses import JSONResponse
-from starlette.datastructures import UploadFile
+from python_multipart.exceptions import FormParserError
+from python_multipart.multipart import File, create_form_parser
 
+from asap_tf.core.errors import first_line
 from asap_tf.data.frames import frame_size, read_frame
 from asap_tf.data.images import BadFile, TooManyPixels, encode_image
 from asap_tf.inference.report import describe
@@ -48,7 +51,8 @@ def routes(service: Service) -> APIRouter:
         form = format or accepted(request.headers.get("accept", "*/*"))
 
         async def work(body: bytes) -> Response:
-            name, content = await _image(request, body)
+            content_type = request.headers.get("content-type", "")
+            name, content = await service.in_thread(image_of, content_type, body)
             pixels = await service.in_thread(_checked, frame_size, name, content)
             async with service.room.pixels(pixels):
                 frame = await service.in_thread(_checked, read_frame, name, content)
@@ -82,19 +86,35 @@ def accepted(header: str) -> Form:
     raise refused(406, "answers are image/png, image/jpeg and application/json")
 
 
-async def _image(request: Request, body: bytes) -> tuple[Path, bytes]:
-    """An image's name and content."""
-    if not request.headers.get("content-type", "").startswith("multipart/form-data"):
+def image_of(content_type: str, body: bytes) -> tuple[Path, bytes]:
+    """Name and content of the image in a body: the file of a form, or all of it.
+
+    Raises:
+        HTTPException: 400 for a form that is broken or has not one file.
+    """
+    if not content_type.startswith("multipart/form-data"):
         return Path(_UNNAMED), body
+    found: list[File] = []
 
-    async def replay() -> dict[str, Any]:
-        return {"type": "http.request", "body": body}
+    def keep(file: File) -> None:
+        if found:
+            raise refused(400, "the form has several files; send one image at a time")
+        found.append(file)
 
-    async with Request(request.scope, replay).form(max_files=1, max_fields=8) as form:
-        for value in form.values():
-            if isinstance(value, UploadFile):
-                return Path(value.filename or _UNNAMED), await value.read()
-    raise refused(400, "the form has no file; send the image as a file in it, or as the body")
+    try:
+        # In memory whatever its size: nothing of strangers is written to a disk.
+        parser = create_form_parser(
+            {"Content-Type": content_type.encode()}, None, keep, {"MAX_MEMORY_FILE_SIZE": math.inf}
+        )
+        parser.write(body)
+        parser.finalize()
+    except FormParserError as error:
+        raise refused(400, f"the form is broken: {first_line(error)}") from None
+    if not found:
+        raise refused(400, "the form has no file; send the image as a file in it, or as the body")
+    name, content = found[0].file_name or b"", found[0].file_object
+    content.seek(0)
+    return Path(name.decode(errors="replace") or _UNNAMED), content.read()
 
 
 def _checked(read: Any, name: Path, content: bytes) -> Any:

@@ -6,6 +6,7 @@ import asyncio
 import ipaddress
 import socket
 from collections.abc import Callable
+from pathlib import Path
 
 import h11
 import numpy as np
@@ -32,6 +33,7 @@ def serve(
     host: str = "127.0.0.1",
     port: int = 8000,
     token: str | None = None,
+    page: Path | None = None,
     limits: Limits | None = None,
     on_ready: Callable[[str], None] | None = None,
 ) -> None:
@@ -43,24 +45,29 @@ def serve(
         host: Address to listen at.
         port: Port to listen at; 0 takes a free one.
         token: What clients have to show; needed beyond this machine.
+        page: As of `create_app`.
         limits: Bounds; None for the usual ones.
         on_ready: Function called with the service's address once requests are answered.
 
     Raises:
-        UsageError: if the model has no size, a token is missing or short, or the address cannot be
-            listened at.
+        UsageError: if the model has no size, `page` is no page, a token is missing or short, or the
+            address cannot be listened at.
     """
     if segmenter.size is None:
         raise UsageError(
             "the model takes frames of any size, and so would the service: give `size`, such as "
             "1024 or 512x1024"
         )
+    if page is not None and not (page / "index.html").is_file():
+        raise UsageError(
+            f"`page` {page}: no folder of `asap-tf export --web`: it has no index.html"
+        )
     _check_token(host, token)
     listener = _listener(host, port)
     # The first frame takes long in most runtimes.
     size = segmenter.network_size(_TYPICAL_FRAME)
     segmenter.predict(np.zeros((1, *size, 3), np.uint8))
-    server = create_server(create_app(segmenter, name, limits, token), limits)
+    server = create_server(create_app(segmenter, name, limits, token, page), limits)
     address, bound, *_ = listener.getsockname()
     if on_ready:
         on_ready(f"http://[{address}]:{bound}" if ":" in address else f"http://{address}:{bound}")

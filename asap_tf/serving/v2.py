@@ -56,9 +56,8 @@ class Inference(BaseModel):
     def wants_binary(self) -> bool:
         """Whether the labels are to follow the JSON."""
         every = self.parameters.get("binary_data_output", False)
-        return any(output.parameters.get("binary_data", every) for output in self.outputs) or (
-            not self.outputs and every is True
-        )
+        of_output = self.outputs[0].parameters if self.outputs else {}
+        return of_output.get("binary_data", every) is True
 
 
 def routes(service: Service) -> APIRouter:

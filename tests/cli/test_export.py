@@ -46,7 +46,11 @@ def test_mistakes(asap, trained_model, model, tmp_path):
         ([trained_model, "--out", out, "--tflite", "--calibration", tmp_path], "no images"),
         ([trained_model, "--out", tmp_path, "--tflite"], "already exists"),
         ([trained_model, "--out", out, "--tflite", "--vendor"], "--vendor goes with --web"),
-        ([trained_model, "--out", out, "--web", "--bundle"], "--web and --bundle are"),
+        ([trained_model, "--out", out, "--layout", "triton", "--web"], "--layout make folders"),
+        ([trained_model, "--out", out, "--layout", "triton", "--tflite"], "--onnx or --trt"),
+        ([trained_model, "--out", out, "--layout", "tf-serving", "--onnx"], "--saved-model"),
+        ([trained_model, "--out", out, "--layout", "triton", "--trt-engine", "rtx"], "leave"),
+        ([trained_model, "--out", out, "--web", "--bundle"], "--web, --bundle and --layout"),
     ]:
         result = asap("export", *args)
         assert (result.code, message in result.err) == (2, True), result.err

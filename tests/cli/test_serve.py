@@ -60,3 +60,8 @@ def test_an_address_that_is_not_here(asap, artifact, place):
 def test_frames_of_any_size_would_take_all_memory(asap, model):
     result = asap("serve", model, "--size", "native", "--port", "0")
     assert result.code == 2 and "--size" in result.err
+
+
+def test_a_page_that_is_none(asap, model, tmp_path):
+    result = asap("serve", model, "--page", tmp_path, "--port", "0")
+    assert result.code == 2 and f"--page {tmp_path}" in result.err

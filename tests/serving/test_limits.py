@@ -31,23 +31,20 @@ from support.serving import (
     wait_until,
 )
 
-QUICK = Limits(
+FEW = Limits(
     in_flight=3,
     body_bytes=100_000,
     held_bytes=1_000_000,
     pixels=10_000,
     held_pixels=20_000,
-    head_seconds=0.5,
-    body_seconds=0.5,
-    body_rate=1e6,
-    answer_seconds=0.5,
 )
+HASTY = Limits(head_seconds=0.3, body_seconds=0.3, body_rate=1e9)
 GOOD = png(gray_frame(2))
 
 
 @pytest.fixture
 def port(network):
-    with running(held_segmenter(network), QUICK) as port:
+    with running(held_segmenter(network), FEW) as port:
         yield port
         network.may_go.set()
 
@@ -107,7 +104,7 @@ def test_all_bodies_together_are_bounded(network):
 def test_a_client_that_hangs_up_leaves_its_place():
     network = Held(batch=1)
     network.may_go.clear()
-    with running(held_segmenter(network), QUICK) as port:
+    with running(held_segmenter(network), FEW) as port:
         gone = [send(port, head(len(GOOD)) + GOOD) for _ in range(3)]
         in_flight(port, 3)
         wait_until(lambda: network.calls)
@@ -120,22 +117,28 @@ def test_a_client_that_hangs_up_leaves_its_place():
     assert len(network.calls) == 2
 
 
-def test_a_slow_body_is_cut_off(port):
-    with contextlib.closing(send(port, head(1000) + b"a")) as connection:
+@pytest.fixture
+def hasty_port(network):
+    with running(held_segmenter(network), HASTY) as port:
+        yield port
+        assert ask(port, "/health").status == 200
+
+
+def test_a_slow_body_is_cut_off(hasty_port):
+    with contextlib.closing(send(hasty_port, head(1000) + b"a")) as connection:
         assert connection.recv(1000).startswith(b"HTTP/1.1 408 ")
         while connection.recv(1000):
             pass
-    assert_healthy(port)
 
 
-def test_a_slow_head_is_cut_off(port):
-    with contextlib.closing(send(port, b"POST /predict HTTP/1.1\r\nHos")) as connection:
+def test_a_slow_head_is_cut_off(hasty_port):
+    with contextlib.closing(send(hasty_port, b"POST /predict HTTP/1.1\r\nHos")) as connection:
         assert connection.recv(1000).startswith(b"HTTP/1.1 408 ")
         assert connection.recv(1000) == b""
 
 
-def test_a_silent_connection_is_closed(port):
-    with contextlib.closing(send(port, b"")) as connection:
+def test_a_silent_connection_is_closed(hasty_port):
+    with contextlib.closing(send(hasty_port, b"")) as connection:
         assert connection.recv(1000) == b""
 
 
@@ -181,7 +184,15 @@ def jpeg() -> bytes:
     return file.getvalue()
 
 
-FORM = {"Content-Type": "multipart/form-data; boundary=x"}
+FORM = "multipart/form-data"
+FIELD = b'--x\r\nContent-Disposition: form-data; name="a"\r\n\r\n'
+FILE = b'--x\r\nContent-Disposition: form-data; name="a"; filename="b"\r\n\r\n'
+
+
+def form(body: bytes) -> tuple[str, bytes, dict[str, str]]:
+    return "/predict", body, {"Content-Type": f"{FORM}; boundary=x"}
+
+
 BAD = {
     "nothing": (400, "/predict", b"", {}),
     "text": (400, "/predict", b"an image", {}),
@@ -194,19 +205,12 @@ BAD = {
     "compressed": (415, "/predict", zlib.compress(GOOD), {"Content-Encoding": "deflate"}),
     "an unknown format": (400, "/predict?format=exe", GOOD, {}),
     "an unknown flag": (400, "/predict?polygons=maybe", GOOD, {}),
-    "a form without end": (400, "/predict", b"--x\r\nContent-Disposition: form-data", FORM),
-    "a form without a file": (
-        400,
-        "/predict",
-        b'--x\r\nContent-Disposition: form-data; name="a"\r\n\r\n1\r\n--x--\r\n',
-        FORM,
-    ),
-    "a form without a boundary": (
-        400,
-        "/predict",
-        b"--x--",
-        {"Content-Type": "multipart/form-data"},
-    ),
+    "a form without end": (400, *form(FILE + GOOD)),
+    "a form without a file": (400, *form(FIELD + b"1\r\n--x--\r\n")),
+    "a form of two files": (400, *form(FILE + GOOD + b"\r\n" + FILE + GOOD + b"\r\n--x--\r\n")),
+    "a form without a boundary": (400, "/predict", b"--x--", {"Content-Type": FORM}),
+    "a form that is none": (400, *form(GOOD)),
+    "a form of dashes": (400, *form(FILE + b"\r\n-" * 30_000)),
     "an unknown path": (404, "/predictions", GOOD, {}),
     "another model": (404, "/v2/models/other/infer", b"{}", {}),
     "a tensor too large": (413, *v2([1, 101, 100, 3], bytes(30_300))),

@@ -11,7 +11,7 @@ from PIL import Image
 
 from asap_tf.inference.files import predict_inputs
 from asap_tf.inference.report import Report
-from support.serving import ask, pixels, png
+from support.serving import ask, pixels, png, running
 
 FRAME = np.random.default_rng(0).integers(0, 256, (40, 60, 3), np.uint8)
 
@@ -95,6 +95,24 @@ def test_page(port):
     answer = ask(port, "/")
     assert answer.headers["content-type"].startswith("text/html") and b"predict" in answer.body
     assert "default-src 'none'" in answer.headers["content-security-policy"]
+
+
+def test_a_page_of_its_own_is_open_and_nothing_beside_it(segmenter, tmp_path):
+    page = tmp_path / "page"
+    (page / "runtime").mkdir(parents=True)
+    (page / "index.html").write_text("<title>a page</title>")
+    (page / "runtime/ort.wasm").write_bytes(b"wasm")
+    (tmp_path / "secret").write_text("secret")
+    (page / "link").symlink_to(tmp_path / "secret")
+    with running(segmenter, token="0123456789abcdef", page=page) as port:
+        answer = ask(port, "/")
+        assert (answer.status, answer.body) == (200, b"<title>a page</title>")
+        assert answer.headers["cross-origin-embedder-policy"] == "require-corp"
+        assert ask(port, "/runtime/ort.wasm").body == b"wasm"
+        for path in ("/link", "/../secret", "/%2e%2e/secret", "/runtime/../../secret"):
+            refused = ask(port, path)
+            assert refused.status in (401, 404) and refused.body != b"secret"
+        assert ask(port, "/predict", png(FRAME)).status == 401
 
 
 def test_health_and_metrics(port):

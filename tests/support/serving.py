@@ -9,6 +9,7 @@ import socket
 import threading
 import time
 from collections.abc import Iterator
+from pathlib import Path
 from typing import NamedTuple
 
 import numpy as np
@@ -112,10 +113,13 @@ def wait_until(condition, seconds: float = 20.0) -> None:
 
 @contextlib.contextmanager
 def running(
-    segmenter: Segmenter, limits: Limits | None = None, token: str | None = None
+    segmenter: Segmenter,
+    limits: Limits | None = None,
+    token: str | None = None,
+    page: Path | None = None,
 ) -> Iterator[int]:
     """A service in a thread of this process; its port."""
-    server = create_server(create_app(segmenter, "model", limits, token), limits)
+    server = create_server(create_app(segmenter, "model", limits, token, page), limits)
     listener = socket.create_server(("127.0.0.1", 0))
     thread = threading.Thread(target=server.run, kwargs={"sockets": [listener]})
     thread.start()
