@@ -55,7 +55,9 @@ def format_options(command: Callable) -> Callable:
 @click.option("--size", metavar="HxW", help="Of the network. [the model's own]")
 @click.option("--batch", default=1, show_default=True, help="Frames to a call.")
 @click.option(
-    "--output", type=click.Choice(["labels", "logits"]), default="labels", show_default=True
+    "--output",
+    type=click.Choice(["labels", "labels+confidence", "logits"]),
+    help="Confidence is in 1/255.  [labels; of a page labels+confidence]",
 )
 @click.option(
     "--label-stride",
@@ -82,7 +84,7 @@ def command(
     precisions: tuple[str, ...],
     size: str | None,
     batch: int,
-    output: str,
+    output: str | None,
     label_stride: int,
     calibration: Path | None,
     calibration_frames: int,
@@ -154,7 +156,7 @@ def command(
         precisions,
         size=parse_size(size) if size else None,
         batch=batch,
-        output=output,
+        output=output or ("labels+confidence" if web else "labels"),
         label_stride=label_stride,
         calibration=calibration,
         calibration_frames=calibration_frames,

@@ -38,7 +38,8 @@ def agreement(engine: engines.Engine, frames: np.ndarray, labels: np.ndarray) ->
     for start in range(0, len(frames), batch):
         part = frames[start : start + batch]
         output = engine.run(np.concatenate([part, part[-1:].repeat(batch - len(part), 0)]))
-        given = output.argmax(-1) if output.ndim == 4 else output
+        given = output[:, 0] if output.shape[1] == 2 else output
+        given = given.argmax(-1) if given.dtype == np.float32 else given
         equal += int((given[: len(part)] == labels[start : start + batch]).sum())
     return equal / labels.size
 

@@ -73,8 +73,8 @@ def complete(contents: Contents) -> None:
     folder, metadata = contents.folder, contents.metadata
     graphs = {p: path.with_suffix(".onnx") for p, path in contents.artifacts.items()}
     engines = {p: path for p, path in contents.artifacts.items() if path.suffix == ".engine"}
-    frames = contents.reference.frames.images
-    np.savez_compressed(folder / "frames.npz", frames=frames, labels=contents.reference.labels)
+    frames, labels = contents.reference.frames.images, contents.reference.answers.labels
+    np.savez_compressed(folder / "frames.npz", frames=frames, labels=labels)
     for module in (build_and_time, build_engine, engine):
         shutil.copy(str(module.__file__), folder)
     floors = {precision: FLOORS[precision] for precision in graphs}

@@ -22,10 +22,10 @@ from asap_tf.core.locks import locked
 from asap_tf.core.sizes import padded, require_size, size_without_frame
 from asap_tf.export.frames import Frames, export_frames
 from asap_tf.export.package import Contents, Package
-from asap_tf.export.parity import Parity, Reference
+from asap_tf.export.parity import CONFIDENCE_LIMIT, Answers, Parity, Reference
 from asap_tf.export.rtx import checked_capabilities
 from asap_tf.models.operations import count_operations
-from asap_tf.runtime import load
+from asap_tf.runtime import Segmenter, load
 from asap_tf.saving import (
     artifact_bytes,
     artifact_files,
@@ -37,7 +37,6 @@ from asap_tf.saving import (
 
 if TYPE_CHECKING:
     from asap_tf.export.graph import Deployment
-    from asap_tf.runtime import Segmenter
 
 PACKAGE = "package"
 """Folder in the staging directory that a package is made in."""
@@ -86,7 +85,7 @@ def export(
         size: `(H, W)` of the frames, padded in the graph where it is no multiple of 32; None takes
             the model's own.
         batch: Frames to a call.
-        output: `"labels"` or `"logits"`.
+        output: `"labels"`, `"labels+confidence"` or `"logits"`.
         label_stride: Pixels along either axis that share a label, see
             `asap_tf.export.graph.Deployment`; the price of more than 1 is in every parity.
         calibration: Dataset or folder of images; int8 needs it, and the proof is then made on
@@ -137,7 +136,13 @@ def export(
         from asap_tf.export.graph import Deployment
 
         deployment = Deployment(
-            segmenter.network.model, size, batch, output, label_stride, capabilities
+            segmenter.network.model,
+            size,
+            batch,
+            output,
+            label_stride,
+            capabilities,
+            segmenter.temperature,
         )
         reference = _reference(segmenter, deployment, proving)
         common = _metadata(segmenter, deployment)
@@ -243,24 +248,33 @@ def _network_size(size: tuple[int, int] | None, segmenter: Segmenter) -> tuple[i
 
 
 def _reference(segmenter: Segmenter, deployment: Deployment, frames: Frames) -> Reference:
-    """The labels that artifacts are compared with."""
-    labels = _labels(segmenter, frames.images, "Keras")
+    """The answers that artifacts are compared with."""
+    at_size = Segmenter(
+        segmenter.network, segmenter.classes, deployment.size, metadata=segmenter.metadata
+    )
+    exact = _answers(at_size, frames.images, "Keras", deployment.output)
     if deployment.label_stride == 1:
-        return Reference(frames, segmenter.classes, labels)
+        return Reference(frames, segmenter.classes, exact)
     graph = replace(deployment, batch=1).graph(rewrites=())
-    of_stride = np.stack([graph.labels(frame[None])[0] for frame in frames.images])
-    return Reference(frames, segmenter.classes, of_stride, labels)
+    of_stride = np.concatenate([graph.run(frame[None]) for frame in frames.images])
+    answers = Answers(of_stride)
+    if deployment.output == "labels+confidence":
+        answers = Answers(of_stride[:, 0], of_stride[:, 1] / np.float32(255))
+    return Reference(frames, segmenter.classes, answers, exact)
 
 
-def _labels(segmenter: Segmenter, frames: np.ndarray, name: str) -> np.ndarray:
-    """Labels of frames at the network's size, one batch of it in memory at a time."""
+def _answers(segmenter: Segmenter, frames: np.ndarray, name: str, output: str) -> Answers:
+    """Answers to frames at the network's size, one batch of it in memory at a time."""
     batch = segmenter.network.batch or 1
     starts = range(0, len(frames), batch)
     labels = np.empty(frames.shape[:3], np.uint8)
+    confidence = np.empty(labels.shape, np.float32) if output == "labels+confidence" else None
     for i in tqdm(starts, f"labeling by {name}", unit="batch", disable=None, leave=False):
         part = slice(i, i + batch)
         segmenter.network.labels(frames[part], labels.shape[1:], labels[part])
-    return labels
+        if confidence is not None:
+            confidence[part] = segmenter.confidence(frames[part])
+    return Answers(labels, confidence)
 
 
 def _metadata(segmenter: Segmenter, deployment: Deployment) -> dict[str, Any]:
@@ -289,12 +303,13 @@ def _prove(path: Path, metadata: dict[str, Any], reference: Reference) -> Parity
     write_sidecar(path, metadata)
     # An engine that no GPU is here for is represented by the ONNX graph that it was built from.
     compared = path.with_suffix(".onnx") if "on_gpu" in metadata else path
-    labels = _labels(load(compared), reference.frames.images, path.name)
-    parity = reference.compare(labels, metadata["precision"])
+    images = reference.frames.images
+    answers = _answers(load(compared), images, path.name, metadata["output"])
+    parity = reference.compare(answers, metadata["precision"])
     if not parity.holds:
         raise AsapError(
             f"not written: {parity}, on {parity.source}; {parity.floor:.1%} are needed for "
-            f"{metadata['precision']}"
+            f"{metadata['precision']}, and confidence within {CONFIDENCE_LIMIT}"
         )
     write_sidecar(path, {**metadata, "parity": parity.to_dict()})
     return parity

@@ -35,12 +35,14 @@ class Deployment:
         model: Functional model from frames to logits; auxiliary outputs are left out.
         size: `(H, W)` of the frames; if it is no multiple of 32, they are padded in the graph.
         batch: Frames to a call.
-        output: `"labels"`, with the argmax in the graph, or `"logits"`.
+        output: `"labels"`, with the argmax in the graph; `"labels+confidence"`, with the softmax
+            of the class that it gives besides, in 1/255; or `"logits"`.
         label_stride: Pixels along either axis that share a label: 1 resizes the logits to the
             frame's size first, which is exact; n resizes them to 1/n only and repeats each label
             n x n times. A divisor of the stride of the network's own logits.
         compute_capability: Compute capabilities of the GPUs that engines of TensorRT for RTX are
             built for; empty for all.
+        temperature: Divisor of the logits for confidences.
 
     Example:
         >>> graph = Deployment(ASAPNet(19), (512, 1024)).graph()
@@ -53,6 +55,7 @@ class Deployment:
     output: str = "labels"
     label_stride: int = 1
     compute_capability: tuple[str, ...] = ()
+    temperature: float = 1.0
     _graphs: dict[Any, DeployedGraph] = field(default_factory=dict, init=False)
 
     @property
@@ -102,12 +105,20 @@ class Deployment:
             if self.output == "logits":
                 return {"logits": logits[:, :height, :width] if is_padded else logits}
             # TFLite and ONNX Runtime take the argmax in int32 without a detour over int64.
-            labels = tf.argmax(logits, axis=-1, output_type=tf.int32)
+            maps = tf.argmax(logits, axis=-1, output_type=tf.int32)
+            if self.output == "labels+confidence":
+                sure = tf.reduce_max(tf.nn.softmax(logits / self.temperature), axis=-1)
+                maps = tf.stack([maps, tf.cast(tf.round(255 * sure), tf.int32)], axis=1)
+                # As if they were another frame's labels.
+                maps = tf.reshape(maps, (2 * self.batch, *maps.shape[2:]))
             if self.label_stride != 1:
-                labels = repeat(labels, self.label_stride)
+                maps = repeat(maps, self.label_stride)
             if is_padded:
-                labels = labels[:, :height, :width]
-            return {"labels": tf.cast(labels, tf.uint8)}
+                maps = maps[:, :height, :width]
+            maps = tf.cast(maps, tf.uint8)
+            if self.output == "labels+confidence":
+                maps = tf.reshape(maps, (self.batch, 2, height, width))
+            return {self.output: maps}
 
         frames = tf.TensorSpec((self.batch, *self.size, 3), "uint8", name="frames")
         traced = tf.function(call, input_signature=[frames], autograph=False)
@@ -121,16 +132,17 @@ class DeployedGraph:
 
     Attributes:
         function: Frozen TensorFlow function, its weights constants, from `frames`, uint8 RGB
-            `(batch, H, W, 3)`, to a list of one: `labels`, uint8 `(batch, H, W)`, or `logits`,
-            float32 `(batch, H, W, num_classes)`.
+            `(batch, H, W, 3)`, to a list of one: `labels`, uint8 `(batch, H, W)`;
+            `labels+confidence`, uint8 `(batch, 2, H, W)`; or `logits`, float32
+            `(batch, H, W, num_classes)`.
         deployment: Network, size, batch and output.
     """
 
     function: tf.types.experimental.ConcreteFunction
     deployment: Deployment
 
-    def labels(self, frames: np.ndarray) -> np.ndarray:
-        """Labels, uint8 `(batch, H, W)`, of uint8 frames `(batch, H, W, 3)`, by TensorFlow."""
+    def run(self, frames: np.ndarray) -> np.ndarray:
+        """The output for uint8 frames `(batch, H, W, 3)`, by TensorFlow."""
         import tensorflow as tf
 
         return self.function(tf.constant(frames))[0].numpy()

@@ -13,6 +13,22 @@ from asap_tf.core.labels import LabelClass
 from asap_tf.export.frames import Frames
 from asap_tf.inference.metrics import Scores, confusion_matrix
 
+CONFIDENCE_LIMIT = 0.02
+"""Largest mean difference in confidence between an export and its Keras model."""
+
+
+@dataclass(frozen=True)
+class Answers:
+    """What a network made of frames.
+
+    Attributes:
+        labels: uint8 `(N, H, W)`.
+        confidence: float32 `(N, H, W)`, 0..1; None where it is not asked for.
+    """
+
+    labels: np.ndarray
+    confidence: np.ndarray | None = None
+
 
 @dataclass(frozen=True)
 class Parity:
@@ -25,6 +41,7 @@ class Parity:
         miou_difference: mIoU of the artifact less that of the Keras model on these frames, -1..1;
             None without truth.
         floor: Least agreement allowed.
+        confidence_difference: Mean absolute difference in confidence, 0..1; None without it.
         exact_agreement: Agreement with labels of full size, where `agreement` is with labels of the
             same label stride; else None.
         exact_miou_difference: Difference in mIoU from labels of full size; else None.
@@ -35,18 +52,23 @@ class Parity:
     agreement: float
     miou_difference: float | None
     floor: float
+    confidence_difference: float | None = None
     exact_agreement: float | None = None
     exact_miou_difference: float | None = None
 
     @property
     def holds(self) -> bool:
-        """Whether the agreement reaches the floor."""
-        return self.agreement >= self.floor
+        """Whether labels agree and confidences are close enough."""
+        return self.agreement >= self.floor and (
+            self.confidence_difference is None or self.confidence_difference <= CONFIDENCE_LIMIT
+        )
 
     def __str__(self) -> str:
         text = f"{self.agreement:.2%} of labels as in Keras"
         if self.miou_difference is not None:
             text += f", mIoU {100 * self.miou_difference:+.2f}"
+        if self.confidence_difference is not None:
+            text += f", confidence within {self.confidence_difference:.4f}"
         if self.exact_agreement is not None:
             text += f"; against labels of full size {self.exact_agreement:.2%}"
         if self.exact_miou_difference is not None:
@@ -60,33 +82,37 @@ class Parity:
 
 @dataclass(frozen=True, eq=False)
 class Reference:
-    """The Keras model's labels, which artifacts are compared with.
+    """The Keras model's answers, which artifacts are compared with.
 
     Attributes:
         frames: Frames that were labeled.
         classes: Classes in the order of their train ids.
-        labels: Labels, uint8 `(N, H, W)`, of the artifacts' label stride.
-        exact: Labels of full size, where `labels` are of a stride; else None.
+        answers: The Keras model's, of the artifacts' label stride.
+        exact: Those of full size, where `answers` are of a stride; else None.
     """
 
     frames: Frames
     classes: Sequence[LabelClass]
-    labels: np.ndarray
-    exact: np.ndarray | None = None
+    answers: Answers
+    exact: Answers | None = None
 
-    def compare(self, labels: np.ndarray, precision: str) -> Parity:
+    def compare(self, given: Answers, precision: str) -> Parity:
         """Compares an artifact with the Keras model.
 
         Args:
-            labels: Artifact's labels of the same frames, uint8 `(N, H, W)`.
+            given: Artifact's answers to the same frames.
             precision: Key of `FLOORS`.
         """
-        agreement, difference = self._against(self.labels, labels)
-        floor = FLOORS[precision]
-        parity = Parity(len(labels), self.frames.source, agreement, difference, floor)
+        agreement, difference = self._against(self.answers.labels, given.labels)
+        parity = Parity(
+            len(given.labels), self.frames.source, agreement, difference, FLOORS[precision]
+        )
+        if given.confidence is not None and self.answers.confidence is not None:
+            confidence = np.abs(given.confidence - self.answers.confidence).mean()
+            parity = replace(parity, confidence_difference=float(confidence))
         if self.exact is None:
             return parity
-        agreement, difference = self._against(self.exact, labels)
+        agreement, difference = self._against(self.exact.labels, given.labels)
         return replace(parity, exact_agreement=agreement, exact_miou_difference=difference)
 
     def _against(self, own: np.ndarray, labels: np.ndarray) -> tuple[float, float | None]:

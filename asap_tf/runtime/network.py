@@ -30,6 +30,7 @@ class Network(ABC):
             number in either case.
         num_classes: Channels of the logits; None if it gives labels alone.
         metadata: Metadata embedded in the file; empty if there is none.
+        has_confidence: Whether it gives labels and how sure it is of them, but no logits.
         model: Keras model that runs; None if another runtime does.
     """
 
@@ -39,11 +40,14 @@ class Network(ABC):
     batch: int | None
     num_classes: int | None
     metadata: dict[str, Any]
+    has_confidence: bool = False
     model: Any = None
 
     @property
     def output(self) -> str:
-        """`"labels"` or `"logits"`: what the file gives."""
+        """`"labels"`, `"labels+confidence"` or `"logits"`: what the file gives."""
+        if self.has_confidence:
+            return "labels+confidence"
         return "labels" if self.num_classes is None else "logits"
 
     @abstractmethod
@@ -89,6 +93,15 @@ class Network(ABC):
             UsageError: if the network gives labels alone.
         """
 
+    def labels_and_confidence(
+        self, frames: np.ndarray, size: tuple[int, ...]
+    ) -> Iterator[tuple[np.ndarray, np.ndarray]]:
+        """Labels, uint8 `size`, and confidence, float32 `size`, 0..1, of each frame.
+
+        Of a network that `has_confidence` alone. Arguments as of `labels`.
+        """
+        raise NotImplementedError
+
     def operations(self, size: tuple[int, int]) -> dict[str, Any]:
         """`Operations.to_dict` of a frame; empty for an export, whose graph is another."""
         return {}
@@ -126,11 +139,13 @@ class Signature(NamedTuple):
         batch: Frames to a call.
         size: `(H, W)` of frames and output.
         num_classes: Channels of the logits; None if it gives labels.
+        has_confidence: Whether it gives confidence beside labels.
     """
 
     batch: int
     size: tuple[int, int]
     num_classes: int | None
+    has_confidence: bool = False
 
 
 def signature_of(
@@ -138,8 +153,9 @@ def signature_of(
 ) -> Signature:
     """Checks that a file takes and gives what an exported network does.
 
-    That is one input, uint8 `(N, H, W, 3)`, and one output, labels as uint8 `(N, H, W)` or logits
-    as float32 `(N, H, W, C)`, all lengths fixed. Names do not matter.
+    That is one input, uint8 `(N, H, W, 3)`, and one output: labels as uint8 `(N, H, W)`, labels and
+    confidence as uint8 `(N, 2, H, W)`, or logits as float32 `(N, H, W, C)`, all lengths fixed.
+    Names do not matter.
 
     Raises:
         AsapError: if not, saying what it takes and gives.
@@ -147,26 +163,28 @@ def signature_of(
     Example:
         >>> frames = TensorSpec("x", "uint8", (1, 64, 96, 3))
         >>> signature_of(Path("a.onnx"), [frames], [TensorSpec("y", "uint8", (1, 64, 96))])
-        Signature(batch=1, size=(64, 96), num_classes=None)
+        Signature(batch=1, size=(64, 96), num_classes=None, has_confidence=False)
     """
-    tensors = [*inputs, *outputs]
-    alike = len({tuple(tensor.shape[:3]) for tensor in tensors}) == 1
-    match [(tensor.dtype, *tensor.shape) for tensor in tensors]:
-        case [("uint8", int(n), int(h), int(w), 3), ("uint8", _, _, _)] if alike:
-            return Signature(n, (h, w), None)
-        case [("uint8", int(n), int(h), int(w), 3), ("float32", _, _, _, int(c))] if alike:
-            if c <= 256:
-                return Signature(n, (h, w), c)
+    match [(tensor.dtype, *tensor.shape) for tensor in (*inputs, *outputs)]:
+        case [("uint8", int(n), int(h), int(w), 3), (kind, *lengths)]:
+            match kind, *lengths:
+                case ["uint8", *rest] if rest == [n, h, w]:
+                    return Signature(n, (h, w), None)
+                case ["uint8", *rest] if rest == [n, 2, h, w]:
+                    return Signature(n, (h, w), None, has_confidence=True)
+                case ["float32", *rest, int(c)] if rest == [n, h, w] and c <= 256:
+                    return Signature(n, (h, w), c)
     raise AsapError(
         f"{path}: not a segmentation network as asap-tf exports them: it takes "
         f"{', '.join(map(str, inputs)) or 'nothing'} and gives "
         f"{', '.join(map(str, outputs)) or 'nothing'}; wanted uint8 (N, H, W, 3) to labels, "
-        "uint8 (N, H, W), or logits, float32 (N, H, W, C), of fixed size"
+        "uint8 (N, H, W), labels and confidence, uint8 (N, 2, H, W), or logits, float32 "
+        "(N, H, W, C), of fixed size"
     )
 
 
 class FixedNetwork(Network):
-    """An exported network: fixed size and batch, labels or logits. Subclasses say how to run it.
+    """An exported network: fixed size, batch and output. Subclasses say how to run it.
 
     Frames are brought to its size batch by batch, in memory that it keeps.
 
@@ -182,7 +200,7 @@ class FixedNetwork(Network):
     """Whether only one thread at a time may run it, and use what it gave."""
 
     def __init__(self, signature: Signature, runtime: str, metadata: dict[str, Any] | None = None):
-        self.batch, self.size, self.num_classes = signature
+        self.batch, self.size, self.num_classes, self.has_confidence = signature
         self.runtime = runtime
         self.metadata = metadata or {}
         # Of each thread, so that runtimes which serve several at once still can.
@@ -197,7 +215,8 @@ class FixedNetwork(Network):
             frames: Exactly `batch`, contiguous, uint8 `(batch, *self.size, 3)`.
 
         Returns:
-            Labels, uint8 `(batch, *self.size)`, or logits, float32 with one axis more.
+            Labels, uint8 `(batch, *self.size)`; labels and confidence, uint8
+            `(batch, 2, *self.size)`; or logits, float32 `(batch, *self.size, num_classes)`.
         """
 
     def run_shared(self, frames: np.ndarray) -> np.ndarray:
@@ -214,7 +233,7 @@ class FixedNetwork(Network):
         result = np.empty((len(frames), *size), np.uint8) if out is None else out
         for target, output in zip(result, self._outputs(frames), strict=True):
             if self.num_classes is None:
-                resize_nearest(output, size, target)
+                resize_nearest(output[0] if self.has_confidence else output, size, target)
             else:
                 for rows, logits in resized_bands(output, size):
                     target[rows] = logits.argmax(-1)
@@ -233,6 +252,13 @@ class FixedNetwork(Network):
         self._require_logits("ask for labels alone")
         for output in self._outputs(frame[np.newaxis]):
             yield from resized_bands(output, size)
+
+    def labels_and_confidence(
+        self, frames: np.ndarray, size: tuple[int, ...]
+    ) -> Iterator[tuple[np.ndarray, np.ndarray]]:
+        for output in self._outputs(frames):
+            labels, sure = (resize_nearest(values, size) for values in output)
+            yield labels, sure / np.float32(255)
 
     def _require_logits(self, instead: str) -> None:
         if self.num_classes is None:

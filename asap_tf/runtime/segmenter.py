@@ -145,19 +145,15 @@ class Segmenter:
             raise UsageError(f"`unknown_below` {unknown_below}: a number from 0 to 1 is needed")
         if self.tile or unknown_below is not None:
             labels = np.empty(frames.shape[:3], np.uint8) if out is None else out
-            for index, rows, logits in self.logits_in_parts(frames):
-                labels[index, rows] = logits.argmax(-1)
-                if unknown_below is not None:
-                    labels[index, rows][self._confidence(logits) < unknown_below] = IGNORE_LABEL
+            if unknown_below is not None:
+                for index, rows, found, sure in self._answers(frames):
+                    labels[index, rows] = np.where(sure < unknown_below, IGNORE_LABEL, found)
+            else:
+                for index, rows, logits in self.logits_in_parts(frames):
+                    labels[index, rows] = logits.argmax(-1)
             return labels
         labels = self.network.labels(self._sized(frames, self.size), size, out)
-        # Along one axis: over several, NumPy 1 takes a buffer of 8 KiB.
-        largest = labels.ravel().max() if self.network.num_classes is None else 0
-        if largest >= len(self.classes):
-            raise AsapError(
-                f"the network gave label {largest}, but {len(self.classes)} classes are "
-                "named: it is damaged, or its metadata belongs to another model"
-            )
+        self._check_labels(labels)
         return labels
 
     def confidence(self, frames: np.ndarray) -> np.ndarray:
@@ -174,11 +170,12 @@ class Segmenter:
 
         Raises:
             UsageError: if the frames have another shape or type, or the network gives labels only.
+            AsapError: if the network gives labels beyond its classes.
         """
         frames = _checked(frames)
         result = np.empty(frames.shape[:3], np.float32)
-        for index, rows, logits in self.logits_in_parts(frames):
-            result[index, rows] = self._confidence(logits)
+        for index, rows, _, sure in self._answers(frames):
+            result[index, rows] = sure
         return result
 
     def probabilities(self, frames: np.ndarray, size: tuple[int, int] | None = None) -> np.ndarray:
@@ -244,6 +241,26 @@ class Segmenter:
                 parts = self.network.logit_bands(sized, frame.shape[:2])
             for rows, logits in parts:
                 yield index, rows, logits
+
+    def _answers(self, frames: np.ndarray) -> Iterator[tuple[int, slice, np.ndarray, np.ndarray]]:
+        """Number of the frame, rows, and their labels and confidence, both `(rows, W)`."""
+        if self.network.has_confidence:
+            answers = self.network.labels_and_confidence(frames, frames.shape[1:3])
+            for index, (labels, sure) in enumerate(answers):
+                self._check_labels(labels)
+                yield index, slice(None), labels, sure
+        else:
+            for index, rows, logits in self.logits_in_parts(frames):
+                yield index, rows, logits.argmax(-1), self._confidence(logits)
+
+    def _check_labels(self, labels: np.ndarray) -> None:
+        # Along one axis: over several, NumPy 1 takes a buffer of 8 KiB.
+        largest = labels.ravel().max() if self.network.num_classes is None else 0
+        if largest >= len(self.classes):
+            raise AsapError(
+                f"the network gave label {largest}, but {len(self.classes)} classes are "
+                "named: it is damaged, or its metadata belongs to another model"
+            )
 
     def _confidence(self, logits: np.ndarray) -> np.ndarray:
         """The largest softmax probability, float32 `(H, W)`, of logits `(H, W, C)`."""

@@ -86,7 +86,7 @@ class _Metadata(_Entries):
     precision: _Text = ""
     size: _Length | Annotated[list[_Length], Field(min_length=2, max_length=2)] | None = None
     batch: _Length = 1
-    output: Literal["labels", "logits"] = "labels"
+    output: Literal["labels", "labels+confidence", "logits"] = "labels"
     label_stride: _Length = 1
     temperature: Annotated[float, Field(ge=0.01, le=100)] = 1.0
     input: _Text = ""

@@ -18,7 +18,7 @@ from asap_tf.export.build_engine import build
 from asap_tf.export.bundle import complete
 from asap_tf.export.frames import Frames
 from asap_tf.export.package import Contents
-from asap_tf.export.parity import Reference
+from asap_tf.export.parity import Answers, Reference
 from asap_tf.runtime.engine import Cuda, Engine, stamp_of
 from support import gpu
 
@@ -50,7 +50,7 @@ def bundle(tmp_path):
         artifacts["fp16"].write_bytes(plan)
         entries = {"on_gpu": "not yet", "note": "1 block"}
         (folder / "asap_fp16_rtx.engine.json").write_text(json.dumps(entries))
-    reference = Reference(Frames(frames, None, "5 frames"), (), labels)
+    reference = Reference(Frames(frames, None, "5 frames"), (), Answers(labels))
     complete(Contents(folder, artifacts, reference, METADATA))
     return folder
 

@@ -5,7 +5,7 @@ import pytest
 
 from asap_tf.core.labels import LabelClass
 from asap_tf.export.frames import Frames
-from asap_tf.export.parity import Reference
+from asap_tf.export.parity import Answers, Reference
 
 CLASSES = [LabelClass(name, (0, 0, 0), "flat", i) for i, name in enumerate("ab")]
 
@@ -16,7 +16,7 @@ def example(truths=None):
     labels = reference.copy()
     labels[0, 5, :2] = 0
     frames = Frames(np.zeros((1, 10, 10, 3), np.uint8), truths, "made up")
-    return Reference(frames, CLASSES, reference), labels
+    return Reference(frames, CLASSES, Answers(reference)), Answers(labels)
 
 
 def test_agreement_is_the_share_of_equal_labels():
@@ -34,7 +34,7 @@ def test_floors(precision, holds):
 
 
 def test_miou_difference_against_the_truth():
-    reference, labels = example(truths=example()[0].labels)
+    reference, labels = example(truths=example()[0].answers.labels)
     parity = reference.compare(labels, "int8")
     # Of class a 52 pixels are predicted and 50 right, of class b 48, all right of 50.
     assert parity.miou_difference == pytest.approx((50 / 52 + 48 / 50) / 2 - 1)

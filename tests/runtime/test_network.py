@@ -117,8 +117,10 @@ def test_labels_have_no_probabilities():
 def test_signatures_of_exports():
     labels = TensorSpec("l", "uint8", (2, 32, 64))
     logits = TensorSpec("l", "float32", [2, 32, 64, 19])
-    assert signature_of(Path("a"), [FRAMES], [labels]) == (2, (32, 64), None)
-    assert signature_of(Path("a"), [FRAMES], [logits]) == (2, (32, 64), 19)
+    sure = TensorSpec("l", "uint8", (2, 2, 32, 64))
+    assert signature_of(Path("a"), [FRAMES], [labels]) == (2, (32, 64), None, False)
+    assert signature_of(Path("a"), [FRAMES], [sure]) == (2, (32, 64), None, True)
+    assert signature_of(Path("a"), [FRAMES], [logits]) == (2, (32, 64), 19, False)
 
 
 @pytest.mark.parametrize(
@@ -134,6 +136,7 @@ def test_signatures_of_exports():
         ),
         ([FRAMES], [TensorSpec("l", "uint8", (2, 16, 32))], "gives l uint8"),
         ([FRAMES], [TensorSpec("l", "int64", (2, 32, 64))], "gives l int64"),
+        ([FRAMES], [TensorSpec("l", "uint8", (2, 3, 32, 64))], "gives l uint8"),
         ([FRAMES], [TensorSpec("l", "float32", (2, 32, 64))], "gives l float32"),
         ([FRAMES], [TensorSpec("l", "float32", (2, 32, 64, None))], "gives l float32"),
         ([FRAMES], [TensorSpec("l", "float32", (2, 32, 64, 1000))], "gives l float32"),

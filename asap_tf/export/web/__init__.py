@@ -66,7 +66,6 @@ def _complete(contents: Contents, vendor: bool) -> None:
         "integrity": runtime.integrity(network.read_bytes()),
         "precision": precision,
         **{key: metadata[key] for key in ("size", "input", "output")},
-        "temperature": metadata.get("temperature", 1.0),
         "classes": [{key: c[key] for key in ("name", "color")} for c in metadata["classes"]],
         "runtime": runtime.manifest(vendor),
     }

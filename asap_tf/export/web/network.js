@@ -33,15 +33,16 @@ async function open(manifest, home, provider) {
   });
   const session = await ort.InferenceSession.create(network, { executionProviders: [provider] });
   const [height, width] = manifest.size;
+  const withConfidence = manifest.output === "labels+confidence";
   const pixels = new Uint8Array(height * width * 3);
   run = async (rgba, source) => {
     const start = performance.now();
     resizeBilinear(rgba, source, { height, width }, pixels);
     const frames = new ort.Tensor("uint8", pixels, [1, height, width, 3]);
-    const { labels, confidence } = await session.run({ frames });
+    const { data } = (await session.run({ frames }))[manifest.output];
     return {
-      labels: labels.data.slice(),
-      confidence: confidence?.data.slice(),
+      labels: data.slice(0, height * width),
+      confidence: withConfidence ? data.slice(height * width) : null,
       milliseconds: performance.now() - start,
     };
   };

@@ -7,25 +7,26 @@ const overlay = $("overlay").getContext("2d");
 const work = document.createElement("canvas").getContext("2d", { alpha: false, willReadFrequently: true });
 const video = Object.assign(document.createElement("video"), { muted: true, loop: true, playsInline: true });
 
-let manifest, network, threads;
-let classes = []; // Each with its name, color, share, whether it is hidden, and its row of the legend.
+let manifest, network;
+let opened; // A promise that the network is ready.
+let classes; // Each with its name, color, share, whether it is hidden, and its row of the legend.
+let legend; // The same in the legend's order.
 let shown; // Labels and confidence of the picture that is shown, and its name.
 let source = 0; // Counts up with every choice, so that an older one knows that it is over.
-let facts = "";
+let moved = false; // Whether a video that is paused has another frame to show.
+let cross = { x: 0.5, y: 0.5 };
 
 start().catch((error) => say(error.message, true));
 
 async function start() {
   say("Fetching the network …");
-  const response = await fetch("manifest.json");
-  if (!response.ok) throw new Error(`manifest.json: ${response.status} ${response.statusText}`);
-  manifest = await response.json();
+  manifest = await (await fetch("manifest.json")).json();
   classes = manifest.classes.map(legendRow);
-  $("fading").hidden = !manifest.output.includes("confidence");
+  legend = [...classes];
+  $("fading").hidden = manifest.output !== "labels+confidence";
   $("runtimes").hidden = !(await hasGPU());
-  $("runtime").value = $("runtimes").hidden ? "wasm" : "webgpu";
   listen();
-  await open($("runtime").value);
+  await (opened = $("runtimes").hidden ? open("wasm") : open("webgpu").catch(() => open("wasm")));
 }
 
 // An integer network is for processors; a GPU that is imitated by the processor is none.
@@ -38,20 +39,13 @@ async function open(provider) {
   const { version, providers } = manifest.runtime;
   const size = Object.values(providers[provider]).reduce((sum, file) => sum + file.bytes, 0);
   say(`Fetching ONNX Runtime Web ${version} (${Math.round(size / 1e6)} MB) …`);
+  $("runtime").value = provider;
   network?.end();
   network = await worker("network.js");
-  try {
-    ({ threads } = await network.call("open", [manifest, document.baseURI, provider]));
-  } catch (error) {
-    if (provider === "wasm") throw error;
-    console.warn(error);
-    $("runtime").value = "wasm";
-    return open("wasm");
-  }
+  const { threads } = await network.call("open", [manifest, document.baseURI, provider]);
   const place = provider === "webgpu" ? "GPU" : `processor, ${threads} thread${threads > 1 ? "s" : ""}`;
   const [height, width] = manifest.size;
-  facts = `${manifest.name}, ${manifest.precision}, ${width} × ${height}, on the ${place}`;
-  $("facts").textContent = facts;
+  $("facts").textContent = `${manifest.name}, ${manifest.precision}, ${width} × ${height}, on the ${place}`;
   document.body.dataset.ready = provider;
   say("Ready. Everything happens on this device.");
 }
@@ -91,11 +85,10 @@ async function take(choose) {
   }
 }
 
-function takeFile(file) {
-  return take((current) => (file.type.startsWith("video/") ? takeVideo(file, current) : takePhoto(file, file.name)));
-}
+const takeFile = (file) =>
+  take((current) => (file.type.startsWith("video/") ? takeVideo(file, current) : takePhoto(file, file.name, current)));
 
-async function takePhoto(blob, name) {
+async function takePhoto(blob, name, current) {
   let image;
   try {
     image = await createImageBitmap(blob, { colorSpaceConversion: "none" });
@@ -104,10 +97,10 @@ async function takePhoto(blob, name) {
   }
   const shrink = Math.min(1, Math.sqrt(MOST_PIXELS / (image.width * image.height)));
   const [width, height] = [image.width, image.height].map((side) => Math.floor(side * shrink));
-  await segment(image, width, height, name);
+  if (!(await segment(image, width, height, name, current))) return;
   image.close();
-  const seen = byShare().filter(({ share }) => share >= 0.01);
-  $("summary").textContent = seen.map(({ name, share }) => `${name} ${percent(share)}`).join(", ");
+  const seen = legend.filter((entry) => entry.share >= 0.01);
+  $("summary").textContent = seen.map((entry) => `${entry.name} ${percent(entry.share)}`).join(", ");
   say(`${name}, ${width} × ${height}`);
 }
 
@@ -136,21 +129,19 @@ async function playing(name, current) {
   say(`${name} is playing`);
   let last = performance.now();
   let each = 0;
-  while (current()) {
-    await segment(video, video.videoWidth, video.videoHeight, name);
+  while (await segment(video, video.videoWidth, video.videoHeight, name, current)) {
     const now = performance.now();
     each = each ? 0.9 * each + 0.1 * (now - last) : now - last;
     last = now;
-    if (!current()) break;
     $("speed").textContent = `${(1000 / each).toFixed(1)} frames a second`;
     $("seek").max = Number.isFinite(video.duration) ? video.duration : 1;
     $("seek").value = video.currentTime;
-    // Not while nobody sees it, nor twice for one frame of a video that stands still.
-    await new Promise(requestAnimationFrame);
-    while (video.paused && !video.seeking && current()) {
-      await new Promise((resolve) => setTimeout(resolve, 50));
-      last = performance.now();
-    }
+    moved = false;
+    // Not while nobody sees it, nor again and again while it is paused.
+    do {
+      await new Promise(requestAnimationFrame);
+      if (video.paused) last = performance.now();
+    } while (video.paused && !moved && current());
   }
 }
 
@@ -168,13 +159,15 @@ function stopVideo() {
 
 // ---- Labels ----
 
-async function segment(image, width, height, name) {
-  const mine = source;
+// Returns whether it is shown: not if another source has been chosen by now.
+async function segment(image, width, height, name, current) {
+  await opened;
+  if (!current()) return false;
   Object.assign(work.canvas, { width, height });
   work.drawImage(image, 0, 0, width, height);
   const { data } = work.getImageData(0, 0, width, height);
   const result = await network.call("segment", [data.buffer, { height, width }], [data.buffer]);
-  if (mine !== source) return;
+  if (!current()) return false;
   shown = { ...result, name, width, height };
   Object.assign(picture.canvas, { width, height });
   picture.drawImage(work.canvas, 0, 0);
@@ -188,12 +181,13 @@ async function segment(image, width, height, name) {
   classes.forEach((entry, id) => (entry.share = counts[id] / result.labels.length));
   draw();
   drawLegend();
+  return true;
 }
 
 function draw() {
   if (!shown) return;
   const [height, width] = manifest.size;
-  if (overlay.canvas.width !== width) Object.assign(overlay.canvas, { width, height });
+  Object.assign(overlay.canvas, { width, height });
   const image = overlay.createImageData(width, height);
   const colors = new Uint32Array(256); // Red, green, blue, opacity, from the lowest byte on.
   classes.forEach(({ color: [red, green, blue], hidden }, id) => {
@@ -209,7 +203,7 @@ function draw() {
 
 // ---- Legend ----
 
-function legendRow({ name, color }, id) {
+function legendRow({ name, color }) {
   const button = Object.assign(document.createElement("button"), { type: "button" });
   const [swatch, label, share] = ["i", "span", "data"].map((kind) => button.appendChild(document.createElement(kind)));
   swatch.style.background = `rgb(${color})`;
@@ -219,7 +213,7 @@ function legendRow({ name, color }, id) {
   const row = document.createElement("li");
   row.append(button);
   $("legend").append(row);
-  const entry = { id, name, color, share: 0, hidden: false, row, button, data: share };
+  const entry = { name, color, share: 0, hidden: false, row, button, data: share };
   button.onclick = () => hide([entry], !entry.hidden);
   return entry;
 }
@@ -240,30 +234,22 @@ function drawLegend() {
     row.dataset.absent = share === 0;
   }
   // A row that has the keyboard's focus would lose it by moving.
-  if (!$("legend").contains(document.activeElement)) $("legend").append(...orderKept());
-}
-
-// Neighbors change places only when one has become clearly larger, or a video's rows would dance.
-function orderKept() {
-  const rows = [...$("legend").children];
-  const of = new Map(classes.map((entry) => [entry.row, entry.share]));
-  const margin = video.currentSrc && !video.paused ? 0.02 : 0;
-  for (let i = 1; i < rows.length; i++) {
-    for (let k = i; k && of.get(rows[k]) > of.get(rows[k - 1]) + margin; k--) {
-      [rows[k], rows[k - 1]] = [rows[k - 1], rows[k]];
+  if ($("legend").contains(document.activeElement)) return;
+  // Of a video rows change places only once one is clearly larger, or they would dance.
+  const margin = video.paused ? 0 : 0.02;
+  for (let i = 1; i < legend.length; i++) {
+    for (let k = i; k && legend[k].share > legend[k - 1].share + margin; k--) {
+      [legend[k], legend[k - 1]] = [legend[k - 1], legend[k]];
     }
   }
-  return rows;
+  $("legend").append(...legend.map(({ row }) => row));
 }
 
-const byShare = () => [...classes].sort((a, b) => b.share - a.share);
 const percent = (share) => `${(100 * share).toFixed(share > 0 && share < 0.0995 ? 1 : 0)} %`;
 
 // ---- The class below the pointer or the cross ----
 
-let [crossX, crossY] = [0.5, 0.5];
-
-function probe(x, y, byKeys) {
+function probe({ x, y }, byKeys) {
   if (!shown) return;
   const [height, width] = manifest.size;
   const at = Math.min(height - 1, Math.floor(y * height)) * width + Math.min(width - 1, Math.floor(x * width));
@@ -283,9 +269,9 @@ function probeByKeys(event) {
   if (dx === undefined) return;
   event.preventDefault();
   const step = event.shiftKey ? 0.1 : 0.02;
-  crossX = Math.min(1, Math.max(0, crossX + step * dx));
-  crossY = Math.min(1, Math.max(0, crossY + step * dy));
-  probe(crossX, crossY, true);
+  const within = (place) => Math.min(1, Math.max(0, place));
+  cross = { x: within(cross.x + step * dx), y: within(cross.y + step * dy) };
+  probe(cross, true);
 }
 
 // ---- Downloads ----
@@ -361,10 +347,10 @@ function chunk(kind, data) {
 // ---- What the user does ----
 
 function listen() {
+  const takeFirst = ([file]) => file && takeFile(file);
   $("file").onchange = () => {
-    const [file] = $("file").files;
-    $("file").value = "";
-    if (file) takeFile(file);
+    takeFirst([...$("file").files]);
+    $("file").value = ""; // So that the same file can be chosen again.
   };
   document.ondragover = (event) => {
     event.preventDefault();
@@ -374,10 +360,10 @@ function listen() {
   document.ondrop = (event) => {
     event.preventDefault();
     delete document.body.dataset.dragging;
-    const [file] = event.dataTransfer.files;
-    if (file) takeFile(file);
+    takeFirst(event.dataTransfer.files);
   };
-  $("example").onclick = () => take(async () => takePhoto(await (await fetch("example.jpg")).blob(), "example.jpg"));
+  $("example").onclick = () => 
+    take(async (current) => takePhoto(await (await fetch("example.jpg")).blob(), "example.jpg", current));
   $("camera").onclick = () => {
     if ($("camera").getAttribute("aria-pressed") === "true") return take(async () => say("The camera is off"));
     take(takeCamera);
@@ -387,18 +373,18 @@ function listen() {
     $("play").textContent = video.paused ? "Play" : "Pause";
   };
   $("seek").oninput = () => (video.currentTime = $("seek").value);
-  $("opacity").oninput = () => ($("overlay").style.opacity = $("opacity").value);
-  $("opacity").oninput();
+  video.onseeked = () => (moved = true);
+  ($("opacity").oninput = () => ($("overlay").style.opacity = $("opacity").value))();
   $("fade").onchange = draw;
   $("all").onclick = () => hide(classes, false);
-  $("runtime").onchange = () => take(() => open($("runtime").value));
+  $("runtime").onchange = () => take(() => (opened = open($("runtime").value)));
   $("save-labels").onclick = saveLabels;
   $("save-overlay").onclick = saveOverlay;
   const frame = $("frame");
   frame.onkeydown = probeByKeys;
   frame.onpointerdown = frame.onpointermove = (event) => {
     const box = frame.getBoundingClientRect();
-    probe((event.clientX - box.left) / box.width, (event.clientY - box.top) / box.height, false);
+    probe({ x: (event.clientX - box.left) / box.width, y: (event.clientY - box.top) / box.height });
   };
   frame.onpointerleave = frame.onblur = () => ($("probe").hidden = $("cross").hidden = true);
 }

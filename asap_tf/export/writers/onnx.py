@@ -168,10 +168,9 @@ def _converted(graph: DeployedGraph) -> bytes:
         tensors_to_rename={frames: "frames", output: graph.deployment.output},
     )
     model.ir_version = IR_VERSION
-    labels = {node.output[0] for node in model.graph.node if node.op_type == "ArgMax"}
     for node in model.graph.node:
-        if node.op_type == "Cast" and node.input[0] in labels:
-            # TensorRT makes uint8 of floats alone, not of integers.
+        if node.op_type == "Cast" and node.attribute[0].i == onnx.TensorProto.INT32:
+            # Labels on their way to uint8, which TensorRT makes of floats alone, not of integers.
             node.attribute[0].i = onnx.TensorProto.FLOAT
     model = onnx.shape_inference.infer_shapes(model, check_type=True, strict_mode=True)
     _CONVERTED[graph] = model.SerializeToString()

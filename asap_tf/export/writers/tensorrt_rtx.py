@@ -41,7 +41,7 @@ def write(
     tensors = [TensorSpec(name, *found) for name, found in tensors_of(plan).items()]
     takes = [tensor for tensor in tensors if tensor.name == "frames"]
     gives = [tensor for tensor in tensors if tensor.name == deployment.output]
-    batch, size, _ = signature_of(path, takes, gives)
+    batch, size, *_ = signature_of(path, takes, gives)
     if (batch, size) != (deployment.batch, deployment.size):
         raise AsapError(f"{path}: the engine takes {takes[0]}, which is not what was built")
     metadata |= {"compute_capability": report.capabilities, "engine": asdict(report)}

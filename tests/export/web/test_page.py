@@ -21,7 +21,7 @@ from support.browser import chromium, served, skip_without_npm
 def folder(trained_model, tmp_path_factory):
     skip_without_npm(f"{runtime.PACKAGE}@{runtime.VERSION}")
     out = tmp_path_factory.mktemp("web") / "page"
-    export(trained_model, out, [], package=web_page(vendor=True))
+    export(trained_model, out, [], output="labels+confidence", package=web_page(vendor=True))
     return out
 
 
@@ -128,21 +128,40 @@ def test_a_class_can_be_hidden_and_what_is_shown_be_had(page, network, tmp_path)
     assert page.locator("#legend [aria-pressed=false]").count() == 0
 
 
+OPACITY = """[...document.getElementById("overlay").getContext("2d")
+    .getImageData(0, 0, 128, 64).data].filter((_, i) => i % 4 == 3)"""
+
+
+def test_colors_fade_where_the_network_is_unsure(page, network, tmp_path):
+    file = photo(tmp_path / "street.png", (64, 128))
+    segment(page, file)
+    assert set(page.evaluate(OPACITY)) == {255}
+    fade = page.get_by_role("checkbox", name="Fade where unsure")
+    fade.check()
+    sure = network.confidence(read_frame(file).pixels[np.newaxis])[0]
+    opacity = np.reshape(page.evaluate(OPACITY), (64, 128)) / 255
+    assert np.quantile(np.abs(opacity - sure), 0.99) <= 1.5 / 255
+    fade.uncheck()
+
+
 def test_the_class_below_the_pointer_and_the_cross(page, network, tmp_path):
     file = photo(tmp_path / "street.png", (64, 128))
     segment(page, file)
-    labels = network.predict(read_frame(file).pixels[np.newaxis])[0]
+    frames = read_frame(file).pixels[np.newaxis]
+    labels, sure = network.predict(frames)[0], network.confidence(frames)[0]
     picture = page.get_by_role("application", name="Labeled picture")
     box = picture.bounding_box()
     for x, y in ((0.1, 0.9), (0.5, 0.05)):
         page.mouse.move(box["x"] + x * box["width"], box["y"] + y * box["height"])
-        found = network.classes[labels[int(64 * y), int(128 * x)]].name
-        assert page.inner_text("#probe") == found
+        row, column = int(64 * y), int(128 * x)
+        name = network.classes[labels[row, column]].name
+        assert page.inner_text("#probe") == f"{name}, {round(100 * sure[row, column])} % sure"
     picture.focus()
     for _ in range(3):
         page.keyboard.press("Shift+ArrowDown")
     page.keyboard.press("ArrowLeft")
-    assert page.inner_text("#probe") == network.classes[labels[int(64 * 0.8), int(128 * 0.48)]].name
+    name = network.classes[labels[int(64 * 0.8), int(128 * 0.48)]].name
+    assert page.inner_text("#probe").startswith(f"{name}, ")
 
 
 def test_a_video_plays(page, network, tmp_path):
