@@ -41,6 +41,7 @@ def page(folder, browser):
     """The page, one for all tests, and at the end proof that it asked nobody but its server."""
     with served(folder) as address:
         context = browser.new_context(permissions=["camera"])
+        context.set_default_timeout(120_000)
         page = context.new_page()
         asked, errors = [], []
         context.on("request", lambda request: asked.append(request.url))
@@ -223,6 +224,7 @@ def test_frames_cannot_leave(page, attempt):
 def test_a_runtime_that_was_changed_is_refused(folder, browser):
     with served(folder) as address:
         page = browser.new_page()
+        page.set_default_timeout(120_000)
         name = runtime.FILES["wasm"]["module"]["name"]
         page.route(f"**/{name}", lambda route: route.fulfill(body="export default 1;"))
         page.goto(address)
