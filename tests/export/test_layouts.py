@@ -6,7 +6,6 @@ import numpy as np
 import onnx
 import pytest
 from google.protobuf import text_format
-from tritonclient.grpc.model_config_pb2 import DataType, ModelConfig
 
 from asap_tf import load
 from asap_tf.core.errors import UsageError
@@ -14,11 +13,15 @@ from asap_tf.export.exporter import export
 from asap_tf.export.layouts import model_config, server_folder
 from asap_tf.saving import read_sidecar
 
-TYPES = {onnx.TensorProto.UINT8: DataType.TYPE_UINT8, onnx.TensorProto.FLOAT: DataType.TYPE_FP32}
+triton = pytest.importorskip("tritonclient.grpc.model_config_pb2")
+TYPES = {
+    onnx.TensorProto.UINT8: triton.DataType.TYPE_UINT8,
+    onnx.TensorProto.FLOAT: triton.DataType.TYPE_FP32,
+}
 
 
-def config_of(home) -> ModelConfig:
-    return text_format.Parse((home / "config.pbtxt").read_text(), ModelConfig())
+def config_of(home) -> triton.ModelConfig:
+    return text_format.Parse((home / "config.pbtxt").read_text(), triton.ModelConfig())
 
 
 @pytest.mark.parametrize("output", ["labels", "logits"])
@@ -57,10 +60,10 @@ def test_triton_is_told_what_the_file_takes_and_gives(
 def test_engines_are_plans_of_tensorrt(tmp_path):
     metadata = {"batch": 1, "size": (64, 128), "output": "logits", "classes": [{}] * 19}
     text = model_config("asap_fp16", tmp_path / "model.engine", metadata)
-    config = text_format.Parse(text, ModelConfig())
+    config = text_format.Parse(text, triton.ModelConfig())
     assert (config.platform, config.default_model_filename) == ("tensorrt_plan", "model.engine")
     assert (config.output[0].data_type, list(config.output[0].dims)) == (
-        DataType.TYPE_FP32,
+        triton.DataType.TYPE_FP32,
         [1, 64, 128, 19],
     )
 
