@@ -73,14 +73,19 @@ def model_config(name: str, path: Path, metadata: dict[str, Any]) -> str:
         path: Its file.
         metadata: Metadata of an export.
     """
-    frames = [metadata["batch"], *metadata["size"], 3]
-    logits = metadata["output"] == "logits"
+    batch, output = metadata["batch"], metadata["output"]
+    height, width = metadata["size"]
+    result = {
+        "labels": [batch, height, width],
+        "labels+confidence": [batch, 2, height, width],
+        "logits": [batch, height, width, len(metadata["classes"])],
+    }
     return _CONFIG.format(
         name=name,
         platform=_PLATFORMS["tensorrt" if path.suffix == ".engine" else "onnx"],
         file=path.name,
-        frames=frames,
-        output=metadata["output"],
-        data_type="TYPE_FP32" if logits else "TYPE_UINT8",
-        result=[*frames[:3], len(metadata["classes"])] if logits else frames[:3],
+        frames=[batch, height, width, 3],
+        output=output,
+        data_type="TYPE_FP32" if output == "logits" else "TYPE_UINT8",
+        result=result[output],
     )

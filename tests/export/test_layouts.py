@@ -57,15 +57,22 @@ def test_triton_is_told_what_the_file_takes_and_gives(
         assert np.mean(load(file).predict(frames) == load(trained_model).predict(frames)) > 0.995
 
 
-def test_engines_are_plans_of_tensorrt(tmp_path):
-    metadata = {"batch": 1, "size": (64, 128), "output": "logits", "classes": [{}] * 19}
+@pytest.mark.parametrize(
+    ("output", "kind", "lengths"),
+    [
+        ("labels", "TYPE_UINT8", [2, 64, 128]),
+        ("labels+confidence", "TYPE_UINT8", [2, 2, 64, 128]),
+        ("logits", "TYPE_FP32", [2, 64, 128, 19]),
+    ],
+)
+def test_engines_are_plans_of_tensorrt(tmp_path, output, kind, lengths):
+    metadata = {"batch": 2, "size": (64, 128), "output": output, "classes": [{}] * 19}
     text = model_config("asap_fp16", tmp_path / "model.engine", metadata)
     config = text_format.Parse(text, triton.ModelConfig())
     assert (config.platform, config.default_model_filename) == ("tensorrt_plan", "model.engine")
-    assert (config.output[0].data_type, list(config.output[0].dims)) == (
-        triton.DataType.TYPE_FP32,
-        [1, 64, 128, 19],
-    )
+    (given,) = config.output
+    assert (given.name, given.data_type) == (output, triton.DataType.Value(kind))
+    assert list(given.dims) == lengths
 
 
 @pytest.mark.parametrize("flags", [["tflite"], ["onnx", "trt"], ["saved-model"]])
