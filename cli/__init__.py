@@ -24,6 +24,7 @@ VERBS = {
     "serve": "Answer requests for labels over HTTP.",
     "gallery": "Show the frames that models label best and worst.",
     "info": "Say what a model is.",
+    "card": "Write the model card of a model.",
     "export": "Write a model for other runtimes, proven equal.",
     "bench": "Time models, or a training.",
     "reproduce": "Print a table of the paper beside our results.",

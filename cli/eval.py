@@ -81,12 +81,12 @@ def command(
     from asap_tf.data.check import checked
     from asap_tf.data.label_tables import load_table
     from asap_tf.inference.sharded_check import sharded
-    from asap_tf.saving import preset_file
+    from asap_tf.saving import locate
 
     if (submission is not None or calibrate) and hosts != "1":
         raise UsageError("--submission and --calibrate are for one host: leave --hosts out")
-    if calibrate and preset_file(model):
-        raise UsageError(f"{model} belongs to the package: copy its file, give the copy")
+    if calibrate and locate(model) != model:
+        raise UsageError(f"{model} is no file of yours: copy {locate(model)}, give the copy")
     names = load_table(table) if table else None
     with connect(hosts, host_id, coordinator) as distributed:
         examine = sharded(distributed)

@@ -18,7 +18,7 @@ from asap_tf.labelling.cluster import Resources, ray_session, rows_until_stopped
 from asap_tf.labelling.folder import LabelFolder, LabelJob
 from asap_tf.labelling.source import Input, Source
 from asap_tf.labelling.worker import LabelWorker, class_names, model_hash
-from asap_tf.saving import preset_file
+from asap_tf.saving import locate, preset_file
 
 FORMATS = ("png", "parquet")
 
@@ -65,7 +65,7 @@ def label(
         raise UsageError(f"`format` '{format}': {nearest(format, FORMATS)}")
     if block < 1:
         raise UsageError(f"`block` {block}: at least 1 is needed")
-    model = str(model) if preset_file(model) else os.path.abspath(model)
+    model = str(model) if preset_file(model) else os.path.abspath(locate(model))
     frames = Source(source)
     wanted = LabelJob(frames.name, frames.digest(), model_hash(model), format, block)
     folder = LabelFolder(Path(os.path.abspath(out)))

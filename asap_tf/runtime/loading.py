@@ -13,7 +13,7 @@ from asap_tf.core.labels import numbered_classes
 from asap_tf.runtime.network import Network
 from asap_tf.runtime.probe import probe
 from asap_tf.runtime.segmenter import Segmenter
-from asap_tf.saving import classes_of, is_own, model_file, preset_file, preset_files, read_sidecar
+from asap_tf.saving import classes_of, is_own, locate, model_file, preset_files, read_sidecar
 
 
 def load(path: str | Path, threads: int | None = None, trust: bool = False) -> Segmenter:
@@ -24,7 +24,8 @@ def load(path: str | Path, threads: int | None = None, trust: bool = False) -> S
 
     Args:
         path: Preset's name, run folder, `.keras` file, or an export in any format of
-            `asap_tf.core.formats`: `asap_int8.tflite`, `asap_fp32.xml`, a SavedModel's folder.
+            `asap_tf.core.formats`: `asap_int8.tflite`, `asap_fp32.xml`, a SavedModel's folder; or
+            `hf://USER/NAME/FILE` on the Hugging Face Hub, see `asap_tf.saving.locate`.
         threads: Processor threads, at least 1; None for all cores. TensorFlow, which runs Keras
             models and SavedModels, takes them for the whole process and only before it has run
             anything.
@@ -46,7 +47,7 @@ def load(path: str | Path, threads: int | None = None, trust: bool = False) -> S
     """
     if threads is not None and threads < 1:
         raise UsageError(f"threads={threads}: at least 1 is needed, or None for all cores")
-    path = Path(path)
+    path = locate(path)
     kind = format_of(path)
     metadata: dict[str, Any] = {}
     if kind == "keras":
@@ -73,7 +74,7 @@ def format_of(path: str | Path) -> str:
         >>> format_of("export/asap_int8.tflite")
         'litert'
     """
-    path = preset_file(path) or Path(path)
+    path = locate(path)
     if path.is_dir():
         return "saved_model" if (path / "saved_model.pb").exists() else "keras"
     wanted = (

@@ -4,6 +4,7 @@ Importing this loads no Keras.
 """
 
 from asap_tf.saving.keras_file import from_preset, load_keras_model, model_file, save_model
+from asap_tf.saving.location import locate
 from asap_tf.saving.metadata import (
     METADATA_NAME,
     artifact_bytes,
@@ -35,6 +36,7 @@ __all__ = [
     "from_preset",
     "load_keras_model",
     "load_weights",
+    "locate",
     "match_classes",
     "model_file",
     "parse_metadata",

@@ -33,7 +33,7 @@ def imagenet_tensors(backbone: str) -> dict[str, np.ndarray]:
         AsapError: if the weights are neither on this machine nor can be downloaded, are not as
             published, or need an extra that is not installed.
 
-    Example:
+    Examples:
         >>> imagenet_tensors("resnet18")["conv1.weight"].shape
         (64, 3, 7, 7)
     """

@@ -15,8 +15,9 @@ from asap_tf.core.files import written_whole
 from asap_tf.core.keras_backend import import_keras
 from asap_tf.core.labels import LabelClass
 from asap_tf.core.sizes import Size
+from asap_tf.saving.location import locate
 from asap_tf.saving.metadata import METADATA_NAME, versions
-from asap_tf.saving.presets import preset_file, preset_files
+from asap_tf.saving.presets import preset_files
 
 if TYPE_CHECKING:
     import keras
@@ -28,12 +29,12 @@ WANTED = f"give a run folder, a .keras file or a preset ({', '.join(preset_files
 
 
 def model_file(path: str | Path) -> Path:
-    """The `.keras` file of a run folder, of a preset's name, or at a path.
+    """The `.keras` file of a run folder, of a preset's name, on the Hub, or at a path.
 
     Raises:
         UsageError: if there is none.
     """
-    path = preset_file(path) or Path(path)
+    path = locate(path)
     if path.is_dir():
         file = path / "model.keras"
         if not file.exists():
@@ -94,7 +95,7 @@ def from_preset(name: str) -> SegmentationModel:
     Raises:
         UsageError: if there is no such preset.
 
-    Example:
+    Examples:
         >>> asap_tf.from_preset("asap_lite0_camvid").output_shape
         (None, None, None, 11)
     """

@@ -107,7 +107,7 @@ class _Metadata(_Entries):
 def sidecar(path: Path) -> Path:
     """The metadata file of an artifact: beside a file, in a SavedModel's folder.
 
-    Example:
+    Examples:
         >>> sidecar(Path("export/asap_int8.tflite")).name
         'asap_int8.tflite.json'
     """
@@ -160,7 +160,7 @@ def artifact_bytes(path: Path) -> int:
 def checksums(path: Path) -> dict[str, str]:
     """SHA-256 of each file of an artifact, by its path relative to the metadata's folder.
 
-    Example:
+    Examples:
         >>> checksums(Path("export/asap_int8.tflite"))
         {'asap_int8.tflite': 'b6a9...'}
     """
@@ -171,7 +171,7 @@ def checksums(path: Path) -> dict[str, str]:
 def fingerprint(path: Path) -> str:
     """SHA-256 of an artifact, whatever its name; of its checksums where it has several files.
 
-    Example:
+    Examples:
         >>> fingerprint(Path("export/asap_int8.tflite"))
         'b6a9...'
     """
@@ -253,7 +253,7 @@ def update_sidecar(path: Path, **entries: Any) -> None:
     Raises:
         Unwritable: if it cannot be written.
 
-    Example:
+    Examples:
         >>> update_sidecar(Path("export/asap_fp16_rtx.engine"), on_gpu="mIoU 68.6% on 101 frames")
     """
     file = sidecar(path)
@@ -357,7 +357,7 @@ def classes_of(metadata: dict[str, Any]) -> list[LabelClass]:
 def versions(*modules: str) -> dict[str, str]:
     """The version of each module.
 
-    Example:
+    Examples:
         >>> versions("keras")
         {'keras': '3.15.1'}
     """

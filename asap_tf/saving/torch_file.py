@@ -51,7 +51,7 @@ def read_torch_file(path: Path) -> dict[str, np.ndarray]:
     Raises:
         AsapError: if the file is damaged, or holds anything else.
 
-    Example:
+    Examples:
         >>> read_torch_file(Path("resnet18.pth"))["conv1.weight"].shape
         (64, 3, 7, 7)
     """

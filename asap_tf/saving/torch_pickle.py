@@ -64,7 +64,7 @@ def read_pickle(file: IO[bytes]) -> tuple[Any, dict[str, Storage]]:
         AsapError: if it names anything but tensors, their storages and `OrderedDict`.
         ValueError, IndexError, KeyError, TypeError: if it is damaged.
 
-    Example:
+    Examples:
         >>> read_pickle(io.BytesIO(pickle.dumps({"epoch": 3}, protocol=2)))
         ({'epoch': 3}, {})
     """

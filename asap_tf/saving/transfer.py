@@ -12,8 +12,9 @@ import numpy as np
 from asap_tf.core.errors import AsapError, UsageError
 from asap_tf.saving.imagenet import imagenet_tensors
 from asap_tf.saving.keras_file import load_keras_model, model_file
+from asap_tf.saving.location import locate
 from asap_tf.saving.metadata import classes_of, read_metadata
-from asap_tf.saving.presets import preset_file, preset_files
+from asap_tf.saving.presets import preset_files
 from asap_tf.saving.torch_file import CONV_VARIABLES, NORM_VARIABLES, read_torch_file
 
 if TYPE_CHECKING:
@@ -58,7 +59,7 @@ def load_weights(model: keras.Model, source: str | Path, backbone: str | None = 
         if backbone is None:
             raise UsageError(f"`weights`='imagenet': there are none for {model.name}")
         return load_torch_names(model, imagenet_tensors(backbone), "ImageNet weights")
-    path = preset_file(source) or Path(source)
+    path = locate(source)
     if not path.exists():
         raise UsageError(
             f"`weights`={str(source)!r}: no such file or run folder; give 'imagenet', a .pth or "

@@ -136,17 +136,21 @@ class Log(keras.callbacks.Callback):
         state: State of the training.
         run: Run folder.
         batch_size: Frames in a step.
+        tensorboard: Whether to write TensorBoard events.
 
     Attributes:
         error: Why the run folder could not be written to, which ends the training; None if it
             could.
     """
 
-    def __init__(self, state: TrainingState, run: RunFolder, batch_size: int):
+    def __init__(
+        self, state: TrainingState, run: RunFolder, batch_size: int, tensorboard: bool = True
+    ):
         super().__init__()
         self.state = state
         self.run = run
         self.batch_size = batch_size
+        self.tensorboard = tensorboard
         self.error: Unwritable | None = None
 
     def on_epoch_begin(self, epoch: int, logs: dict[str, float] | None = None) -> None:
@@ -195,7 +199,8 @@ class Log(keras.callbacks.Callback):
         self.logged_at = now
         try:
             self.run.log(entry)
-            self.run.write_scalars(step, values)
+            if self.tensorboard:
+                self.run.write_scalars(step, values)
         except Unwritable as error:
             self.error = error
             self.model.stop_training = True

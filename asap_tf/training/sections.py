@@ -201,6 +201,8 @@ class Train(Section):
         precision: `auto` is float16 on a GPU, bfloat16 on a CPU that gains by it (AMX, or AMD's
             AVX512-BF16), else float32.
         validate_every: Epochs between validations; the last epoch is always validated.
+        loggers: Where losses and scores go beside the run's own log: `tensorboard`, into the run
+            folder; `mlflow` and `wandb`, each an extra, see `asap_tf.training.loggers`.
     """
 
     epochs: Count = 100
@@ -208,6 +210,7 @@ class Train(Section):
     seed: Annotated[int, Field(ge=0)] = 0
     precision: Literal["auto", "float32", "mixed_bfloat16", "mixed_float16"] = "auto"
     validate_every: Count = 1
+    loggers: tuple[Literal["tensorboard", "mlflow", "wandb"], ...] = ("tensorboard",)
 
 
 class Eval(Section):

@@ -16,6 +16,7 @@ from asap_tf.data.images import BadFile
 from asap_tf.data.pipeline import reader_error
 from asap_tf.inference.evaluate import Evaluation
 from asap_tf.training.callbacks import FiniteGuard, Log, Progress, TrainingState
+from asap_tf.training.loggers import experiment_loggers
 from asap_tf.training.recipe import Recipe
 from asap_tf.training.run_folder import Checkpoint, RunFolder
 from asap_tf.training.task import SegmentationTask
@@ -69,6 +70,7 @@ class Trainer:
         self.task = task = SegmentationTask(recipe, reports, hosts, initialize=not progress)
         schedule = task.optimizer.schedule
         self.state = TrainingState(task.steps_per_epoch, recipe.train.epochs, schedule)
+        self.loggers = experiment_loggers(run, recipe, self.state) if hosts.is_main else []
         if progress:
             step, best_miou = progress
             blank = {name: np.zeros(v.shape, v.dtype) for name, v in task.variables().items()}
@@ -120,8 +122,8 @@ class Trainer:
         """The loop over the epochs that are left."""
         task, state, train = self.task, self.state, self.recipe.train
         guard = FiniteGuard(state, [*task.variables().values()], task.model)
-        log = Log(state, self.run, train.batch_size)
-        shown = [Progress(state)] if self.hosts.is_main else []
+        log = Log(state, self.run, train.batch_size, "tensorboard" in train.loggers)
+        shown = [Progress(state), *self.loggers] if self.hosts.is_main else []
         hooks = keras.callbacks.CallbackList(
             [guard, log, *shown, *self.callbacks],
             model=task.model,
