@@ -144,7 +144,7 @@ def cross_entropy(
 ) -> Tensor:
     """Cross entropy of each pixel with its label, 0 where it is not valid.
 
-    In half the time of Keras's own: one softmax serves both the losses and their gradient.
+    In a third of the time of Keras's own: one softmax serves both the losses and their gradient.
 
     Args:
         labels: int32 `(P,)`, 0..C - 1; C + i for a pixel of any class of the i-th group.
@@ -161,28 +161,25 @@ def cross_entropy(
     for label, group in enumerate([*([c] for c in range(num_classes)), *groups]):
         members[label, list(group)] = 1
 
-    def of_labels(probabilities: Tensor) -> Tensor:
-        if not groups:
-            return at_labels(probabilities, labels)
-        is_class = labels < num_classes
-        classes = ops.where(is_class, labels, 0)
-        sums = ops.matmul(probabilities, members[num_classes:].T)
-        return ops.where(
-            is_class,
-            at_labels(probabilities, classes),
-            at_labels(sums, ops.where(is_class, 0, labels - num_classes)),
-        )
-
     def within_labels(logits: Tensor) -> Tensor:
         return ops.where(ops.take(members, labels, axis=0) > 0, logits, -math.inf)
+
+    @fused
+    def of_labels(probabilities: Tensor, labels: Tensor) -> Tensor:
+        return ops.sum(probabilities * ops.take(members, labels, axis=0), axis=-1)
+
+    @fused
+    def slopes(probabilities: Tensor, labels: Tensor, true: Tensor, upstream: Tensor) -> Tensor:
+        own = multiply_no_nan(1 / true, upstream)[:, None] * ops.take(members, labels, axis=0)
+        return multiply_no_nan(probabilities, upstream[:, None] - own)
 
     @ops.custom_gradient
     def losses_of(logits: Tensor) -> tuple[Tensor, Callable]:
         probabilities = ops.softmax(logits)
-        true = of_labels(probabilities)
+        true = of_labels(probabilities, labels)
 
         def stable_losses() -> Tensor:
-            own = ops.logsumexp(within_labels(logits), -1) if groups else at_labels(logits, labels)
+            own = ops.logsumexp(within_labels(logits), -1)
             distance = ops.max(logits, axis=-1) - own
             return distance - ops.log(ops.max(probabilities, axis=-1))
 
@@ -192,33 +189,27 @@ def cross_entropy(
 
         def gradient(*arguments: Tensor, upstream: Tensor | None = None) -> Tensor:
             upstream = arguments[0] if upstream is None else upstream
-            if not groups:
-                slopes = probabilities - ops.one_hot(labels, num_classes)
-                return multiply_no_nan(slopes, upstream[:, None])
 
-            def stable_gradient() -> Tensor:
+            def stable_slopes() -> Tensor:
                 slopes = probabilities - ops.softmax(within_labels(logits))
                 return multiply_no_nan(slopes, upstream[:, None])
 
-            def quick_gradient() -> Tensor:
-                own = ops.take(members, labels, axis=0)
-                own *= multiply_no_nan(1 / true, upstream)[:, None]
-                return multiply_no_nan(probabilities, upstream[:, None] - own)
-
-            return ops.cond(underflows, stable_gradient, quick_gradient)
+            return ops.cond(
+                underflows, stable_slopes, lambda: slopes(probabilities, labels, true, upstream)
+            )
 
         return losses, gradient
 
     return ops.where(valid, losses_of(logits), 0.0)
 
 
-def at_labels(values: Tensor, labels: Tensor) -> Tensor:
-    """Each pixel's value of its own class: `(P,)` of `(P, C)` and int32 `(P,)`."""
+def fused(function: Callable) -> Callable:
+    """A function that TensorFlow computes in one pass over its arguments, by XLA."""
     if keras.backend.backend() != "tensorflow":
-        # JAX splits this over devices; with places in the flat array, each would need all pixels.
-        return ops.take_along_axis(values, labels[:, None], axis=-1)[:, 0]
-    pixels, num_classes = ops.shape(values)
-    return ops.take(ops.reshape(values, (-1,)), ops.arange(pixels) * num_classes + labels)
+        return function
+    import tensorflow as tf
+
+    return tf.function(function, jit_compile=True, autograph=False)
 
 
 def multiply_no_nan(x: Tensor, factor: Tensor) -> Tensor:
