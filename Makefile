@@ -7,10 +7,14 @@ BIN := .venv/bin
 # pip's chatter is shown only where it fails.
 quietly = $(1) > .pip.log 2>&1 || { cat .pip.log; exit 1; }
 
-.PHONY: demo test test-tf217 lint clean
+.PHONY: demo docs test test-tf217 lint clean
 
 demo: .venv/installed
 	$(BIN)/asap-tf demo --out demo
+
+# The documentation as a site, build/site/index.html; a broken link or reference is an error.
+docs: .venv/developed
+	$(BIN)/mkdocs build --quiet
 
 test: lint
 	$(BIN)/pytest -n 2 --dist loadfile --cov --cov-report=term:skip-covered --cov-fail-under=95 --durations=10

@@ -88,7 +88,7 @@ def with_flags(message: str, command: click.Command | None) -> str:
         message: Names arguments as Python does, in backticks: ``"leave `scales` out"``.
         command: Of which they may be parameters; other names in backticks stay as they are.
 
-    Example:
+    Examples:
         >>> with_flags("leave `scales` out", command)
         'leave --scales out'
     """

@@ -198,7 +198,7 @@ def scored(comparison: Comparison, dataset: Dataset, trust: bool = False) -> Com
 def short_names(specs: Sequence[ArtifactSpec]) -> list[str]:
     """A name for each artifact: its file's, its path's where that is not enough, else a number.
 
-    Example:
+    Examples:
         >>> short_names([ArtifactSpec(Path(name), folder) for name in ("a/x.onnx", "b/x.onnx")])
         ['a/x.onnx', 'b/x.onnx']
     """

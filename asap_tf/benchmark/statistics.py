@@ -57,7 +57,7 @@ def speedup(reference: Sequence[float], seconds: Sequence[float]) -> Speedup:
         reference: Seconds of each round of the runner to compare with.
         seconds: Seconds of the same rounds of the other runner.
 
-    Example:
+    Examples:
         >>> speedup([2.0, 4.0, 6.0], [1.0, 2.0, 2.0]).median
         2.0
     """
@@ -75,7 +75,7 @@ def median_interval(values: Sequence[float]) -> tuple[float, float] | None:
     Returns:
         The interval; None for fewer than 6 values, of which even the extremes are not enough.
 
-    Example:
+    Examples:
         >>> median_interval(range(1, 101))
         (40, 61)
     """

@@ -59,7 +59,7 @@ class Worker(Generic[Spec]):
         UsageError: if it cannot be run as asked for.
         AsapError: if it cannot be opened, or its process crashes.
 
-    Example:
+    Examples:
         >>> with Worker(ArtifactSpec(Path("export/asap_int8.tflite"), folder)) as worker:
         ...     worker.turn()["network"]
         0.0413

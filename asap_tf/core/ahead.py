@@ -31,7 +31,7 @@ def map_ahead(
     Yields:
         An iterator over the results.
 
-    Example:
+    Examples:
         >>> with map_ahead(read_image, paths, threads=4) as frames:
         ...     for frame in frames:
         ...         segmenter.predict(frame[np.newaxis])

@@ -55,7 +55,7 @@ def new_figure(width: float, height: float) -> Iterator[Figure]:
         width: Inches; 200 pixels each in a PNG.
         height: Inches.
 
-    Example:
+    Examples:
         >>> with new_figure(8, 4) as figure:
         ...     figure.subplots().plot([1, 2, 4])
         ...     save_png(figure, Path("chart.png"))

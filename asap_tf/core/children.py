@@ -29,7 +29,7 @@ def run_module(module: str, *arguments: str, timeout: float) -> subprocess.Compl
     Raises:
         subprocess.TimeoutExpired: if it had to be killed.
 
-    Example:
+    Examples:
         >>> run_module("asap_tf.runtime.probe_child", "asap_int8.tflite", timeout=60).returncode
         0
     """
@@ -47,7 +47,7 @@ def run_module(module: str, *arguments: str, timeout: float) -> subprocess.Compl
 def safe_path() -> Iterator[None]:
     """Keeps the current folder out of the search path of Python processes that start meanwhile.
 
-    Example:
+    Examples:
         >>> with safe_path():
         ...     process.start()
     """

@@ -45,7 +45,7 @@ class Hosts:
         index: Index of this host, from 0.
         count: Number of hosts.
 
-    Example:
+    Examples:
         >>> Hosts(1, 4).shard(range(10))
         range(1, 10, 4)
     """
@@ -131,7 +131,7 @@ def connect(hosts: str, host_id: int | None, coordinator: str | None) -> Iterato
         AsapError: if the hosts cannot be connected, differ in their version of asap-tf or in their
             number of devices, or if another one is lost.
 
-    Example:
+    Examples:
         >>> with connect("2", 0, "node0:7000") as distributed:
         ...     evaluate(segmenter, dataset, hosts=distributed)
     """

@@ -48,7 +48,7 @@ def shown(text: object, most: int | None = None) -> str:
         text: A path, a name, a message.
         most: Characters that are kept; None keeps all.
 
-    Example:
+    Examples:
         >>> shown(Path("two\nlines.png"))
         'two\\nlines.png'
     """
@@ -67,7 +67,7 @@ def nearest(name: object, valid: Iterable[str]) -> str:
     Returns:
         `"did you mean 'resnet18'?"` if one is close, else `"valid: a, b, c"`.
 
-    Example:
+    Examples:
         >>> nearest("resnet81", ["resnet18", "efficientnet_lite0"])
         "did you mean 'resnet18'?"
     """

@@ -41,7 +41,7 @@ def written_whole(path: Path, durable: bool = False) -> Iterator[Path]:
     Raises:
         Unwritable: if it cannot be written.
 
-    Example:
+    Examples:
         >>> with written_whole(Path("scores.json")) as aside:
         ...     aside.write_text("{}")
     """
@@ -71,7 +71,7 @@ def hidden(path: Path, tag: object) -> Path:
         path: The final name, of any length that the file system allows.
         tag: What makes the name one's own.
 
-    Example:
+    Examples:
         >>> hidden(Path("labels/0041.png"), 5071)
         PosixPath('labels/.asap-tf-5071-0041.png')
     """
@@ -140,7 +140,7 @@ def write_json(path: Path, content: Any, durable: bool = False) -> None:
     Raises:
         Unwritable: if it cannot be written.
 
-    Example:
+    Examples:
         >>> write_json(Path("scores.json"), {"miou": 0.6})
     """
     with written_whole(path, durable=durable) as aside:

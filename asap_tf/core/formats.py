@@ -47,7 +47,7 @@ class Format:
     def file_name(self, precision: str) -> str:
         """Name of the file or folder of an export.
 
-        Example:
+        Examples:
             >>> FORMATS["litert"].file_name("int8")
             'asap_int8.tflite'
         """

@@ -115,7 +115,7 @@ def relate(
     Raises:
         UsageError: if no classes are related, or a name is that of no class.
 
-    Example:
+    Examples:
         >>> relate(camvid.CLASSES, cityscapes.CLASSES, {"bicyclist": ["rider", "bicycle"]})
     """
     own, ids = [c.name for c in classes], {c.name: i for i, c in enumerate(targets)}

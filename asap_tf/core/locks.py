@@ -35,7 +35,7 @@ def locked(folder: Path, activity: str) -> Iterator[Callable[[], bool]]:
         UsageError: if another process holds the lock, naming it.
         OSError: if the folder cannot be written to.
 
-    Example:
+    Examples:
         >>> with locked(Path("runs/camvid"), "training"):
         ...     train()
     """

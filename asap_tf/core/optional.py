@@ -18,7 +18,7 @@ def require(module: str, extra: str) -> ModuleType:
     Raises:
         AsapError: if it is not installed, naming the command that does it, or cannot be imported.
 
-    Example:
+    Examples:
         >>> onnxruntime = require("onnxruntime", "onnx")
     """
     try:

@@ -33,7 +33,7 @@ def parse_json(text: str | bytes) -> Any:
     Raises:
         ValueError: if it is none, or too large or too deep.
 
-    Example:
+    Examples:
         >>> parse_json('{"size": [512, 1024]}')
         {'size': [512, 1024]}
     """
@@ -46,7 +46,7 @@ def parse_yaml(text: str | bytes) -> Any:
     Raises:
         ValueError: if it is none, or too large or too deep.
 
-    Example:
+    Examples:
         >>> parse_yaml("train: {epochs: 3}")
         {'train': {'epochs': 3}}
     """
@@ -97,7 +97,7 @@ def _bounded(load: Any, text: str | bytes, most: int) -> Any:
 def quoted(value: object) -> str:
     """A value of others for a message: its `repr`, in one line of at most 200 characters.
 
-    Example:
+    Examples:
         >>> quoted([1, "a"])
         "[1, 'a']"
     """
@@ -111,7 +111,7 @@ def quoted(value: object) -> str:
 def listed(problems: Iterable[str], most: int = 20) -> str:
     """What is wrong with a file, for a message: each problem once, and not more than some.
 
-    Example:
+    Examples:
         >>> listed(["a: missing", "b: missing", "c: missing"], 2)
         'a: missing; b: missing; and 1 more'
     """

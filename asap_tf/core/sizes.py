@@ -19,7 +19,7 @@ Size = int | tuple[int, int]
 def network_side(length: float) -> int:
     """The multiple of 32 nearest to `length` pixels, halves up, and at least 32.
 
-    Example:
+    Examples:
         >>> network_side(360), network_side(720)
         (352, 736)
     """
@@ -39,7 +39,7 @@ def require_size(size: tuple[int, int]) -> None:
 def padded(size: tuple[int, ...]) -> tuple[int, int]:
     """The size with frames padded below and to the right to multiples of 32.
 
-    Example:
+    Examples:
         >>> padded((720, 1280))
         (736, 1280)
     """
@@ -55,7 +55,7 @@ def size_of_frame(size: Size | None, frame: tuple[int, ...]) -> tuple[float, flo
             the frame's own.
         frame: `(H, W)` of the frame.
 
-    Example:
+    Examples:
         >>> size_of_frame(1024, (720, 1280))
         (576.0, 1024.0)
     """
@@ -69,7 +69,7 @@ def size_without_frame(size: Size | None) -> tuple[int, int] | None:
 
     Of the length of a longer side, that of frames twice as wide as high, as Cityscapes' are.
 
-    Example:
+    Examples:
         >>> size_without_frame(1024)
         (512, 1024)
     """

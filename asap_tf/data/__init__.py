@@ -26,7 +26,7 @@ def open_dataset(root: str | Path, kind: str | None = None, annotations: str = "
     Raises:
         UsageError: if the folder is missing, not laid out as any kind, or an argument is wrong.
 
-    Example:
+    Examples:
         >>> dataset = open_dataset("cityscapes")
         >>> len(dataset.pairs("val")), dataset.classes[0].name
         (500, 'road')

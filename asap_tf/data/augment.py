@@ -47,7 +47,7 @@ class Augmentation:
         noise: Largest standard deviation of Gaussian noise, levels of 0..255.
         jpeg: Largest loss of JPEG's quality, 0..99, of 100.
 
-    Example:
+    Examples:
         >>> augment = Augmentation(crop=(512, 1024), brightness=0.3)
         >>> image, mask = augment(image, mask, np.random.default_rng(0))
         >>> image.shape, mask.shape

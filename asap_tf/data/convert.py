@@ -62,7 +62,7 @@ def convert(
         UsageError: if `out` exists, or there is nothing in `source` to convert.
         AsapError: if a file of annotations is damaged, or `out` cannot be written.
 
-    Example:
+    Examples:
         >>> convert(Path("labelme"), Path("dataset"), "labelme").counts
         {'train': 90, 'val': 10}
     """

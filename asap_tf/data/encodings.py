@@ -24,7 +24,7 @@ class IndexEncoding:
         train_ids: Train id, or 255 for ignored, by the value that stands for it in the file.
             Values (0..255) that are not in the table are errors in a mask.
 
-    Example:
+    Examples:
         >>> IndexEncoding({7: 0, 8: 1, 0: 255}).decode(np.uint8([[7, 8, 0]]))
         array([[  0,   1, 255]], dtype=uint8)
     """
@@ -57,7 +57,7 @@ class ColorEncoding:
         train_ids: Train id, or 255 for ignored, by RGB color (0..255 each). Other colors are
             errors in a mask.
 
-    Example:
+    Examples:
         >>> encoding = ColorEncoding({(128, 64, 128): 0, (0, 0, 0): 255})
         >>> encoding.decode(np.uint8([[[128, 64, 128], [0, 0, 0]]]))
         array([[  0, 255]], dtype=uint8)

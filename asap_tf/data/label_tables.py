@@ -36,7 +36,7 @@ def load_table(table: str | Path) -> Names:
     Raises:
         UsageError: if there is no such table, or it is not as at the head of this module.
 
-    Example:
+    Examples:
         >>> load_table("camvid")["bicyclist"]
         ('rider', 'bicycle', 'motorcycle')
     """

@@ -104,7 +104,7 @@ def export(
         UsageError: for what cannot be done as requested; nothing is written.
         AsapError: if a converter fails or an artifact is not proven; those that were are kept.
 
-    Example:
+    Examples:
         >>> export(Path("runs/camvid"), Path("export"), ["litert"], ["int8"], calibration=camvid)
     """
     if not uses_tensorflow():

@@ -48,7 +48,7 @@ def tensorrt_choice(trt_engine: str | None = None) -> Choice:
         UsageError: for another word.
         AsapError: if none can be had, with everything that is missing and how to get it.
 
-    Example:
+    Examples:
         >>> tensorrt_choice().reason
         'TF-TRT: TensorFlow 2.17.1 with TensorRT 8.6.1 on NVIDIA GeForce RTX 3090'
     """

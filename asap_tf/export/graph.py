@@ -44,7 +44,7 @@ class Deployment:
             built for; empty for all.
         temperature: Divisor of the logits for confidences.
 
-    Example:
+    Examples:
         >>> graph = Deployment(ASAPNet(19), (512, 1024)).graph()
         >>> labels = graph.function(tf.zeros((1, 512, 1024, 3), tf.uint8))[0]
     """

@@ -59,7 +59,7 @@ def checked_capabilities(names: Sequence[str]) -> list[str]:
     Raises:
         UsageError: for one that TensorRT for RTX does not build for.
 
-    Example:
+    Examples:
         >>> checked_capabilities(["8.9", "8.6"])
         ['8.6', '8.9']
     """
@@ -88,7 +88,7 @@ def build_ahead(
         UsageError: for a capability that does not exist.
         AsapError: if the package is missing, or NVIDIA's parser or builder refuses.
 
-    Example:
+    Examples:
         >>> build_ahead(Path("asap_fp16.onnx"), "fp16", Path("asap_fp16_rtx.engine"), ["8.9"])
     """
     require("tensorrt_rtx", "trt")

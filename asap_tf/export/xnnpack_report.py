@@ -44,7 +44,7 @@ def xnnpack_report(path: Path) -> XNNPACKReport:
     Raises:
         AsapError: if LiteRT is not installed.
 
-    Example:
+    Examples:
         >>> xnnpack_report(Path("export/asap_int8.tflite")).partitions
         1
     """

@@ -146,7 +146,7 @@ def evaluate(
             `boundary` is not positive.
         AsapError: if a file cannot be read.
 
-    Example:
+    Examples:
         >>> evaluation = evaluate(load("run"), open_dataset("cityscapes"), scales=(0.75, 1, 1.25))
         >>> print(evaluation.scores.table())
     """

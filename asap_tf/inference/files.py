@@ -139,7 +139,7 @@ def predict_inputs(
             set, or a result cannot be written.
         Interrupted: if a stop was requested.
 
-    Example:
+    Examples:
         >>> predict_inputs(load("run"), [Path("drive.mp4"), Path("stills")], Path("predictions"))
     """
     view = View(segmenter.classes, mode, legend, format, unknown_below)

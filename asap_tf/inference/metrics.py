@@ -35,7 +35,7 @@ def confusion_matrix(
     Raises:
         ValueError: if shapes or dtypes differ from the above, or a pixel has an id out of range.
 
-    Example:
+    Examples:
         >>> truth = np.array([0, 0, 1, 255], np.uint8)
         >>> confusion_matrix(truth, np.array([0, 1, 1, 0], np.uint8), num_classes=2)
         array([[1, 1],
@@ -72,7 +72,7 @@ def near_boundaries(truth: np.ndarray, width: float) -> np.ndarray:
     Returns:
         bool `(H, W)`.
 
-    Example:
+    Examples:
         >>> near_boundaries(np.uint8([[0, 0, 1, 1, 255]]), 1)
         array([[False,  True,  True, False, False]])
     """
@@ -102,7 +102,7 @@ def in_classes_of_data(matrix: np.ndarray, table: LabelTable) -> np.ndarray:
     Returns:
         int64 `(C, C)`; with a column more, of what counts for no class, where there may be such.
 
-    Example:
+    Examples:
         >>> table = relate(camvid.CLASSES, cityscapes.CLASSES, load_table("camvid"))
         >>> in_classes_of_data(confusion_matrix(truth, prediction, 11, 19), table).shape
         (11, 11)

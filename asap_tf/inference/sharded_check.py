@@ -24,7 +24,7 @@ def sharded(hosts: Hosts) -> Examine:
     Args:
         hosts: Hosts that check the same dataset, each under the same path.
 
-    Example:
+    Examples:
         >>> check_dataset(dataset, examine=sharded(hosts))
     """
 

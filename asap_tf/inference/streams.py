@@ -133,7 +133,7 @@ def predict_stream(
         UsageError: for an unknown policy or mode, or an `out` that cannot be written to.
         AsapError: if the stream cannot be read, or the result cannot be written.
 
-    Example:
+    Examples:
         >>> predict_stream(load("export/asap_int8.tflite"), "rtsp://camera", Path("predictions"))
     """
     if policy not in POLICIES:

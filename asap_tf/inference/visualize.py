@@ -30,7 +30,7 @@ def colorize(labels: np.ndarray, palette: np.ndarray) -> np.ndarray:
     Returns:
         uint8 `(..., H, W, 3)`, RGB; black for ids outside the palette, such as 255.
 
-    Example:
+    Examples:
         >>> colorize(np.array([[0, 255]], np.uint8), np.array([[128, 64, 128]], np.uint8)).tolist()
         [[[128, 64, 128], [0, 0, 0]]]
     """
@@ -99,7 +99,7 @@ def contact_sheet(
     Raises:
         ValueError: if there is no image, or not one caption for each row.
 
-    Example:
+    Examples:
         >>> frame = np.zeros((90, 160, 3), np.uint8)
         >>> contact_sheet([[frame, frame]], ["first"], width=800).shape
         (265, 800, 3)

@@ -56,7 +56,7 @@ def label(
         Interrupted: on SIGINT or SIGTERM; the same call resumes.
         AsapError: if the model or the source is damaged, or the labels cannot be written.
 
-    Example:
+    Examples:
         >>> label("asap_int8.tflite", "frames.parquet:path", Path("labels"), Resources(workers=8))
         {'labelled': 9998, 'failed': 2}
     """

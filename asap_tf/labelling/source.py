@@ -53,7 +53,7 @@ class Source:
     Raises:
         UsageError: if there is nothing of that kind.
 
-    Example:
+    Examples:
         >>> next(Source("frames").inputs())
         Input(path='/data/frames/a.jpg', frame=None)
     """
@@ -194,7 +194,7 @@ class Source:
 def scheme_problem(path: str) -> str | None:
     """Why a path is none that may be opened, or None.
 
-    Example:
+    Examples:
         >>> scheme_problem("zip://a.png::b.zip")
         'a chain of stores (::), which is not opened'
     """

@@ -31,7 +31,7 @@ class AdaptiveMean(layers.Layer):
     Input `(N, H, W, C)`, output `(N, bins, bins, C)`, or `(N, bins, ceil(bins * W / H), C)` if
     square.
 
-    Example:
+    Examples:
         >>> AdaptiveMean(3)(keras.ops.ones((1, 8, 16, 64))).shape
         TensorShape([1, 3, 3, 64])
     """

@@ -18,7 +18,7 @@ class PixelDot(layers.Layer):
 
     Input `[(N, H, W, C), (N, H, W, C)]`, output `(N, H, W, 1)`.
 
-    Example:
+    Examples:
         >>> x = keras.ops.ones((1, 2, 3, 32))
         >>> PixelDot()([x, x])[0, 0, 0]
         <tf.Tensor: shape=(1,), dtype=float32, numpy=array([32.], dtype=float32)>
@@ -44,7 +44,7 @@ class BatchNormalization(layers.BatchNormalization):
 
     Input and output `(N, H, W, C)`.
 
-    Example:
+    Examples:
         >>> BatchNormalization()(keras.ops.ones((1, 64, 128, 256)), training=True).shape
         TensorShape([1, 64, 128, 256])
     """
@@ -87,7 +87,7 @@ class Conv2D(layers.Conv2D):
 
     Input `(N, H, W, C)`, output `(N, ceil(H / stride), ceil(W / stride), filters)` at 1 x 1.
 
-    Example:
+    Examples:
         >>> Conv2D(128, 1, 2)(keras.ops.ones((1, 128, 256, 64)), training=True).shape
         TensorShape([1, 64, 128, 128])
     """

@@ -55,7 +55,7 @@ class FFDN(layers.Layer):
     Raises:
         ValueError: for unknown `norms`, or an odd number of filters with both norms.
 
-    Example:
+    Examples:
         >>> FFDN(256)(keras.ops.ones((1, 64, 128, 256))).shape
         TensorShape([1, 64, 128, 256])
 

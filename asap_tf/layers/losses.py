@@ -45,7 +45,7 @@ class OhemCrossEntropy(keras.losses.Loss):
     Raises:
         ValueError: if `threshold` or `min_kept` is out of its range.
 
-    Example:
+    Examples:
         >>> loss = OhemCrossEntropy()
         >>> loss(np.zeros((1, 4, 4), "uint8"), np.zeros((1, 4, 4, 19), "float32"))  # log(19)
         <tf.Tensor: shape=(), dtype=float32, numpy=2.944439>

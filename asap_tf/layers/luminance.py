@@ -18,7 +18,7 @@ class DepthAndLuminance(layers.Layer):
 
     Input RGB `(N, H, W, 3)`, output `(N, H, W, 2)`.
 
-    Example:
+    Examples:
         >>> DepthAndLuminance()(keras.ops.ones((1, 512, 1024, 3))).shape
         TensorShape([1, 512, 1024, 2])
     """

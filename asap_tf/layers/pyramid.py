@@ -28,7 +28,7 @@ class SimplePyramid(layers.Layer):
     Raises:
         ValueError: if the input is not a list of at least two maps.
 
-    Example:
+    Examples:
         >>> maps = [keras.ops.ones((1, 32 // 2**i, 64 // 2**i, 16)) for i in range(4)]
         >>> [tuple(level.shape) for level in SimplePyramid(64)(maps)]
         [(1, 32, 64, 64), (1, 16, 32, 64), (1, 8, 16, 64), (1, 4, 8, 64)]

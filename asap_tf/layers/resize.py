@@ -24,7 +24,7 @@ class Upsample(layers.Layer):
 
     Input `(N, H, W, C)`, output `(N, factor * H, factor * W, C)`, in the compute dtype.
 
-    Example:
+    Examples:
         >>> Upsample(8)(keras.ops.ones((1, 64, 128, 19))).shape
         TensorShape([1, 512, 1024, 19])
     """
@@ -56,7 +56,7 @@ class ResizeLike(layers.Layer):
 
     Input `[(N, H, W, C), (N, H', W', any)]`, output `(N, H', W', C)`, in the compute dtype.
 
-    Example:
+    Examples:
         >>> coarse, fine = keras.ops.ones((1, 2, 3, 128)), keras.ops.ones((1, 12, 20, 64))
         >>> ResizeLike()([coarse, fine]).shape
         TensorShape([1, 12, 20, 128])
@@ -85,7 +85,7 @@ class AlignedResize(layers.Layer):
     Input `(N, H, W, C)`, output `(N, H * factor // divisor, W * factor // divisor, C)`; or input
     `[(N, H, W, C), (N, H', W', any)]`, output `(N, H', W', C)`. In the compute dtype.
 
-    Example:
+    Examples:
         >>> AlignedResize(divisor=2)(keras.ops.ones((1, 64, 128, 32))).shape
         TensorShape([1, 32, 64, 32])
     """

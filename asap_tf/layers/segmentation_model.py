@@ -33,7 +33,7 @@ class SegmentationModel(keras.Model):
         backbone_outputs: Read-only; `{4: ..., 8: ..., 16: ..., 32: ...}` of ASAP.
         pyramid_outputs: Read-only; empty for a network without a pyramid.
 
-    Example:
+    Examples:
         >>> model = asap_tf.create_model("asap")
         >>> model.backbone_outputs[16].shape
         (None, 32, 64, 256)

@@ -33,7 +33,7 @@ class StripAttention(layers.Layer):
     Raises:
         ValueError: for an unknown axis.
 
-    Example:
+    Examples:
         >>> StripAttention("vertical")(keras.ops.ones((1, 64, 128, 256))).shape
         TensorShape([1, 64, 128, 256])
 

@@ -68,7 +68,7 @@ def ASAPNet(
         UsageError: (a ValueError) for an unknown option or a size that is no multiple of 32.
         AsapError: if the weights cannot be read or downloaded.
 
-    Example:
+    Examples:
         >>> model = ASAPNet(num_classes=19, input_shape=(512, 1024, 3))
         >>> model(np.zeros((1, 512, 1024, 3), "uint8")).shape
         TensorShape([1, 512, 1024, 19])

@@ -40,7 +40,7 @@ def BiSeNetV2(
         A model from RGB frames 0..255 `(N, H, W, 3)` to float32 logits `(N, H, W, num_classes)`;
         with `aux_heads` to a dict of three such tensors. See `ASAPNet`.
 
-    Example:
+    Examples:
         >>> BiSeNetV2(19, (512, 1024, 3)).output_shape
         (None, 512, 1024, 19)
 

@@ -38,7 +38,7 @@ def DDRNet23Slim(
         A model from RGB frames 0..255 `(N, H, W, 3)` to float32 logits `(N, H, W, num_classes)`;
         with `aux_heads` to a dict of three such tensors. See `ASAPNet`.
 
-    Example:
+    Examples:
         >>> model = DDRNet23Slim(num_classes=19, input_shape=(512, 1024, 3))
         >>> model(np.zeros((1, 512, 1024, 3), "uint8")).shape
         TensorShape([1, 512, 1024, 19])

@@ -42,7 +42,7 @@ def DF1Seg(
         A model from RGB frames 0..255 `(N, H, W, 3)` to float32 logits `(N, H, W, num_classes)`;
         with `aux_heads` to a dict of three such tensors. See `ASAPNet`.
 
-    Example:
+    Examples:
         >>> DF1Seg(19, (1024, 2048, 3)).output_shape
         (None, 1024, 2048, 19)
 

@@ -73,7 +73,7 @@ def FFNet46NS(
     Raises:
         UsageError: (a ValueError) for another variant, or a size that is no multiple of 32.
 
-    Example:
+    Examples:
         >>> FFNet46NS(19, (512, 1024, 3)).output_shape
         (None, 512, 1024, 19)
 

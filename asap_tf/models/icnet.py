@@ -40,7 +40,7 @@ def ICNet(
         A model from RGB frames 0..255 `(N, H, W, 3)` to float32 logits `(N, H, W, num_classes)`;
         with `aux_heads` to a dict of three such tensors. See `ASAPNet`.
 
-    Example:
+    Examples:
         >>> ICNet(19, (1024, 2048, 3)).output_shape
         (None, 1024, 2048, 19)
 

@@ -43,7 +43,7 @@ def LDFNet(
         A model from RGB frames 0..255 `(N, H, W, 3)` to float32 logits `(N, H, W, num_classes)`;
         with `aux_heads` to a dict of three such tensors. See `ASAPNet`.
 
-    Example:
+    Examples:
         >>> LDFNet(19, (512, 1024, 3)).output_shape
         (None, 512, 1024, 19)
 

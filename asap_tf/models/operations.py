@@ -80,7 +80,7 @@ def count_operations(model: keras.Model, size: tuple[int, int] | None = None) ->
     Raises:
         UsageError: if the model takes any size and none is given.
 
-    Example:
+    Examples:
         >>> count_operations(ASAPNet(19, (512, 1024, 3))).total / 1e9
 
     Source: paper, Table III.

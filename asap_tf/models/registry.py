@@ -31,7 +31,7 @@ def register(name: str) -> Callable[[Builder], Builder]:
     Args:
         name: Name of the network, of its Keras model and of its file.
 
-    Example:
+    Examples:
         >>> @register("small")
         ... def Small(num_classes=19, input_shape=(512, 1024, 3), weights=None, aux_heads=False):
         ...     frames = input_frames(num_classes, input_shape)
@@ -47,7 +47,7 @@ def register(name: str) -> Callable[[Builder], Builder]:
 def list_models() -> list[str]:
     """The names of all networks, in alphabetical order.
 
-    Example:
+    Examples:
         >>> asap_tf.list_models()
         ['asap', 'bisenetv2', 'ddrnet_23_slim', 'df1_seg', 'dfanet_a', 'fasterseg', 'ffnet_46ns',
          'icnet', 'ldfnet', 'pidnet_s', 'stdc1', 'stdc2']
@@ -83,7 +83,7 @@ def create_model(
         UsageError: (a ValueError) for an unknown name or option, or a value that is not valid.
         AsapError: if the weights cannot be read or downloaded.
 
-    Example:
+    Examples:
         >>> model = asap_tf.create_model("stdc1", num_classes=11, input_shape=(None, None, 3))
     """
     valid = options_of(name)
@@ -118,7 +118,7 @@ def options_of(name: str) -> dict[str, tuple[Any, Any]]:
     Raises:
         UsageError: if there is no network of that name.
 
-    Example:
+    Examples:
         >>> options_of("asap")["fuse_stride"]
         (typing.Literal[8, 4], 8)
     """

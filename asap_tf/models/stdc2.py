@@ -29,7 +29,7 @@ def STDC2Seg(
         A model from RGB frames 0..255 `(N, H, W, 3)` to float32 logits `(N, H, W, num_classes)`;
         with `aux_heads` to a dict of three such tensors. See `ASAPNet`.
 
-    Example:
+    Examples:
         >>> STDC2Seg(19, (512, 1024, 3)).output_shape
         (None, 512, 1024, 19)
 

@@ -27,7 +27,7 @@ class KerasNetwork(Network):
         runtime: Keras and its backend for people.
         metadata: Metadata embedded in the file.
 
-    Example:
+    Examples:
         >>> segmenter = Segmenter(KerasNetwork(ASAPNet(19, (None, None, 3))), classes)
     """
 

@@ -40,7 +40,7 @@ def load(path: str | Path, threads: int | None = None, trust: bool = False) -> S
         AsapError: if the file is damaged or no segmentation network, or its runtime is not
             installed.
 
-    Example:
+    Examples:
         >>> asap_tf.load("runs/camvid").classes[0].name
         'sky'
         >>> labels = asap_tf.load("export/asap_int8.tflite", threads=2).predict(frames)
@@ -70,7 +70,7 @@ def format_of(path: str | Path) -> str:
     Raises:
         UsageError: if there is nothing there, or no model.
 
-    Example:
+    Examples:
         >>> format_of("export/asap_int8.tflite")
         'litert'
     """

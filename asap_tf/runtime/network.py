@@ -160,7 +160,7 @@ def signature_of(
     Raises:
         AsapError: if not, saying what it takes and gives.
 
-    Example:
+    Examples:
         >>> frames = TensorSpec("x", "uint8", (1, 64, 96, 3))
         >>> signature_of(Path("a.onnx"), [frames], [TensorSpec("y", "uint8", (1, 64, 96))])
         Signature(batch=1, size=(64, 96), num_classes=None, has_confidence=False)

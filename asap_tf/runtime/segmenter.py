@@ -134,7 +134,7 @@ class Segmenter:
                 within 0..1, or the network gives labels only and that or `tile` is set.
             AsapError: if the network gives labels beyond its classes.
 
-        Example:
+        Examples:
             >>> labels = asap_tf.load("runs/camvid").predict(frames)
         """
         frames = _checked(frames)

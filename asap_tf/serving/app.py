@@ -60,7 +60,7 @@ def create_app(
         page: Folder of `asap-tf export --web` to show at `/`; None shows a page that asks the
             service.
 
-    Example:
+    Examples:
         >>> app = create_app(asap_tf.load("asap_lite0_street"), "asap_lite0_street")
     """
     service = Service(segmenter, name, limits or Limits())

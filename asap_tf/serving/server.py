@@ -83,7 +83,7 @@ def create_server(app: FastAPI, limits: Limits | None = None) -> uvicorn.Server:
         app: What it serves.
         limits: Bounds; None for the usual ones.
 
-    Example:
+    Examples:
         >>> create_server(app).run(sockets=[listener])
     """
     limits = limits or Limits()

@@ -55,7 +55,7 @@ def render(seed: int, height: int = 512, width: int = 1024) -> Frame:
     Returns:
         The frame and its labels.
 
-    Example:
+    Examples:
         >>> frame = render(seed=7, height=128, width=256)
         >>> frame.image.shape, int(frame.label_ids.max()) <= 33
         ((128, 256, 3), True)

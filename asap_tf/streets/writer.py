@@ -63,7 +63,7 @@ def write_streets(
         UsageError: if `out` exists, or a number is out of range.
         AsapError: if the folder cannot be written.
 
-    Example:
+    Examples:
         >>> write_streets("streets", train=8, val=2, size=(128, 256))
     """
     out = Path(out)

@@ -22,7 +22,7 @@ class KLDivergence(layers.Layer):
 
     Source: Hinton et al. 2015, at temperature 1.
 
-    Example:
+    Examples:
         >>> logits = np.array([[[[0.0, 3.0]]]])
         >>> KLDivergence()([-logits, logits])
         <tf.Tensor: shape=(1, 1, 1), dtype=float32, numpy=array([[[2.7154458]]], dtype=float32)>

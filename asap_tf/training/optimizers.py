@@ -21,7 +21,7 @@ class PolyDecay(keras.optimizers.schedules.LearningRateSchedule):
         power: Exponent of the decay.
         warmup_steps: Steps of linear growth from `rate / warmup_steps`.
 
-    Example:
+    Examples:
         >>> float(PolyDecay(0.01, steps=100)(50))
         0.0053588676
     """

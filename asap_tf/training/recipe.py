@@ -111,7 +111,7 @@ def load_recipe(
     Raises:
         UsageError: with every wrong field at once: its name, the value, what would be valid.
 
-    Example:
+    Examples:
         >>> load_recipe("camvid_resnet18", ["train.epochs=1"]).train.epochs
         1
     """

@@ -262,7 +262,7 @@ def resolve_class_weights(
     Raises:
         UsageError: if a list has another length than there are classes.
 
-    Example:
+    Examples:
         >>> resolve_class_weights("balanced", np.array([50, 50, 0]))
         [1.0, 1.0, 1.0]
     """

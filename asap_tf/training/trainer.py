@@ -48,7 +48,7 @@ class Trainer:
         UsageError: if recipe, dataset and weights do not fit together.
         AsapError: if weights cannot be loaded.
 
-    Example:
+    Examples:
         >>> recipe = load_recipe("camvid_resnet18", ["data.root=CamVid"])
         >>> Trainer(RunFolder(Path("runs/camvid")), recipe, check_data(recipe)).train()
     """

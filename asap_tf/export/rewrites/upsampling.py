@@ -106,7 +106,7 @@ class PlanarUpsample(MatmulUpsample):
 def interpolation(length: int, factor: int) -> np.ndarray:
     """Bilinear weights with half-pixel centers, float32 `(length * factor, length)`.
 
-    Example:
+    Examples:
         >>> interpolation(2, 2).tolist()
         [[1.0, 0.0], [0.75, 0.25], [0.25, 0.75], [0.0, 1.0]]
     """

@@ -33,7 +33,7 @@ def web_page(precisions: Sequence[str] = ("fp32",), vendor: bool = False) -> Pac
     Raises:
         UsageError: for other precisions, or if npm is missing.
 
-    Example:
+    Examples:
         >>> export(Path("runs/camvid"), Path("page"), [], package=web_page())
     """
     precision, *more = precisions

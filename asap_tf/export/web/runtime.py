@@ -67,7 +67,7 @@ For another version: `npm pack onnxruntime-web@VERSION`, and `integrity` of its 
 def integrity(content: bytes) -> str:
     """The hash of a file as browsers take it.
 
-    Example:
+    Examples:
         >>> integrity(b"")[:11]
         'sha384-OLBg'
     """

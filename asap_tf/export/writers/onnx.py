@@ -81,7 +81,7 @@ def onnx_model(
     Raises:
         AsapError: if a package is missing, or the graph cannot be converted.
 
-    Example:
+    Examples:
         >>> onnx_model(Deployment(model, (512, 1024)).graph()).graph.output[0].name
         'labels'
     """

@@ -10,7 +10,7 @@ FOLDER = Path(__file__).parent
 def preset_files() -> dict[str, Path]:
     """The files of all presets by name.
 
-    Example:
+    Examples:
         >>> list(preset_files())[:2]
         ['asap_lite0_camvid', 'asap_lite0_street']
     """
