@@ -51,7 +51,7 @@ def convert(source: Path, out: Path, kind: str, rest: str, val: float) -> None:
 
     \b
     asap-tf data convert labelme_folder dataset --from labelme
-    asap-tf train camvid_resnet18_half --data dataset
+    asap-tf train own_data --data dataset
     """
     from asap_tf.data.convert import convert
 
