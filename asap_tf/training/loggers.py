@@ -123,7 +123,7 @@ def flat(fields: Any, prefix: str = "") -> dict[str, str]:
         fields = dict(enumerate(fields))
     if not isinstance(fields, dict):
         return {prefix: str(fields)[:500]}
-    found = {}
+    found: dict[str, str] = {}
     for name, value in fields.items():
         found |= flat(value, f"{prefix}.{name}" if prefix else str(name))
     return found
