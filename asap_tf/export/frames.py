@@ -113,7 +113,8 @@ def _enough(items: Sequence, where: str) -> Sequence:
     if len(items) < PARITY_FRAMES:
         raise UsageError(
             f"{where} has {len(items)} frames; {PARITY_FRAMES} are needed to prove the export on: "
-            "add some, or leave `calibration` out to take rendered streets (not for int8)"
+            "add some, give a folder of images for `calibration`, or leave it out to take rendered "
+            "streets (not for int8)"
         )
     return items
 
