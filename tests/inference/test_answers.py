@@ -29,7 +29,7 @@ SIZE = 128, 160
 class Bright:
     """A network whose logits are those of the gray that a class has."""
 
-    num_classes, size = 4, None
+    num_classes, size, has_confidence = 4, None, False
 
     def logit_bands(self, frame, size):
         gray = frame[..., :1].astype(np.float32)
