@@ -64,12 +64,12 @@ def describe(model: Path, trust: bool) -> tuple[Path, dict[str, Any]]:
     Metadata beside an artifact that is as its checksums say is enough; else the model is opened.
     """
     from asap_tf.runtime import format_of, load
-    from asap_tf.saving import model_file, read_sidecar
+    from asap_tf.saving import locate, model_file, read_sidecar
 
-    if format_of(model) == "keras":
-        path = model_file(model)
+    path = locate(model)
+    if format_of(path) == "keras":
+        path = model_file(path)
     else:
-        path = model
         metadata, intact = read_sidecar(path)
         if intact:
             return path, {"format": format_of(path), **metadata}

@@ -8,11 +8,10 @@ from typing import Any
 import keras
 
 from asap_tf.core.errors import AsapError, first_line
-from asap_tf.core.files import written_whole
 from asap_tf.core.optional import require
 from asap_tf.training.callbacks import TrainingState
 from asap_tf.training.recipe import Recipe
-from asap_tf.training.run_folder import RunFolder
+from asap_tf.training.run_folder import RunFolder, write_text
 
 
 class ExperimentLogger(keras.callbacks.Callback):
@@ -46,8 +45,7 @@ class ExperimentLogger(keras.callbacks.Callback):
             entry = self.start(known)
         except Exception as error:
             raise AsapError(f"train.loggers: {self.name}: {first_line(error)}") from error
-        with written_whole(file) as aside:
-            aside.write_text(f"{entry}\n")
+        write_text(file, f"{entry}\n")
 
     def on_epoch_end(self, epoch: int, logs: dict[str, float] | None = None) -> None:
         values = {**(logs or {}), "learning_rate": self.state.learning_rate}
