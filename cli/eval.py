@@ -119,7 +119,7 @@ def command(
     if per_frame is not None:
         evaluation.write_frames(per_frame)
     if "on_gpu" in segmenter.metadata:
-        from asap_tf.saving.metadata import update_sidecar
+        from asap_tf.saving import update_sidecar
 
         miou, runtime = evaluation.scores.miou, segmenter.network.runtime
         said = f"mIoU {miou:.1%} on {evaluation.num_frames} frames, by {runtime}"
@@ -133,8 +133,7 @@ def command(
 
 def keep_temperature(model: Path, temperature: float) -> None:
     """Writes the temperature into a model's file, or into what is beside an exported one."""
-    from asap_tf.saving import model_file, sidecar
-    from asap_tf.saving.metadata import update_metadata, update_sidecar
+    from asap_tf.saving import model_file, sidecar, update_metadata, update_sidecar
 
     if sidecar(model).is_file():
         update_sidecar(model, temperature=temperature)

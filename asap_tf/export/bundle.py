@@ -15,7 +15,7 @@ from asap_tf.core.optional import require
 from asap_tf.export import build_and_time, build_engine
 from asap_tf.export.package import Contents, Package
 from asap_tf.runtime import engine
-from asap_tf.saving.metadata import sidecar
+from asap_tf.saving import sidecar
 
 FOLDER = "tensorrt_bundle"
 """Name of the bundle's folder."""

@@ -7,20 +7,24 @@ from asap_tf.saving.keras_file import from_preset, load_keras_model, model_file,
 from asap_tf.saving.location import locate
 from asap_tf.saving.metadata import (
     METADATA_NAME,
+    classes_of,
+    parse_metadata,
+    read_metadata,
+    update_metadata,
+    versions,
+)
+from asap_tf.saving.presets import preset_file, preset_files
+from asap_tf.saving.sidecar import (
     artifact_bytes,
     artifact_files,
     checksums,
-    classes_of,
     fingerprint,
     is_own,
-    parse_metadata,
-    read_metadata,
     read_sidecar,
     sidecar,
-    versions,
+    update_sidecar,
     write_sidecar,
 )
-from asap_tf.saving.presets import preset_file, preset_files
 from asap_tf.saving.transfer import Transfer, copy_matching, load_weights, match_classes
 
 __all__ = [
@@ -46,6 +50,8 @@ __all__ = [
     "read_sidecar",
     "save_model",
     "sidecar",
+    "update_metadata",
+    "update_sidecar",
     "versions",
     "write_sidecar",
 ]

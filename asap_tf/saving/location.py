@@ -9,8 +9,8 @@ from typing import Any
 
 from asap_tf.core.errors import AsapError, UsageError, first_line
 from asap_tf.core.optional import require
-from asap_tf.saving.metadata import LARGEST_ARTIFACT, artifact_files, sidecar
 from asap_tf.saving.presets import preset_file
+from asap_tf.saving.sidecar import LARGEST_ARTIFACT, artifact_files, sidecar
 
 _HUB = re.compile(
     r"hf://(?P<repository>[\w.-]+/[\w.-]+)(?:/(?P<file>[^@]+))?(?:@(?P<revision>[\w./-]+))?"

@@ -13,7 +13,7 @@ from asap_tf.export.build_engine import build
 from asap_tf.export.rtx import NOT_COMPARED
 from asap_tf.inference.metrics import Scores, confusion_matrix
 from asap_tf.runtime import engine
-from asap_tf.saving.metadata import sidecar, write_sidecar
+from asap_tf.saving import sidecar, write_sidecar
 from support import gpu
 
 
