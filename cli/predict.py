@@ -45,7 +45,11 @@ from asap_tf.cli.trust import trust_option
     help="Of frames for the network: their longer side, HEIGHTxWIDTH, or native for that of each "
     "frame. [the model's own]",
 )
-@click.option("--tile", type=int, help="Run frames at their own size, in tiles of this side.")
+@click.option(
+    "--tile",
+    type=int,
+    help="Run frames in tiles of this side, cut from them at --size, or else at their own size.",
+)
 @click.option("--overlap", default=128, show_default=True, help="Of tiles, in pixels.")
 @click.option(
     "--legend/--no-legend",
@@ -110,8 +114,6 @@ def command(
         raise UsageError("--json is for images, not for a stream")
     if polygons and json is None:
         raise UsageError("--polygons: are written to a file; name it with --json")
-    if tile is not None and size not in (None, "native"):
-        raise UsageError("--tile runs frames at their own size: leave --size out")
     segmenter = load(model, trust=trust)
     if size is not None:
         segmenter.size = parse_frame_size(size)

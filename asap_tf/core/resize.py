@@ -91,9 +91,26 @@ def resized_bands(logits: np.ndarray, size: tuple[int, ...]) -> Iterator[tuple[s
     channels = logits.shape[2]
     if size[0] * size[1] * channels <= MOST_LOGITS or logits.shape[0] == size[0]:
         yield slice(0, size[0]), resize_bilinear(logits, size)
-        return
-    for band in bands(logits.shape[0], size, channels, np.float64):
-        rows = logits[band.source]
+    else:
+        yield from resized_parts(iter([logits]), len(logits), size)
+
+
+def resized_parts(
+    parts: Iterator[np.ndarray], height: int, size: tuple[int, ...]
+) -> Iterator[tuple[slice, np.ndarray]]:
+    """As `resized_bands`, of logits that come in parts, of which no more is held than is needed.
+
+    Args:
+        parts: Logits of some rows after the other, float32 `(rows, W, C)`.
+        height: Rows of all parts.
+        size: `(H, W)` of the result.
+    """
+    held, first = next(parts), 0
+    for band in bands(height, size, held.shape[2], np.float64):
+        while first + len(held) < band.source.stop:
+            held = np.concatenate([held, next(parts)])
+        held, first = held[band.source.start - first :], band.source.start
+        rows = held[: band.source.stop - first]
         wide = resize_bilinear(rows, (len(rows), size[1]))
         yield band.rows, wide[band.above] * (1 - band.weight) + wide[band.below] * band.weight
 

@@ -9,7 +9,7 @@ import numpy as np
 
 from asap_tf.core.errors import AsapError, UsageError
 from asap_tf.core.labels import IGNORE_LABEL, LabelClass, palette
-from asap_tf.core.resize import resize_frames
+from asap_tf.core.resize import resize_frames, resized_parts
 from asap_tf.core.sizes import (
     STRIDE,
     Size,
@@ -32,10 +32,11 @@ class Segmenter:
             side, with their aspect kept; None runs every frame at its own size. These two are
             rounded to multiples of 32; a height and width that are none are padded. May be set,
             unless the network was exported, for one size.
-        tile: `(N, M)` to run large frames at their own size, whatever `size` is, in tiles of N x N
-            pixels that overlap by M, their logits blended; None, as at first, runs whole frames.
-            Attention between columns then sees a tile's columns only. May be set, to a multiple of
-            32 and less than that, unless the network was exported.
+        tile: `(N, M)` to run large frames in tiles of N x N pixels that overlap by M, their logits
+            blended; None, as at first, runs whole frames. Tiles are cut from frames at their own
+            size, or at `size` once that was set. Attention between columns then sees a tile's
+            columns only. May be set, to a multiple of 32 and less than that, unless the network
+            was exported.
         metadata: Recipe, versions, scores and whatever else was written beside the weights.
     """
 
@@ -53,6 +54,7 @@ class Segmenter:
         self.network = network
         self.classes = tuple(classes)
         self._size = size
+        self._tiled_size: Size | None = None
         self._tile: tuple[int, int] | None = None
         self.metadata = metadata or {}
 
@@ -70,7 +72,7 @@ class Segmenter:
             )
         if isinstance(size, tuple):
             require_size(size)
-        self._size = size
+        self._size = self._tiled_size = size
 
     @property
     def tile(self) -> tuple[int, int] | None:
@@ -204,7 +206,8 @@ class Segmenter:
     def network_size(self, frame: tuple[int, int]) -> tuple[int, int]:
         """The `(H, W)` that a frame of `(H, W)` is brought to for the network, or a tile's."""
         if self.tile:
-            return self.tile[0], self.tile[0]
+            height, width = self._cut_from(frame)
+            return min(self.tile[0], height), min(self.tile[0], width)
         return self.network.size or _network_size(self._size, frame)
 
     def operations(self) -> dict[str, Any]:
@@ -234,13 +237,25 @@ class Segmenter:
             UsageError: if the network gives labels only.
         """
         for index, frame in enumerate(frames):
-            if self.tile:
-                parts = tiled_logits(self.network, frame, *self.tile)
-            else:
-                sized = self._sized(frame[np.newaxis], self.size)[0]
-                parts = self.network.logit_bands(sized, frame.shape[:2])
-            for rows, logits in parts:
+            for rows, logits in self._parts(frame):
                 yield index, rows, logits
+
+    def _parts(self, frame: np.ndarray) -> Iterator[tuple[slice, np.ndarray]]:
+        """Rows of a frame, uint8 `(H, W, 3)`, and their logits, `(rows, W, classes)`."""
+        size = frame.shape[:2]
+        if not self.tile:
+            return self.network.logit_bands(self._sized(frame[np.newaxis], self.size)[0], size)
+        frame = resize_frames(frame[np.newaxis], self._cut_from(size))[0]
+        if max(frame.shape[:2]) <= self.tile[0]:
+            return self.network.logit_bands(frame, size)
+        parts = tiled_logits(self.network, frame, *self.tile)
+        if frame.shape[:2] == size:
+            return parts
+        return resized_parts((logits for _, logits in parts), len(frame), size)
+
+    def _cut_from(self, frame: tuple[int, int]) -> tuple[int, int]:
+        """The `(H, W)` that a frame of `(H, W)` is brought to before tiles are cut from it."""
+        return frame if self._tiled_size is None else _network_size(self._tiled_size, frame)
 
     def _answers(self, frames: np.ndarray) -> Iterator[tuple[int, slice, np.ndarray, np.ndarray]]:
         """Number of the frame, rows, and their labels and confidence, both `(rows, W)`."""

@@ -96,7 +96,9 @@ def test_size_and_legend(asap, model, artifact, camvid, tmp_path):
         (("--size", "96"), 96, None),
         (("--size", "64x32"), (64, 32), None),
         (("--size", "native"), None, None),
-        (("--tile", "32", "--overlap", "8"), (64, 32), (32, 8)),
+        (("--tile", "32", "--overlap", "8"), None, (32, 8)),
+        (("--tile", "32", "--overlap", "8", "--size", "96"), 96, (32, 8)),
+        (("--tile", "160", "--size", "96"), 96, None),
     ):
         result = asap("predict", model, frame, "--out", out, "--mode", "ids", *options)
         assert result.code == 0, result.err
@@ -112,7 +114,6 @@ def test_size_and_legend(asap, model, artifact, camvid, tmp_path):
     for options, message in (
         (("--tile", "33"), "--tile 33: a multiple of 32"),
         (("--tile", "64", "--overlap", "64"), "--overlap 64: 0 to 63"),
-        (("--tile", "64", "--size", "96"), "leave --size out"),
     ):
         result = asap("predict", model, frame, "--out", out, *options)
         assert (result.code, message in result.err) == (2, True), result.err

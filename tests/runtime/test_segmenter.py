@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 
 import asap_tf
+from asap_tf.core import resize as resizing
 from asap_tf.core.errors import AsapError, UsageError
 from asap_tf.core.labels import LabelClass
 from asap_tf.runtime import Network, Segmenter
@@ -192,8 +193,32 @@ def test_tiles_run_at_the_frames_own_size():
     ]:
         with pytest.raises(UsageError, match=message):
             segmenter.tile = tile
+    assert segmenter.network_size((90, 40)) == (64, 40)
     segmenter.tile = None
     segmenter.predict(x)
     assert network.frames.shape == (2, 32, 32, 3)
     with pytest.raises(UsageError, match="`tile` 64: this model runs at 32x64 only"):
         Segmenter(FakeNetwork((32, 64)), CLASSES).tile = (64, 16)
+
+
+@pytest.mark.parametrize("shape", [(90, 130), (333, 517)])
+@pytest.mark.parametrize(("size", "sized"), [(128, (96, 128)), ((96, 160), (96, 160))])
+def test_tiles_are_cut_from_frames_at_a_size_that_was_set(shape, size, sized, monkeypatch):
+    monkeypatch.setattr(resizing, "_BAND", 10 * 517 * 3)
+    (x,) = frames(1, *shape)
+    network = FakeNetwork()
+    segmenter = Segmenter(network, CLASSES)
+    segmenter.size, segmenter.tile = size, (64, 16)
+    # A network that looks at single pixels does not see the tiles.
+    seen = cv2.resize(x, sized[::-1]).astype(np.float32) / 64
+    logits = np.exp(cv2.resize(seen, shape[::-1]))
+    found = segmenter.confidence(x[None])[0]
+    np.testing.assert_allclose(found, (logits / logits.sum(-1, keepdims=True)).max(-1), atol=1e-5)
+    assert network.frames.shape == (1, 64, 64, 3)
+    assert segmenter.network_size(shape) == (64, 64)
+    # A tile that covers the frame is the frame.
+    segmenter.tile = None
+    whole = segmenter.confidence(x[None])
+    segmenter.tile = (160, 16)
+    np.testing.assert_array_equal(segmenter.confidence(x[None]), whole)
+    assert network.frames.shape == (1, *sized, 3) == (1, *segmenter.network_size(shape), 3)
