@@ -13,6 +13,7 @@ from keras import layers, ops
 from asap_tf.core.sizes import PADDING, padded
 from asap_tf.core.system import stderr_silenced
 from asap_tf.export.rewrites.batch_norm import fold_batch_norms
+from asap_tf.export.rewrites.confidence import Confidence, confidence_by_sum
 from asap_tf.export.rewrites.graph_utils import Replacements, Rewrite
 from asap_tf.export.rewrites.labels import Repeat, logits_of_stride, repeat_by_joining
 from asap_tf.export.rewrites.norms import two_pass_norms
@@ -64,24 +65,28 @@ class Deployment:
         return padded(self.size)
 
     def graph(
-        self, rewrites: Sequence[Rewrite] = EVERYWHERE, repeat: Repeat = repeat_by_joining
+        self,
+        rewrites: Sequence[Rewrite] = EVERYWHERE,
+        repeat: Repeat = repeat_by_joining,
+        confidence: Confidence = confidence_by_sum,
     ) -> DeployedGraph:
         """The frozen graph that rewrites make of the network; made once for each set of them.
 
         Args:
             rewrites: Rewrites, applied in order; see `asap_tf.export.rewrites`.
             repeat: Way of repeating labels of a stride.
+            confidence: Way to the largest probability.
 
         Raises:
             UsageError: for a label stride that the network does not have.
         """
-        key = (tuple(rewrites), repeat)
+        key = (tuple(rewrites), repeat, confidence)
         if key not in self._graphs:
-            self._graphs[key] = DeployedGraph(self._freeze(rewrites, repeat), self)
+            self._graphs[key] = DeployedGraph(self._freeze(*key), self)
         return self._graphs[key]
 
     def _freeze(
-        self, rewrites: Sequence[Rewrite], repeat: Repeat
+        self, rewrites: Sequence[Rewrite], repeat: Repeat, confidence: Confidence
     ) -> tf.types.experimental.ConcreteFunction:
         import tensorflow as tf
         from tensorflow.python.framework.convert_to_constants import (
@@ -107,7 +112,7 @@ class Deployment:
             # TFLite and ONNX Runtime take the argmax in int32 without a detour over int64.
             maps = tf.argmax(logits, axis=-1, output_type=tf.int32)
             if self.output == "labels+confidence":
-                sure = tf.reduce_max(tf.nn.softmax(logits / self.temperature), axis=-1)
+                sure = confidence(logits / self.temperature)
                 maps = tf.stack([maps, tf.cast(tf.round(255 * sure), tf.int32)], axis=1)
                 # As if they were another frame's labels.
                 maps = tf.reshape(maps, (2 * self.batch, *maps.shape[2:]))

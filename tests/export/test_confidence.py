@@ -10,6 +10,7 @@ from asap_tf import ASAPNet, load
 from asap_tf.core.labels import numbered_classes
 from asap_tf.export.exporter import export
 from asap_tf.export.graph import Deployment
+from asap_tf.export.rewrites.confidence import confidence_by_softmax, confidence_by_sum
 from asap_tf.saving import load_keras_model, save_model
 from support.tiny import Tiny
 
@@ -103,10 +104,11 @@ def test_a_certain_network_in_litert(tmp_path, stride):
     assert np.all(segmenter.predict(frames) == 1) and np.all(segmenter.confidence(frames) == 1)
 
 
-def test_the_graph_itself(model, frames, logits):
+@pytest.mark.parametrize("way", [confidence_by_sum, confidence_by_softmax])
+def test_the_graph_itself(model, frames, logits, way):
     graph = Deployment(
         model, (64, 128), 8, output="labels+confidence", temperature=TEMPERATURE
-    ).graph()
+    ).graph(confidence=way)
     labels, sure = np.moveaxis(graph.run(frames), 1, 0)
     np.testing.assert_array_equal(labels, logits.argmax(-1))
     np.testing.assert_allclose(sure / 255, confidence(logits), atol=0.5 / 255 + 1e-4)

@@ -12,6 +12,7 @@ import numpy as np
 from asap_tf.core.errors import AsapError, first_line
 from asap_tf.core.system import stderr_silenced
 from asap_tf.export.graph import EVERYWHERE, DeployedGraph, Deployment
+from asap_tf.export.rewrites.confidence import confidence_by_softmax
 from asap_tf.export.rewrites.graph_utils import Rewrite
 from asap_tf.export.rewrites.labels import repeat_as_bytes
 from asap_tf.export.rewrites.pooling import depthwise_pooling, pool_odd_maps
@@ -50,7 +51,7 @@ def write(
     hundred numbers, and the two passes over FFDN's map. So are the frames on their way to int8:
     LiteRT takes half as long for that as from uint8 straight to int8.
     """
-    graph = deployment.graph(rewrites, repeat_as_bytes)
+    graph = deployment.graph(rewrites, repeat_as_bytes, confidence_by_softmax)
     try:
         with stderr_silenced():
             content = _converted(graph, precision, calibration)
