@@ -33,7 +33,8 @@ from asap_tf.benchmark.machine import this_machine
 from asap_tf.benchmark.markdown import machine_lines, table, warning_lines
 from asap_tf.benchmark.statistics import speedup
 from asap_tf.core.errors import AsapError
-from asap_tf.data.video import open_video, video_file
+from asap_tf.data.video import open_video
+from asap_tf.data.video_writer import video_file
 from asap_tf.inference.files import predict_inputs
 from asap_tf.inference.visualize import overlay
 from asap_tf.runtime import Segmenter, load

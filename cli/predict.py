@@ -63,6 +63,7 @@ from asap_tf.cli.trust import trust_option
     help="Also write, for all images, sizes, shares of the classes and seconds to this file.",
 )
 @click.option("--polygons", is_flag=True, help="Add the classes' regions to --json.")
+@click.option("--resume", is_flag=True, help="Go on where the same call was stopped.")
 @click.option("--skip-bad", is_flag=True, help="Skip damaged files, with a warning for each.")
 @click.option(
     "--frames",
@@ -85,14 +86,15 @@ def command(
     legend: bool,
     json: Path | None,
     polygons: bool,
+    resume: bool,
     skip_bad: bool,
     frames: str,
     trust: bool,
 ) -> None:
     """Label INPUTS (images, folders, videos, or one live stream) with MODEL.
 
-    MODEL is trained, exported, or a preset. A stream is an address or a camera device; Ctrl-C ends
-    it and keeps the frames labeled so far.
+    MODEL is trained, exported, or a preset. A stream is an address or a camera device. Ctrl-C keeps
+    what is labeled so far; of files, --resume goes on.
 
     \b
     asap-tf predict asap_lite0_street photo.jpg --size 1024
@@ -112,6 +114,8 @@ def command(
         raise UsageError("a stream has to be the only input")
     if live and json is not None:
         raise UsageError("--json is for images, not for a stream")
+    if live and resume:
+        raise UsageError("--resume is for files, not for a stream")
     if polygons and json is None:
         raise UsageError("--polygons: are written to a file; name it with --json")
     segmenter = load(model, trust=trust)
@@ -124,7 +128,17 @@ def command(
         report = None if json is None else Report(json, str(model), polygons)
         with stop_on_signals() as stop:
             written = predict_inputs(
-                segmenter, paths, out, mode, skip_bad, legend, format, unknown_below, stop, report
+                segmenter,
+                paths,
+                out,
+                mode,
+                skip_bad,
+                legend,
+                format,
+                unknown_below,
+                stop,
+                report,
+                resume,
             )
         for path in written + [json] * (json is not None):
             echo(path)

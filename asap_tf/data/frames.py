@@ -34,7 +34,8 @@ IMAGE_SUFFIXES = (
 TRANSPARENT = "transparent; shown over black"
 SCALED = "more than 8 bits a channel; its own range, darkest to brightest, became 0 to 255"
 
-_HEIC_BRANDS = (b"heic", b"heix", b"heim", b"heis", b"hevc", b"hevx", b"mif1", b"msf1")
+HEIC_BRANDS = (b"heic", b"heix", b"heim", b"heis", b"hevc", b"hevx", b"mif1", b"msf1")
+"""Of ISO files, by which HEIC is known."""
 
 
 class Frame(NamedTuple):
@@ -152,7 +153,7 @@ def _formats(path: Path, content: bytes | None = None) -> tuple[str, ...]:
         # What is wrong with the file is said by whoever opens it.
         with contextlib.suppress(OSError), path.open("rb") as file:
             start = file.read(12)
-    if start[4:8] == b"ftyp" and start[8:12] in _HEIC_BRANDS:
+    if start[4:8] == b"ftyp" and start[8:12] in HEIC_BRANDS:
         try:
             require("pillow_heif", "heic").register_heif_opener()
         except AsapError as error:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import contextlib
-import itertools
 import logging
 import tempfile
 import time
@@ -21,9 +20,10 @@ from asap_tf.core.signals import Stop
 from asap_tf.core.system import available_cores
 from asap_tf.data.frames import frame_size, read_frame
 from asap_tf.data.images import BadFile
-from asap_tf.data.video import VideoFrame, open_video, png_folder, video_file
+from asap_tf.data.video import open_video
 from asap_tf.inference.inputs import InputFile, find_inputs
 from asap_tf.inference.report import Report
+from asap_tf.inference.videos import NO_FRAME, predict_video
 from asap_tf.inference.view import View
 
 if TYPE_CHECKING:
@@ -31,7 +31,6 @@ if TYPE_CHECKING:
 
 _LOGGER = logging.getLogger("asap_tf")
 
-_NO_FRAME = "a video without a single readable frame"
 _CHECKERS = 8
 _LARGE = 16_000_000
 """Pixels of frames, or probabilities, of which few are held at once."""
@@ -101,6 +100,7 @@ def predict_inputs(
     unknown_below: float | None = None,
     stop: Stop | None = None,
     report: Report | None = None,
+    resume: bool = False,
 ) -> list[Path]:
     """Predicts images and videos and writes what was found under `out`.
 
@@ -122,6 +122,9 @@ def predict_inputs(
         unknown_below: As of `View`.
         stop: Ends the work once a stop is requested; what was labeled by then is kept.
         report: Also tells of every image in one file; for images alone.
+        resume: Whether to go on where an earlier call with the same arguments was stopped: images
+            with a result are passed over, and videos labeled from the frame on with which their
+            result ends.
 
     Returns:
         The files written, in the order of the inputs: for an image `NAME.png`, or of another
@@ -134,7 +137,8 @@ def predict_inputs(
         UsageError: for an unknown mode or format, an input that is missing or neither image nor
             video, a folder without any, two inputs that would be written to one name, or an `out`
             that is a file, cannot be written to, holds the inputs, or already has the folder to
-            write; and for a video where a mode or `report` is for images.
+            write; for a video where a mode or `report` is for images; and for `resume` with a
+            `report`.
         AsapError: if an image, or a video's first frame, could not be read, unless `skip_bad` is
             set, or a result cannot be written.
         Interrupted: if a stop was requested.
@@ -145,8 +149,14 @@ def predict_inputs(
     view = View(segmenter.classes, mode, legend, format, unknown_below)
     bad, stop = _BadFiles(skip_bad), stop or Stop()
     try:
-        sources = find_inputs(inputs, out, view)
+        if resume and report is not None:
+            raise UsageError("`resume`: what `json` tells of is labeled in one call; leave one out")
+        every = find_inputs(inputs, out, view, resume)
+        sources = [s for s in every if s.is_video or not (resume and s.target.is_file())]
+        if len(sources) < len(every):
+            _LOGGER.warning("passed over %d images that have results", len(every) - len(sources))
         folders = [out, *(source.target.parent for source in sources)]
+        folders += [source.target for source in sources if source.target.is_dir()]
         if report is not None:
             report.check(sources, view)
             folders.append(report.file.parent)
@@ -159,11 +169,11 @@ def predict_inputs(
         for source in bad.good(sources):
             if source.is_video:
                 with bad.passed():
-                    _predict_video(segmenter, source, view, stop)
+                    predict_video(segmenter, source, view, stop, resume)
     except OSError as error:
         raise AsapError(f"{error.filename or out}: {error.strerror or error}") from error
-    bad.tell(sources, out)
-    return [source.target for source in bad.good(sources)]
+    bad.tell(every, out)
+    return [source.target for source in bad.good(every)]
 
 
 def _check(sources: Sequence[InputFile], bad: _BadFiles, stop: Stop) -> int:
@@ -179,7 +189,7 @@ def _check(sources: Sequence[InputFile], bad: _BadFiles, stop: Stop) -> int:
                 return frame_size(source.path)
             with open_video(source.path) as video:
                 if next(video.frames(), None) is None:
-                    raise BadFile(source.path, _NO_FRAME)
+                    raise BadFile(source.path, NO_FRAME)
         return 0
 
     largest = 0
@@ -191,7 +201,7 @@ def _check(sources: Sequence[InputFile], bad: _BadFiles, stop: Stop) -> int:
             if source.path in bad.errors and not bad.skip:
                 raise bad.errors[source.path]
             largest = max(largest, size)
-    if not bad.good(sources):
+    if bad.errors and not bad.good(sources):
         bad.tell(sources, Path())
     return largest
 
@@ -259,53 +269,5 @@ def _predict_images(
     remarks.log()
     if report is not None:
         report.write(sources)
-    stop.check(f"{len(done)} of {len(sources)} images are labeled, in {sources[0].target.parent}")
-
-
-def _predict_video(segmenter: Segmenter, source: InputFile, view: View, stop: Stop) -> None:
-    done = 0
-
-    def read(number: int) -> VideoFrame | None:
-        return next(frames, None)
-
-    def predict(frame: VideoFrame) -> tuple[VideoFrame, np.ndarray]:
-        return frame, view.answer(segmenter, frame.pixels)
-
-    def write(item: tuple[VideoFrame, np.ndarray]) -> None:
-        nonlocal done
-        (pixels, seconds), answer = item
-        write_picture(view.picture(pixels, answer, same_height=True), seconds)
-        done += 1
-
-    with open_video(source.path) as video:
-        frames = video.frames()
-        if view.is_numbers:
-            sink = png_folder(source.target)
-        else:
-            sink = video_file(source.target, video.rate, video)
-        name, total = shown(source.path.name), video.claimed or None
-        with sink as write_picture:
-            with (
-                map_ahead(read, itertools.count()) as found,
-                map_ahead(write, map(predict, _until_none(found))) as written,
-            ):
-                for _ in tqdm(written, name, total, unit="frame", disable=None):
-                    if stop.requested:
-                        break
-            if not done:
-                raise BadFile(source.path, _NO_FRAME)
-        stop.check(f"{done} frames of {source.path} are labeled, in {source.target}")
-        if video.damaged:
-            _LOGGER.warning("%s: damaged; %d frames could be decoded", shown(source.path), done)
-        # Of many containers the number is an estimate.
-        elif done < 0.95 * video.claimed - 5:
-            _LOGGER.warning(
-                "%s: has %d frames, though it claims %d", shown(source.path), done, video.claimed
-            )
-
-
-def _until_none(found: Iterator[VideoFrame | None]) -> Iterator[VideoFrame]:
-    for frame in found:
-        if frame is None:
-            return
-        yield frame
+    where = sources[0].target.parent
+    stop.check(f"{len(done)} of {len(sources)} images are labeled, in {where}; `resume` goes on")

@@ -21,8 +21,12 @@ class InputFile:
     is_video: bool
 
 
-def find_inputs(inputs: Sequence[Path], out: Path, view: View) -> list[InputFile]:
+def find_inputs(
+    inputs: Sequence[Path], out: Path, view: View, resume: bool = False
+) -> list[InputFile]:
     """The images and videos of all inputs, folders' included, in order.
+
+    With `resume`, folders of videos' results may be there.
 
     Raises:
         UsageError: as of `predict_inputs`, for all that is wrong with names.
@@ -49,8 +53,10 @@ def find_inputs(inputs: Sequence[Path], out: Path, view: View) -> list[InputFile
             )
         if target.resolve() in paths:
             raise UsageError(f"{target}: is itself an input; choose another output folder")
-        if target.is_dir() or (not target.suffix and target.exists()):
-            raise UsageError(f"{target}: already exists; remove it or choose another folder")
+        goes_on = resume and source.is_video and view.is_numbers and target.is_dir()
+        if not goes_on and (target.is_dir() or (not target.suffix and target.exists())):
+            hint = ", or `resume` what was stopped" if source.is_video else ""
+            raise UsageError(f"{target}: already exists; remove it, choose another folder{hint}")
     for source in sources:
         if around := first.keys() & set(source.target.parents):
             folder = min(around)

@@ -18,7 +18,7 @@ from tqdm import tqdm
 
 from asap_tf.core.errors import AsapError, UsageError, nearest
 from asap_tf.core.signals import stop_on_signals
-from asap_tf.data.video import png_folder, video_file
+from asap_tf.data.video_writer import png_folder, video_file
 from asap_tf.inference.files import prepare
 from asap_tf.inference.view import View
 

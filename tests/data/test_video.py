@@ -14,7 +14,8 @@ from PIL import Image
 
 from asap_tf.core.errors import AsapError
 from asap_tf.data.images import BadFile
-from asap_tf.data.video import DEFAULT_RATE, Video, is_video, open_video, png_folder, video_file
+from asap_tf.data.video import DEFAULT_RATE, Video, is_video, open_video
+from asap_tf.data.video_writer import png_folder, video_file, written_frames
 
 
 def pictures(count: int, height: int, width: int) -> np.ndarray:
@@ -223,3 +224,28 @@ def test_an_error_leaves_an_old_file_alone_and_nothing_beside_it(tmp_path, sink)
         raise RuntimeError("stop")
     assert os.listdir(tmp_path) == ["a.mp4"]
     assert (tmp_path / "a.mp4").read_text() == "old"
+
+
+@pytest.mark.parametrize("count", [1, 5, 7])
+def test_frames_are_added_to_a_video_with_their_times_and_sound(tmp_path, count):
+    times, written = [0.0, 0.1, 0.2, 0.9, 5.0, 5.1, 9.0, 9.1], pictures(8, 32, 48)
+    source = make(tmp_path / "source.mkv", "libx264", "matroska", sound=10)
+    for name, parts in (("at_once", [slice(8)]), ("a", [slice(count), slice(count, 8)])):
+        for part in parts:
+            with (
+                open_video(source) as video,
+                video_file(tmp_path / f"{name}.mp4", 10, video, bool(part.start)) as write,
+            ):
+                for picture, seconds in zip(written[part], times[part], strict=True):
+                    write(picture, seconds)
+    frames, seconds, found = decoded(tmp_path / "a.mp4")
+    assert not found.damaged and found.claimed == written_frames(tmp_path / "a.mp4") == 8
+    np.testing.assert_allclose(seconds, times, atol=1e-3)
+    assert np.abs(np.stack(frames).astype(int) - written).mean() < 5
+    sounds = []
+    for name in ("a", "at_once"):
+        with av.open(str(tmp_path / f"{name}.mp4")) as container:
+            waves = [frame.to_ndarray()[0] for frame in container.decode(audio=0)]
+            sounds.append(np.concatenate(waves))
+    assert len(sounds[0]) > 9 * 48_000
+    np.testing.assert_array_equal(*sounds)

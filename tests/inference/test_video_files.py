@@ -8,10 +8,13 @@ import threading
 import numpy as np
 import pytest
 
-from asap_tf.core.errors import AsapError, Interrupted
+from asap_tf.core.errors import AsapError, Interrupted, UsageError
+from asap_tf.core.files import hidden
 from asap_tf.core.signals import Stop
 from asap_tf.data.images import read_image, write_image
+from asap_tf.data.video_writer import video_file
 from asap_tf.inference.files import predict_inputs
+from asap_tf.inference.report import Report
 from support.frames_to_label import (
     FRAMES,
     HEIGHT,
@@ -63,29 +66,87 @@ def test_of_a_damaged_video_what_decodes_is_labeled(tmp_path, out, caplog):
         )
 
 
-@pytest.mark.parametrize("mode", ["color", "ids"])
-def test_a_stop_keeps_what_was_labeled(tmp_path, out, mode):
-    class Stopped(FakeSegmenter):
-        def predict(self, frames):
-            if self.frames == 7:
-                stop.requested = 2
-            return super().predict(frames)
+class Stopped(FakeSegmenter):
+    """Is asked to stop at its eighth frame."""
 
-    stop = Stop()
-    source = save_video(tmp_path / "drive.mp4")
+    def __init__(self, stop: Stop) -> None:
+        super().__init__()
+        self.stop = stop
+
+    def predict(self, frames):
+        if self.frames == 7:
+            self.stop.requested = 2
+        return super().predict(frames)
+
+
+@pytest.mark.parametrize("mode", ["color", "ids"])
+def test_a_stopped_video_keeps_what_was_labeled_and_resumes(tmp_path, out, mode):
+    stop, source = Stop(), save_video(tmp_path / "drive.mp4")
     with pytest.raises(Interrupted) as error:
-        predict_inputs(Stopped(), [source], out, mode, stop=stop)
+        predict_inputs(Stopped(stop), [source], out, mode, stop=stop)
     (target,) = out.iterdir()
     count = len(list(target.iterdir()) if mode == "ids" else read_video(target)[0])
     assert 0 < count < FRAMES
-    assert str(error.value) == f"stopped; {count} frames of {source} are labeled, in {target}"
+    told = f"stopped; {count} frames of {source} are labeled, in {target}; `resume` goes on"
+    assert str(error.value) == told
 
+    if mode == "ids":
+        hidden(target / "000009.png", 5071).touch()
+        os.utime(hidden(target / "000009.png", 5071), (0, 0))
+    segmenter = FakeSegmenter()
+    assert predict_inputs(segmenter, [source], out, mode, resume=True) == [target]
+    assert segmenter.frames == FRAMES - count
+    (at_once,) = predict_inputs(FakeSegmenter(), [source], out / "at_once", mode)
+    if mode == "ids":
+        names = sorted(os.listdir(target))
+        assert names == sorted(os.listdir(at_once)) and len(names) == FRAMES
+        for name in names:
+            assert (target / name).read_bytes() == (at_once / name).read_bytes()
+    else:
+        (found, rate), (expected, _) = read_video(target), read_video(at_once)
+        assert (len(found), rate) == (FRAMES, RATE)
+        assert np.abs(np.stack(found).astype(int) - np.stack(expected)).max() <= 4
+
+    before = {path: path.stat().st_mtime_ns for path in out.rglob("*") if path.is_file()}
+    segmenter = FakeSegmenter()
+    assert predict_inputs(segmenter, [source], out, mode, resume=True) == [target]
+    assert segmenter.frames == 0
+    assert before == {path: path.stat().st_mtime_ns for path in before}
+
+
+def test_stopped_images_resume(tmp_path, out, caplog):
     stop, many = Stop(), [save_image(tmp_path / f"{i}.png", i) for i in range(20)]
     with pytest.raises(Interrupted) as error:
-        predict_inputs(Stopped(), many, out / "images", mode, stop=stop)
-    count = len(list((out / "images").iterdir()))
+        predict_inputs(Stopped(stop), many, out, "ids", stop=stop)
+    count = len(list(out.iterdir()))
     assert 0 < count < 20
-    assert str(error.value) == f"stopped; {count} of 20 images are labeled, in {out / 'images'}"
+    told = f"stopped; {count} of 20 images are labeled, in {out}; `resume` goes on"
+    assert str(error.value) == told
+    segmenter = FakeSegmenter()
+    targets = predict_inputs(segmenter, many, out, "ids", resume=True)
+    assert segmenter.frames == 20 - count and caplog.messages == [
+        f"passed over {count} images that have results"
+    ]
+    for source, target in zip(many, targets, strict=True):
+        assert np.array_equal(read_labels(target), read_image(source)[..., 0] // 64)
+    assert predict_inputs(segmenter, many, out, "ids", resume=True) == targets
+    report = Report(tmp_path / "a.json", "x")
+    with pytest.raises(UsageError, match="`resume`: what `json` tells of is labeled in one call"):
+        predict_inputs(segmenter, many, out, "ids", report=report, resume=True)
+
+
+def test_a_video_is_not_added_to_another(tmp_path, out):
+    source = save_video(tmp_path / "drive.mp4")
+    out.mkdir(parents=True)
+    with video_file(out / "drive.mp4", RATE) as write:
+        write(np.zeros((HEIGHT, WIDTH, 3), np.uint8))
+    content = (out / "drive.mp4").read_bytes()
+    with pytest.raises(AsapError, match=r"drive\.mp4: of another size or codec than what would"):
+        predict_inputs(FakeSegmenter(), [source], out, legend=True, resume=True)
+    assert (out / "drive.mp4").read_bytes() == content and len(os.listdir(out)) == 1
+    (out / "drive.mp4").write_bytes(b"nonsense" * 99)
+    with pytest.raises(AsapError, match=r"drive\.mp4: not a readable video.*; remove it to begin"):
+        predict_inputs(FakeSegmenter(), [source], out, resume=True)
 
 
 def test_a_damaged_video_makes_no_noise(tmp_path, out):
