@@ -105,6 +105,6 @@ def show(root: Path, split: str, frames: int, out: Path) -> None:
 def prior(root: Path) -> None:
     """Score the location prior of ROOT: each position's most frequent class, a baseline."""
     from asap_tf.data import open_dataset
-    from asap_tf.inference.evaluate import location_prior
+    from asap_tf.inference.prior import location_prior
 
     echo(location_prior(open_dataset(root)).table())

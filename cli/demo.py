@@ -41,8 +41,8 @@ def command(out: Path, overrides: tuple[str, ...]) -> None:
 
     echo("2/4  training ASAP on them")
     import_keras()
-    from asap_tf.inference.evaluate import location_prior
     from asap_tf.inference.files import predict_inputs
+    from asap_tf.inference.prior import location_prior
     from asap_tf.runtime import load
     from asap_tf.training.results import write_results
     from asap_tf.training.trainer import Trainer

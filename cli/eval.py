@@ -29,6 +29,12 @@ from asap_tf.cli.trust import trust_option
 @click.option("--flip", is_flag=True, help="Average with the mirrored frame too.")
 @click.option("--boundary", type=int, help="Also score what is up to so many pixels from one.")
 @click.option(
+    "--by",
+    multiple=True,
+    type=click.Choice(["size", "row"]),
+    help="Also print IoU by the size of regions, or by distance from the lower edge. Repeatable.",
+)
+@click.option(
     "--per-frame", type=click.Path(path_type=Path), help="Write each frame's scores here (.csv)."
 )
 @click.option(
@@ -54,6 +60,7 @@ def command(
     scales: tuple[float, ...],
     flip: bool,
     boundary: int | None,
+    by: tuple[str, ...],
     per_frame: Path | None,
     calibrate: bool,
     skip_bad: bool,
@@ -112,7 +119,9 @@ def command(
             keep_temperature(model, calibration.temperature)
             echo(f"{model}: {calibration}")
             return
-        evaluation = evaluate(segmenter, dataset, split, scales, flip, distributed, names, boundary)
+        evaluation = evaluate(
+            segmenter, dataset, split, scales, flip, distributed, names, boundary, by
+        )
     if not distributed.is_main:
         return
     echo(evaluation.summary())

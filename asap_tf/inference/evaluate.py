@@ -1,4 +1,4 @@
-"""Scores of a model over a split, at the resolution of the labels, and of the baseline."""
+"""Scores of a model over a split, at the resolution of the labels."""
 
 from __future__ import annotations
 
@@ -16,19 +16,24 @@ import numpy as np
 from tqdm import tqdm
 
 from asap_tf.core.distributed import Hosts
-from asap_tf.core.errors import UsageError
+from asap_tf.core.errors import UsageError, nearest
 from asap_tf.core.files import written_whole
 from asap_tf.core.labels import IGNORE_LABEL, LabelClass, LabelTable, relate
-from asap_tf.core.resize import resize_nearest
 from asap_tf.core.sizes import network_side, size_of_frame
 from asap_tf.data.dataset import Dataset, Pair
-from asap_tf.data.images import read_mask
 from asap_tf.data.pipeline import eval_pairs
+from asap_tf.inference.boundaries import (
+    BoundaryScores,
+    boundary_counts,
+    boundary_f_score,
+    near_boundaries,
+)
+from asap_tf.inference.breakdown import PARTS, Breakdown, part_counts
 from asap_tf.inference.metrics import (
     Scores,
     confusion_matrix,
     in_classes_of_data,
-    near_boundaries,
+    labels_of_data,
 )
 
 if TYPE_CHECKING:
@@ -55,8 +60,8 @@ class Evaluation:
         frames: Scores of each frame, in the order of the split.
         seconds: Wall time of the whole pass, reading and scoring included.
         table: Table of the dataset's and the network's classes.
-        boundary: Scores of the pixels near boundaries, and up to how many pixels from them; None if
-            that was not asked for.
+        boundary: Scores of boundaries; None if these were not asked for.
+        parts: IoU by parts of the pixels, those that were asked for.
     """
 
     matrix: np.ndarray
@@ -64,7 +69,8 @@ class Evaluation:
     frames: list[FrameScore]
     seconds: float
     table: LabelTable
-    boundary: tuple[int, Scores] | None = None
+    boundary: BoundaryScores | None = None
+    parts: tuple[Breakdown, ...] = ()
 
     @property
     def num_frames(self) -> int:
@@ -75,8 +81,9 @@ class Evaluation:
         """The scores as text; under what was compared, where the classes differ."""
         text = self.scores.table()
         if self.boundary:
-            width, near = self.boundary
-            text += f"\nmIoU within {width} pixels of a boundary: {near.miou:.2%}"
+            text += f"\n{self.boundary.summary()}"
+        for part in self.parts:
+            text += f"\n\n{part.table()}"
         if self.table.is_identity:
             return text
         return f"compared:\n{self.table.summary()}\n\n{text}"
@@ -84,10 +91,10 @@ class Evaluation:
     def to_dict(self) -> dict[str, object]:
         """The scores as plain data for JSON, with what was compared, where the classes differ."""
         compared = {} if self.table.is_identity else {"compared": self.table.names()}
-        near = {}
+        more = {f"by_{part.kind}": part.to_dict() for part in self.parts}
         if self.boundary:
-            near["boundary"] = {"pixels": self.boundary[0], **self.boundary[1].to_dict()}
-        return {**self.scores.to_dict(), **near, **compared}
+            more["boundary"] = self.boundary.to_dict()
+        return {**self.scores.to_dict(), **more, **compared}
 
     def write_frames(self, path: Path) -> None:
         """Writes each frame's scores as CSV, in percent; empty for one without a labeled pixel.
@@ -121,6 +128,7 @@ def evaluate(
     hosts: Hosts | None = None,
     table: Mapping[str, Sequence[str]] | None = None,
     boundary: int | None = None,
+    by: Sequence[str] = (),
 ) -> Evaluation:
     """Scores a model on every frame of a split, frame by frame.
 
@@ -139,11 +147,12 @@ def evaluate(
         table: Names of the segmenter's classes that each of the dataset's may be, as `load_table`
             reads them; None compares classes of the same name.
         boundary: Pixels from a boundary of two classes up to which pixels are scored a second time,
-            on their own (see `near_boundaries`); None for the whole frames only.
+            on their own (see `near_boundaries`), and boundaries agree; None for whole frames only.
+        by: Parts of the pixels to score apart, keys of `asap_tf.inference.breakdown.PARTS`.
 
     Raises:
-        UsageError: if the classes have nothing in common, the split has no masks, or a scale or
-            `boundary` is not positive.
+        UsageError: if the classes have nothing in common, the split has no masks, a scale or
+            `boundary` is not positive, or `by` names no parts.
         AsapError: if a file cannot be read.
 
     Examples:
@@ -154,13 +163,15 @@ def evaluate(
         raise UsageError(f"`scales` {list(scales)}: one or more numbers above 0 are needed")
     if boundary is not None and boundary < 1:
         raise UsageError(f"`boundary` {boundary}: at least 1 pixel is needed")
+    for kind in by:
+        if kind not in PARTS:
+            raise UsageError(f"`by` '{kind}': {nearest(kind, PARTS)}")
     related = relate(dataset.classes, segmenter.classes, table)
     require_masks(dataset, split)
     hosts = hosts or Hosts()
     pairs = dataset.pairs(split)
     shard = hosts.shard(pairs)
-    num_classes, num_predicted = len(dataset.classes), len(segmenter.classes)
-    total, near = np.zeros((2, num_classes, num_predicted), np.int64)
+    counts: dict[str, np.ndarray] = {}
     frames: list[tuple[float, float]] = []
     start = time.perf_counter()
     progress = tqdm(
@@ -168,62 +179,54 @@ def evaluate(
     )
     for _, image, truth in progress:
         prediction = _predict(segmenter, image, scales, flip)
-        matrix = confusion_matrix(truth, prediction, num_classes, num_predicted)
-        scores = Scores.from_confusion(in_classes_of_data(matrix, related), dataset.classes)
+        found = _counts(truth, prediction, related, boundary, by)
+        scores = Scores.from_confusion(found["all"], dataset.classes)
         frames.append((scores.miou, scores.pixel_accuracy))
-        total += matrix
-        if boundary is not None:
-            kept = np.where(near_boundaries(truth, boundary), truth, np.uint8(IGNORE_LABEL))
-            near += confusion_matrix(kept, prediction, num_classes, num_predicted)
-    everyone = hosts.all_gather(([total.tolist(), near.tolist()], frames))
-    both = np.sum([np.array(matrices, np.int64) for matrices, _ in everyone], axis=0)
-    total, near = (in_classes_of_data(matrix, related) for matrix in both)
+        counts = {name: counts.get(name, 0) + count for name, count in found.items()}
+    everyone = hosts.all_gather(({name: count.tolist() for name, count in counts.items()}, frames))
+    total = {
+        name: np.sum([np.array(part[name]) for part, _ in everyone if part], axis=0)
+        for name in everyone[0][0]
+    }
     scored = [
         FrameScore(pair, *everyone[i % hosts.count][1][i // hosts.count])
         for i, pair in enumerate(pairs)
     ]
-    seconds = time.perf_counter() - start
-    scores = Scores.from_confusion(total, dataset.classes)
-    bordering = (boundary, Scores.from_confusion(near, dataset.classes)) if boundary else None
-    return Evaluation(total, scores, scored, seconds, related, bordering)
+    boundaries = None
+    if boundary:
+        near = Scores.from_confusion(total["near"], dataset.classes)
+        boundaries = BoundaryScores(boundary, near, boundary_f_score(total["edges"]))
+    return Evaluation(
+        total["all"],
+        Scores.from_confusion(total["all"], dataset.classes),
+        scored,
+        time.perf_counter() - start,
+        related,
+        boundaries,
+        tuple(Breakdown(kind, dataset.classes, total[kind]) for kind in by),
+    )
 
 
-def location_prior(dataset: Dataset, split_train: str = "train", split_val: str = "val") -> Scores:
-    """Scores the baseline that ignores the frame: the most frequent class of each position.
+def _counts(
+    truth: np.ndarray,
+    prediction: np.ndarray,
+    table: LabelTable,
+    boundary: int | None,
+    by: Sequence[str],
+) -> dict[str, np.ndarray]:
+    """What is counted in a frame, by name; sums over frames are what scores are made of."""
 
-    A camera behind a windshield sees road below and sky above, so this is what a model of street
-    scenes has to beat. Masks are resized to the first one (nearest neighbor) for counting, and the
-    prior to each mask for scoring. A position that is never labeled in training takes the most
-    frequent class of all; of equally frequent classes the first wins.
+    def matrix(truth: np.ndarray) -> np.ndarray:
+        found = confusion_matrix(truth, prediction, len(table.classes), len(table.targets))
+        return in_classes_of_data(found, table)
 
-    Memory: 4 bytes per position and class, 160 MB for 19 classes at 1024 x 2048.
-
-    Args:
-        dataset: Dataset of which the masks are read.
-        split_train: Name of the split to count.
-        split_val: Name of the split to score.
-
-    Raises:
-        UsageError: if a split has no masks.
-        AsapError: if a mask cannot be read.
-    """
-    train, val = require_masks(dataset, split_train), require_masks(dataset, split_val)
-    num_classes = len(dataset.classes)
-    size = read_mask(train[0], dataset.encoding).shape
-    counts = np.zeros((*size, num_classes), np.uint32)
-    for path in tqdm(train, "counting labels", unit="mask", disable=None):
-        flat = resize_nearest(read_mask(path, dataset.encoding), size).ravel()
-        labeled = np.flatnonzero(flat != IGNORE_LABEL)
-        # Each position occurs once, so that indexing counts as np.bincount does, without its copy.
-        counts.reshape(-1)[labeled * num_classes + flat[labeled]] += 1
-    prior = counts.argmax(axis=-1).astype(np.uint8)
-    prior[~counts.any(axis=-1)] = counts.sum(axis=(0, 1), dtype=np.int64).argmax()
-
-    total = np.zeros((num_classes, num_classes), np.int64)
-    for path in tqdm(val, "scoring the prior", unit="mask", disable=None):
-        truth = read_mask(path, dataset.encoding)
-        total += confusion_matrix(truth, resize_nearest(prior, truth.shape), num_classes)
-    return Scores.from_confusion(total, dataset.classes)
+    counts = {"all": matrix(truth)}
+    labels = (*labels_of_data(truth, prediction, table), len(table.classes))
+    if boundary is not None:
+        near = near_boundaries(truth, boundary)
+        counts["near"] = matrix(np.where(near, truth, np.uint8(IGNORE_LABEL)))
+        counts["edges"] = boundary_counts(*labels[:2], boundary, labels[2])
+    return counts | {kind: part_counts(kind, *labels) for kind in by}
 
 
 def require_same_classes(classes: Sequence[LabelClass], dataset: Dataset) -> None:

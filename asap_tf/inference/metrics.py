@@ -9,7 +9,6 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-import cv2
 import numpy as np
 
 from asap_tf.core.labels import IGNORE_LABEL, LabelClass, LabelTable
@@ -62,32 +61,6 @@ def confusion_matrix(
     return counts[:num_classes, :num_predicted].copy()
 
 
-def near_boundaries(truth: np.ndarray, width: float) -> np.ndarray:
-    """The pixels near a boundary of two classes; one with ignored pixels is none.
-
-    Args:
-        truth: Train ids, uint8 `(H, W)`.
-        width: Pixels on either side of a boundary, at least 1: its two neighbors are at 1.
-
-    Returns:
-        bool `(H, W)`.
-
-    Examples:
-        >>> near_boundaries(np.uint8([[0, 0, 1, 1, 255]]), 1)
-        array([[False,  True,  True, False, False]])
-    """
-    labeled = truth != IGNORE_LABEL
-    at_boundary = np.zeros(truth.shape, bool)
-    for first, second in ((np.s_[:-1], np.s_[1:]), (np.s_[:, :-1], np.s_[:, 1:])):
-        differ = (truth[first] != truth[second]) & labeled[first] & labeled[second]
-        at_boundary[first] |= differ
-        at_boundary[second] |= differ
-    if not at_boundary.any():
-        return at_boundary
-    far = cv2.distanceTransform((~at_boundary).astype(np.uint8), cv2.DIST_L2, cv2.DIST_MASK_PRECISE)
-    return far < width
-
-
 def in_classes_of_data(matrix: np.ndarray, table: LabelTable) -> np.ndarray:
     """A confusion matrix in the classes of a dataset, of a network with others.
 
@@ -107,15 +80,45 @@ def in_classes_of_data(matrix: np.ndarray, table: LabelTable) -> np.ndarray:
         >>> in_classes_of_data(confusion_matrix(truth, prediction, 11, 19), table).shape
         (11, 11)
     """
-    count = len(table.classes)
-    owners = np.array([count if owner is None else owner for owner in table.owners])
+    count, meant = len(table.classes), _meant(table)
     result = np.zeros((count, count + 1), np.int64)
     for true, group in enumerate(table.groups):
         if group:
-            columns = owners.copy()
-            columns[list(group)] = true
-            np.add.at(result[true], columns, matrix[true])
-    return result if (owners == count).any() else result[:, :count]
+            np.add.at(result[true], meant[true], matrix[true])
+    return result if None in table.owners else result[:, :count]
+
+
+def labels_of_data(
+    truth: np.ndarray, prediction: np.ndarray, table: LabelTable
+) -> tuple[np.ndarray, np.ndarray]:
+    """Label maps in the classes of a dataset, of a network with others; see `in_classes_of_data`.
+
+    Args:
+        truth: Train ids of the dataset, uint8 `(H, W)`, `IGNORE_LABEL` where ignored.
+        prediction: Train ids of the network, uint8 `(H, W)`.
+        table: Table of the classes.
+
+    Returns:
+        Both as train ids of the dataset, uint8 `(H, W)`: the truth ignored where its class is left
+        out, the prediction the number of classes where it is none of them.
+    """
+    if table.is_identity:
+        return truth, prediction
+    meant = np.full((256, 256), len(table.classes), np.uint8)
+    meant[: len(table.classes), : len(table.targets)] = _meant(table)
+    compared = [i for i, group in enumerate(table.groups) if group]
+    counted = np.where(np.isin(truth, compared), truth, np.uint8(IGNORE_LABEL))
+    return counted, meant[truth, prediction]
+
+
+def _meant(table: LabelTable) -> np.ndarray:
+    """What each class of the network counts as, by the true class, `(C, M)`; C is none."""
+    count = len(table.classes)
+    owners = [count if owner is None else owner for owner in table.owners]
+    meant = np.tile(owners, (count, 1))
+    for true, group in enumerate(table.groups):
+        meant[true, list(group)] = true
+    return meant
 
 
 @dataclass(frozen=True, eq=False)
@@ -189,12 +192,12 @@ class Scores:
         """The scores as plain data for JSON: shares 0..1, `None` where undefined."""
         names = [c.name for c in self.classes]
         return {
-            "miou": _plain(self.miou),
-            "category_miou": _plain(self.category_miou),
-            "pixel_accuracy": _plain(self.pixel_accuracy),
-            "iou": dict(zip(names, map(_plain, self.iou), strict=True)),
-            "accuracy": dict(zip(names, map(_plain, self.accuracy), strict=True)),
-            "category_iou": {name: _plain(value) for name, value in self.category_iou.items()},
+            "miou": plain(self.miou),
+            "category_miou": plain(self.category_miou),
+            "pixel_accuracy": plain(self.pixel_accuracy),
+            "iou": dict(zip(names, map(plain, self.iou), strict=True)),
+            "accuracy": dict(zip(names, map(plain, self.accuracy), strict=True)),
+            "category_iou": {name: plain(value) for name, value in self.category_iou.items()},
         }
 
     def table(self) -> str:
@@ -242,7 +245,7 @@ def _mean(values: np.ndarray) -> float:
     return float(defined.mean()) if defined.size else float("nan")
 
 
-def _plain(value: float) -> float | None:
+def plain(value: float) -> float | None:
     """`value` for JSON, which has no nan."""
     return None if np.isnan(value) else float(value)
 

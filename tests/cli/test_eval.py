@@ -41,11 +41,16 @@ def test_scores_are_those_of_the_predictions(asap, model, camvid, tmp_path):
 def test_near_boundaries_and_by_frame(asap, model, camvid, tmp_path):
     files = {"--json": tmp_path / "s.json", "--per-frame": tmp_path / "frames.csv"}
     options = [argument for pair in files.items() for argument in pair]
-    result = asap("eval", model, "--data", camvid, "--boundary", 2, *options)
+    by = ["--by", "size", "--by", "row"]
+    result = asap("eval", model, "--data", camvid, "--boundary", 2, *by, *options)
     assert result.code == 0, result.err
-    near = json.loads((tmp_path / "s.json").read_text())["boundary"]
+    scores = json.loads((tmp_path / "s.json").read_text())
+    near = scores["boundary"]
     assert near["pixels"] == 2
-    assert f"mIoU within 2 pixels of a boundary: {near['miou']:.2%}" in result.out
+    assert f"within 2 pixels of a boundary: mIoU {near['miou']:.2%}" in result.out
+    assert f"F-score of boundaries {near['mean_f_score']:.2%}" in result.out
+    for part in (*scores["by_size"].values(), *scores["by_row"].values()):
+        assert part["miou"] is None or f"{100 * part['miou']:.2f}" in result.out
     head, *rows = (tmp_path / "frames.csv").read_text().splitlines()
     assert head == "frame,miou,pixel_accuracy" and len(rows) == 2
     assert rows[1].startswith(f"{camvid / 'val' / '1.png'},")

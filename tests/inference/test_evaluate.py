@@ -12,8 +12,9 @@ from asap_tf.core.labels import IGNORE_LABEL, LabelClass, relate
 from asap_tf.data import open_dataset
 from asap_tf.data.dataset import Dataset, Pair
 from asap_tf.data.encodings import train_id_encoding
-from asap_tf.inference.evaluate import Evaluation, FrameScore, evaluate, location_prior
+from asap_tf.inference.evaluate import Evaluation, FrameScore, evaluate
 from asap_tf.inference.metrics import Scores, confusion_matrix
+from asap_tf.inference.prior import location_prior
 from support.thread_hosts import on_two_hosts
 
 CLASSES = tuple(
@@ -275,8 +276,26 @@ def test_hosts_score_parts_and_get_the_result_of_one(streets_root):
             return np.broadcast_to((frames.mean() < 128), frames.shape[:3]).astype(np.uint8)
 
     dataset = open_dataset(streets_root)
-    alone = evaluate(Dark(), dataset)
+    options = {"boundary": 2, "by": ("size", "row")}
+    alone = evaluate(Dark(), dataset, **options)
     assert len({frame.miou for frame in alone.frames}) > 10
-    for evaluation in on_two_hosts(lambda hosts: evaluate(Dark(), dataset, hosts=hosts)):
+    for evaluation in on_two_hosts(lambda hosts: evaluate(Dark(), dataset, hosts=hosts, **options)):
         np.testing.assert_array_equal(evaluation.matrix, alone.matrix)
         assert evaluation.frames == alone.frames
+        assert evaluation.to_dict() == alone.to_dict()
+
+
+def test_parts_and_boundaries_are_in_the_classes_of_the_data(tmp_path):
+    """Right is what the table lets pass, in each part as in the whole."""
+    dataset = make_dataset(tmp_path, {"val": random_masks(8, 2, size=(60, 70))})
+    other = tuple(LabelClass(name, (0, 0, 0), "x", 0) for name in ("way", "vehicle", "air"))
+    table = {"road": ["way", "air"], "car": ["vehicle"], "bus": ["vehicle"]}
+    evaluation = evaluate(FakeSegmenter(other), dataset, table=table, by=("row", "size"))
+    right, missed, false = (np.diag(evaluation.matrix), *(evaluation.matrix.sum(i) for i in (1, 0)))
+    for part in evaluation.parts:
+        whole = part.counts.sum(axis=1)
+        np.testing.assert_array_equal(whole[0], right)
+        np.testing.assert_array_equal(whole[1], missed - right)
+        np.testing.assert_array_equal(whole[2], (false[:4] - right))
+    with pytest.raises(UsageError, match="`by` 'rows': did you mean 'row'"):
+        evaluate(FakeSegmenter(), dataset, by=("rows",))

@@ -2,7 +2,6 @@ from __future__ import annotations
 
 import copy
 import json
-import math
 from pathlib import Path
 
 import numpy as np
@@ -16,7 +15,6 @@ from asap_tf.inference.metrics import (
     Scores,
     confusion_matrix,
     in_classes_of_data,
-    near_boundaries,
 )
 
 LABEL_IDS = np.array([c.label_id for c in CLASSES], np.uint8)
@@ -112,27 +110,6 @@ def test_classes_absent_from_the_truth():
     assert counted == "in no mask, counted as 0, since it is predicted: sidewalk"
     assert left.startswith("in no mask, not counted: building, wall, ")
     assert scores.category_iou["flat"] == 1, "road taken for sidewalk is right by category"
-
-
-@pytest.mark.parametrize("width", [1, 2, 3.5, 6])
-def test_near_boundaries_against_a_loop(width):
-    rng = np.random.default_rng(0)
-    truth = np.kron(rng.choice([0, 1, 255], (5, 6), p=[0.6, 0.2, 0.2]), np.ones((5, 5), int))
-    height, width_of_frame = truth.shape
-    places = [(y, x) for y in range(height) for x in range(width_of_frame)]
-    at = [
-        (y, x)
-        for y, x in places
-        if any(
-            {truth[y, x], truth[v, u]} == {0, 1}
-            for v, u in ((y - 1, x), (y + 1, x), (y, x - 1), (y, x + 1))
-            if 0 <= v < height and 0 <= u < width_of_frame
-        )
-    ]
-    near = [min(math.hypot(y - v, x - u) for v, u in at) < width for y, x in places]
-    found = near_boundaries(truth.astype(np.uint8), width)
-    np.testing.assert_array_equal(found.ravel(), near)
-    assert not near_boundaries(np.zeros((4, 4), np.uint8), width).any()
 
 
 def naive_confusion(truth: np.ndarray, prediction: np.ndarray, num_classes: int) -> np.ndarray:
