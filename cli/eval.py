@@ -15,6 +15,7 @@ from asap_tf.cli.trust import trust_option
 @click.argument("model", type=click.Path(path_type=Path))
 @click.option("--data", type=click.Path(path_type=Path), required=True, help="Dataset's folder.")
 @click.option("--split", default="val", show_default=True, help="Split to score.")
+@click.option("--frames", type=int, help="Of the split, at most, evenly spread. [all]")
 @click.option(
     "--table",
     metavar="NAME|FILE",
@@ -38,6 +39,11 @@ from asap_tf.cli.trust import trust_option
     "--per-frame", type=click.Path(path_type=Path), help="Write each frame's scores here (.csv)."
 )
 @click.option(
+    "--corruptions",
+    is_flag=True,
+    help="Instead, score under noise, blur, weather and compression of 5 severities.",
+)
+@click.option(
     "--calibrate",
     is_flag=True,
     help="Instead of scoring, fit MODEL's confidences to the split, and keep that in its file.",
@@ -55,6 +61,7 @@ def command(
     model: Path,
     data: Path,
     split: str,
+    frames: int | None,
     table: str | None,
     size: str | None,
     scales: tuple[float, ...],
@@ -62,6 +69,7 @@ def command(
     boundary: int | None,
     by: tuple[str, ...],
     per_frame: Path | None,
+    corruptions: bool,
     calibrate: bool,
     skip_bad: bool,
     json_file: Path | None,
@@ -78,28 +86,38 @@ def command(
     asap-tf eval export/asap_int8.tflite --data CamVid
     asap-tf eval model.keras --data IDD --table idd_lite
     asap-tf eval model.keras --data Cityscapes --scales 0.75 --scales 1 --scales 1.5 --flip
+    asap-tf eval runs/camvid --data CamVid --corruptions --frames 50
     asap-tf eval model.keras --data Cityscapes --split test --submission test.zip
     asap-tf eval model.keras --data DATA --hosts 2 --host-id 0 --coordinator node0:7000
     """
     from asap_tf.cli.checks import parse_frame_size
     from asap_tf.core.distributed import connect
     from asap_tf.core.errors import UsageError
+    from asap_tf.core.files import write_json
     from asap_tf.data import open_dataset
     from asap_tf.data.check import checked
     from asap_tf.data.label_tables import load_table
     from asap_tf.inference.sharded_check import sharded
     from asap_tf.saving import locate
 
-    if (submission is not None or calibrate) and hosts != "1":
-        raise UsageError("--submission and --calibrate are for one host: leave --hosts out")
+    if (submission is not None or calibrate or corruptions) and hosts != "1":
+        raise UsageError("--submission, --calibrate and --corruptions: leave --hosts out")
+    if corruptions and (tuple(scales) != (1.0,) or flip or boundary or by or per_frame):
+        raise UsageError(
+            "--corruptions gives mIoU alone: leave --scales, --flip, --boundary, --by and "
+            "--per-frame out"
+        )
+    if submission is not None and frames is not None:
+        raise UsageError("--submission is of a whole split: leave --frames out")
     if calibrate and locate(model) != model:
         raise UsageError(f"{model} is no file of yours: copy {locate(model)}, give the copy")
     names = load_table(table) if table else None
     with connect(hosts, host_id, coordinator) as distributed:
         examine = sharded(distributed)
-        dataset = checked(
-            open_dataset(data), [split], skip_bad, examine, labels=submission is None
-        ).dataset
+        dataset = open_dataset(data)
+        if frames is not None:
+            dataset = dataset.thinned(split, frames)
+        dataset = checked(dataset, [split], skip_bad, examine, labels=submission is None).dataset
 
         from asap_tf.inference.evaluate import evaluate
         from asap_tf.inference.submission import write_submission
@@ -119,6 +137,16 @@ def command(
             keep_temperature(model, calibration.temperature)
             echo(f"{model}: {calibration}")
             return
+        if corruptions:
+            from asap_tf.inference.robustness import robustness
+
+            result = robustness(segmenter, dataset, split, names)
+            echo(result.summary())
+            if json_file is not None:
+                write_json(
+                    json_file, {**result.to_dict(), "split": split, "frames": result.num_frames}
+                )
+            return
         evaluation = evaluate(
             segmenter, dataset, split, scales, flip, distributed, names, boundary, by
         )
@@ -134,8 +162,6 @@ def command(
         said = f"mIoU {miou:.1%} on {evaluation.num_frames} frames, by {runtime}"
         update_sidecar(model, on_gpu=said)
     if json_file is not None:
-        from asap_tf.core.files import write_json
-
         scores = evaluation.to_dict()
         write_json(json_file, {**scores, "split": split, "frames": evaluation.num_frames})
 

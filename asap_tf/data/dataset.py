@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import Literal, Protocol
+from typing import Literal, Protocol, TypeVar
 
 import numpy as np
 
 from asap_tf.core.errors import UsageError, nearest
 from asap_tf.core.labels import LabelClass, palette
+
+Item = TypeVar("Item")
 
 
 @dataclass(frozen=True)
@@ -75,6 +77,16 @@ class Dataset:
             raise UsageError(f"{self.root}: split '{split}' holds no frames")
         return self.splits[split]
 
+    def thinned(self, split: str, count: int) -> Dataset:
+        """The dataset with at most `count` pairs of a split, evenly spread from first to last.
+
+        Raises:
+            UsageError: if there is no such split, or `count` is not positive.
+        """
+        if count < 1:
+            raise UsageError(f"`frames` {count}: at least 1 is needed")
+        return replace(self, splits={**self.splits, split: spread(self.pairs(split), count)})
+
     def holdout(self, prefix: str, train: str, val: str) -> Dataset:
         """The dataset with a sequence kept from training, to score on.
 
@@ -98,3 +110,9 @@ class Dataset:
                 f"'{train}' in {self.root} begins so; give how some of them begin"
             )
         return replace(self, splits={**self.splits, train: kept, val: held})
+
+
+def spread(items: Sequence[Item], count: int) -> tuple[Item, ...]:
+    """At most `count` items, evenly spread from first to last."""
+    places = np.linspace(0, len(items) - 1, min(count, len(items)))
+    return tuple(items[round(place)] for place in places)

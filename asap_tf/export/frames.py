@@ -16,7 +16,7 @@ from asap_tf.core.errors import UsageError, shown
 from asap_tf.core.labels import LabelClass
 from asap_tf.core.resize import resize_bilinear, resize_nearest
 from asap_tf.data import open_dataset
-from asap_tf.data.dataset import Dataset, Pair
+from asap_tf.data.dataset import Dataset, Pair, spread
 from asap_tf.data.frames import is_image, read_frame, walk
 from asap_tf.data.images import read_image
 from asap_tf.data.pipeline import pair_reader
@@ -111,14 +111,14 @@ def _from_images(
     return calibrating, Frames(images, None, f"{len(images)} images of {root}")
 
 
-def _apart(first: Sequence, second: Sequence, calibration: int, where: str) -> tuple[list, list]:
+def _apart(first: Sequence, second: Sequence, calibration: int, where: str) -> tuple[tuple, tuple]:
     """Some to calibrate on, of the first, and others to prove on, of the second.
 
     Raises:
         UsageError: if there are too few.
     """
-    proving = _spread(second, PARITY_FRAMES)
-    chosen = _spread([item for item in first if item not in proving], calibration)
+    proving = spread(second, PARITY_FRAMES)
+    chosen = spread([item for item in first if item not in proving], calibration)
     if len(proving) < PARITY_FRAMES or (calibration and not chosen):
         raise UsageError(
             f"{where} has {len(second)} frames; {PARITY_FRAMES} are needed to prove the export on"
@@ -184,9 +184,3 @@ def _truths(pairs: Sequence[Pair], dataset: Dataset, size: tuple[int, int]) -> n
     read = pair_reader(dataset.encoding)
     masks = [read(pair)[1] for pair in pairs]
     return np.stack([resize_nearest(mask, size) for mask in masks])
-
-
-def _spread(items: Sequence, count: int) -> list:
-    """At most `count` items, evenly spread from first to last."""
-    places = np.linspace(0, len(items) - 1, min(count, len(items)))
-    return [items[round(place)] for place in places]

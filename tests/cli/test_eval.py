@@ -57,6 +57,22 @@ def test_near_boundaries_and_by_frame(asap, model, camvid, tmp_path):
     assert asap("eval", model, "--data", camvid, "--boundary", 0).code == 2
 
 
+def test_corruptions(asap, model, camvid, tmp_path):
+    command = ["eval", model, "--data", camvid, "--frames", 1, "--json", tmp_path / "s.json"]
+    result = asap(*command, "--corruptions")
+    assert result.code == 0, result.err
+    scores = json.loads((tmp_path / "s.json").read_text())
+    assert scores["frames"] == 1 and len(scores["corruptions"]["snow"]["miou"]) == 5
+    for score in (scores["miou"], scores["mean"], scores["corruptions"]["fog"]["mean"]):
+        assert f"{100 * score:.2f}" in result.out
+    assert asap(*command).code == 0
+    alone = json.loads((tmp_path / "s.json").read_text())
+    assert (alone["miou"], alone["frames"]) == (scores["miou"], 1)
+    for options in (["--flip"], ["--by", "row"], ["--boundary", 2]):
+        refused = asap(*command, "--corruptions", *options)
+        assert refused.code == 2 and f"{options[0]}" in refused.err
+
+
 def test_calibrate(asap, model, camvid, tmp_path):
     file = tmp_path / "copy.keras"
     shutil.copy(model / "model.keras", file)
