@@ -7,8 +7,8 @@ from pathlib import Path
 import click
 
 from asap_tf.cli.output import echo
+from asap_tf.core.formats import ANNOTATIONS
 
-ANNOTATIONS = ("coco", "labelme", "cvat", "voc", "cityscapes-polygons")
 SHOWN = 20
 """Things not mapped that are listed; all of one kind are seldom of interest."""
 

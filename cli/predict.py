@@ -22,11 +22,14 @@ from asap_tf.cli.trust import trust_option
 )
 @click.option(
     "--mode",
-    type=click.Choice(["overlay", "color", "ids", "confidence", "labelme", "probabilities"]),
+    type=click.Choice(
+        ["overlay", "color", "ids", "confidence", "labelme", "coco", "probabilities"]
+    ),
     default="overlay",
     show_default=True,
     help="Frame under its labels, colors alone, raw train ids, or how sure they are, 0 to 255; of "
-    "images, also polygons for Labelme (JSON), or all classes' probabilities (NPZ).",
+    "images, also polygons for Labelme (JSON), COCO's panoptic segments (PNG and one JSON), or all "
+    "classes' probabilities (NPZ).",
 )
 @click.option(
     "--format",
@@ -105,6 +108,7 @@ def command(
     from asap_tf.core.errors import UsageError
     from asap_tf.core.signals import stop_on_signals
     from asap_tf.inference.files import predict_inputs
+    from asap_tf.inference.panoptic import FILE_NAME, PanopticReport
     from asap_tf.inference.report import Report
     from asap_tf.inference.streams import is_stream, predict_stream
     from asap_tf.runtime import load
@@ -118,6 +122,10 @@ def command(
         raise UsageError("--resume is for files, not for a stream")
     if polygons and json is None:
         raise UsageError("--polygons: are written to a file; name it with --json")
+    if mode == "coco" and (json is not None or resume):
+        raise UsageError(
+            f"--mode coco tells of all images in {FILE_NAME}: leave --json, --resume out"
+        )
     segmenter = load(model, trust=trust)
     if size is not None:
         segmenter.size = parse_frame_size(size)
@@ -126,6 +134,9 @@ def command(
     if not live:
         paths = [Path(name) for name in inputs]
         report = None if json is None else Report(json, str(model), polygons)
+        if mode == "coco":
+            json = out / FILE_NAME
+            report = PanopticReport(json, str(model), out=out)
         with stop_on_signals() as stop:
             written = predict_inputs(
                 segmenter,

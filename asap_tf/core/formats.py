@@ -15,6 +15,12 @@ from asap_tf.core.optional import require
 FLOORS = {"fp32": 0.999, "fp16": 0.995, "int8": 0.97, "dynamic": 0.97}
 """Share of labels, by precision, in which an export has to equal its Keras model."""
 
+ANNOTATIONS = {
+    name: f"asap_tf.data.annotations.{name.replace('-', '_')}"
+    for name in ("coco", "labelme", "cvat", "voc", "cityscapes-polygons")
+}
+"""Modules that read what annotation tools write, by the names of these formats."""
+
 
 @dataclass(frozen=True, kw_only=True)
 class Format:

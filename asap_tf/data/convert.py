@@ -49,7 +49,7 @@ def convert(
     Args:
         source: Folder of frames and annotations.
         out: Folder that does not exist yet.
-        kind: One of `asap_tf.data.annotations.FORMATS`.
+        kind: Key of `asap_tf.core.formats.ANNOTATIONS`.
         rest: Name of the class of all pixels that no shape covers; None ignores them. Formats whose
             masks say it themselves (VOC, Cityscapes) go by these.
         val: Share of the frames, 0..1, that become the split `val` if no split has that name; by

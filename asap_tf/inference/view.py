@@ -16,18 +16,24 @@ from asap_tf.core.files import written_whole
 from asap_tf.core.labels import IGNORE_LABEL, LabelClass, palette
 from asap_tf.data.images import write_image
 from asap_tf.inference.polygons import layers
-from asap_tf.inference.visualize import colorize, overlay, shares_legend
+from asap_tf.inference.visualize import colorize, overlay, segment_png, shares_legend
 from asap_tf.runtime.network import softmax
 
 if TYPE_CHECKING:
     from asap_tf.runtime import Segmenter
 
-MODES = ("overlay", "color", "ids", "confidence", "labelme", "probabilities")
+MODES = ("overlay", "color", "ids", "confidence", "labelme", "coco", "probabilities")
 FORMATS = ("png", "jpg", "webp")
-_ENDINGS = {"ids": "png", "confidence": "png", "labelme": "json", "probabilities": "npz"}
+_ENDINGS = {
+    "ids": "png",
+    "confidence": "png",
+    "labelme": "json",
+    "coco": "png",
+    "probabilities": "npz",
+}
 """Of modes that have one format."""
 
-_OF_IMAGES = ("labelme", "probabilities")
+_OF_IMAGES = ("labelme", "coco", "probabilities")
 _UNKNOWN = "unknown"
 """What pixels are called whose label is 255."""
 
@@ -40,8 +46,10 @@ class View:
         classes: Classes in the order of their train ids.
         mode: `"overlay"`, the frame under the class colors; `"color"`, the class colors alone;
             `"ids"`, the train ids as 8-bit gray; `"confidence"`, that of the labels as 8-bit gray,
-            255 for 1; `"labelme"`, the labels as Labelme's polygons; `"probabilities"`, those of
-            all classes, float16 `(H, W, classes)`, as NPZ with the classes' names.
+            255 for 1; `"labelme"`, the labels as Labelme's polygons; `"coco"`, as the numbers of
+            COCO's panoptic segments (see `segment_png`), which a `PanopticReport` explains;
+            `"probabilities"`, those of all classes, float16 `(H, W, classes)`, as NPZ with the
+            classes' names.
         legend: Whether an overlay has a legend below.
         format: Of images of overlays and colors, one of `FORMATS`; others have one format.
         unknown_below: As of `Segmenter.predict`; what is unknown is black among colors, and the
@@ -163,6 +171,8 @@ class View:
         """The picture, uint8 `(H, W, 3)` RGB, or `(H, W)` of numbers; `same_height` for a video."""
         if self.is_numbers:
             return answer
+        if self.mode == "coco":
+            return segment_png(answer)
         if self.mode == "color":
             return colorize(answer, palette(self.classes))
         shown = overlay(frame, answer, palette(self.classes))

@@ -40,6 +40,21 @@ def colorize(labels: np.ndarray, palette: np.ndarray) -> np.ndarray:
     return cv2.applyColorMap(rows, table).reshape(*labels.shape, 3)
 
 
+def segment_png(labels: np.ndarray) -> np.ndarray:
+    """The numbers of segments as COCO packs them into colors, red + 256 green + 256^2 blue.
+
+    Args:
+        labels: Train ids, uint8 `(H, W)`. A class is one segment, whose number is its train id
+            plus 1; what is 255 is 0, void.
+
+    Returns:
+        uint8 `(H, W, 3)`, RGB.
+    """
+    png = np.zeros((*labels.shape, 3), np.uint8)
+    png[..., 0] = np.where(labels == IGNORE_LABEL, 0, labels + np.uint8(1))
+    return png
+
+
 def overlay(
     frame: np.ndarray, labels: np.ndarray, palette: np.ndarray, alpha: float = 0.5
 ) -> np.ndarray:

@@ -139,3 +139,14 @@ def test_size_and_legend(asap, model, artifact, camvid, tmp_path):
         assert asap("predict", model, frame, "--out", out, option).code == 0
         heights.append(Image.open(out / "0.png").height)
     assert heights[0] > heights[1] == 40
+
+
+def test_coco(asap, model, camvid, tmp_path):
+    out = tmp_path / "out"
+    result = asap("predict", model, camvid / "val", "--out", out, "--mode", "coco")
+    assert result.code == 0, result.err
+    assert result.out.splitlines() == [str(out / n) for n in ("0.png", "1.png", "panoptic.json")]
+    assert len(json.loads((out / "panoptic.json").read_text())["annotations"]) == 2
+    for options in (["--resume"], ["--json", tmp_path / "a.json"]):
+        refused = asap("predict", model, camvid / "val", "--out", out, "--mode", "coco", *options)
+        assert refused.code == 2 and "leave --json, --resume out" in refused.err

@@ -132,6 +132,67 @@ def test_coco(source, segmentation, floor):
     assert agreement(source) >= floor
 
 
+def test_coco_panoptic(source):
+    """COCO's own layout: a folder of PNGs by the JSON's name, things one by one, and void."""
+    names = list(source.frames)
+    for split, part in (("train", names[:3]), ("val", names[3:])):
+        images, annotations = [], []
+        folder = source.folder / f"panoptic_{split}2017"
+        for i, name in enumerate(part):
+            labels = source.frames[name]
+            numbers, segments = np.zeros(SIZE, int), []
+            for c in range(3):
+                regions = cv2.connectedComponents((labels == c).astype(np.uint8))[1]
+                for region in range(1, regions.max() + 1):
+                    number = 70_000 * (c + 1) + 300 * region
+                    numbers[regions == region] = number
+                    segments.append({"id": number, "category_id": 7 * c + 1, "iscrowd": 0})
+            png = folder / f"{i}.png"
+            png.parent.mkdir(exist_ok=True)
+            colors = [numbers % 256, numbers // 256 % 256, numbers // 256**2]
+            Image.fromarray(np.stack(colors, -1).astype(np.uint8)).save(png)
+            image = {"id": i, "file_name": name, "height": SIZE[0], "width": SIZE[1]}
+            images.append(image)
+            annotations.append({"image_id": i, "file_name": png.name, "segments_info": segments})
+        categories = [{"id": 7 * i + 1, "name": name} for i, name in enumerate(NAMES)]
+        content = {"images": images, "annotations": annotations, "categories": categories}
+        (source.folder / f"panoptic_{split}2017.json").write_text(json.dumps(content))
+    made = convert(source.folder, source.out, "coco")
+    assert (made.counts, made.unmapped) == ({"train": 3, "val": 1}, [])
+    assert made.classes == NAMES
+    dataset = open_dataset(source.out)
+    for split, part in (("train", names[:3]), ("val", names[3:])):
+        for pair in dataset.pairs(split):
+            key = pair.image.relative_to(source.out / "frames" / split).as_posix()
+            assert key in part
+            np.testing.assert_array_equal(read_pair(pair, dataset.encoding)[1], source.frames[key])
+
+
+def test_coco_panoptic_that_does_not_fit(source):
+    name = next(iter(source.frames))
+    Image.new("RGB", (9, 9)).save(source.folder / "small.png")
+    segment = {"id": 1, "category_id": 1}
+    content = {
+        "images": [{"id": i, "file_name": name, "height": 90, "width": 120} for i in range(3)],
+        "categories": [{"id": 1, "name": "road"}, {"id": 2, "name": "car"}],
+        "annotations": [
+            {"image_id": 0, "file_name": "small.png", "segments_info": [segment]},
+            {"image_id": 1, "file_name": "gone.png", "segments_info": [segment]},
+            {
+                "image_id": 2,
+                "file_name": "small.png",
+                "segments_info": [{"id": 1, "category_id": 9}],
+            },
+        ],
+    }
+    (source.folder / "a.json").write_text(json.dumps(content))
+    made = convert(source.folder, source.out, "coco", val=0)
+    problems = "\n".join(made.unmapped)
+    assert "small.png has 9 x 9 pixels; left out" in problems
+    assert "annotation of image 2: no such image, or no category 9" in problems
+    assert f"{source.folder / 'a' / 'gone.png'}: no such file" in problems
+
+
 def test_labelme(source):
     for name, labels in source.frames.items():
         shapes = [

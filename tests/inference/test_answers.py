@@ -17,6 +17,7 @@ from asap_tf.data import open_dataset
 from asap_tf.data.convert import convert
 from asap_tf.data.images import read_pair
 from asap_tf.inference.files import predict_inputs
+from asap_tf.inference.panoptic import PanopticReport
 from asap_tf.inference.polygons import layers, polygons
 from asap_tf.inference.report import Report
 from asap_tf.runtime import Segmenter
@@ -104,6 +105,55 @@ def test_regions_that_touch_at_corners_do_not_cross(monkeypatch):
     for train_id, outline in layers(checks):
         cv2.fillPoly(painted, [outline], train_id)
     np.testing.assert_array_equal(painted, checks)
+
+
+def test_coco_panoptic_by_its_published_rule_and_back(tmp_path):
+    frames = tmp_path / "frames"
+    drawn = {"a.png": blobs(2), "deeper/b.png": ring(), "deeper/c.png": np.zeros(SIZE, np.uint8)}
+    for name, labels in drawn.items():
+        save(frames / name, labels)
+    segmenter, out = Segmenter(Bright(), CLASSES), frames / "panoptic"
+    report = PanopticReport(out / "panoptic.json", "bright", out=out)
+    written = predict_inputs(segmenter, [frames], out, "coco", report=report)
+    assert written == [out / name for name in drawn]
+    content = json.loads((out / "panoptic.json").read_text())
+    names = {category["id"]: category["name"] for category in content["categories"]}
+    assert list(names.values()) == NAMES and 0 not in names
+    for image, annotation in zip(content["images"], content["annotations"], strict=True):
+        labels = drawn[image["file_name"]]
+        assert (image["height"], image["width"]) == labels.shape
+        assert annotation["image_id"] == image["id"]
+        png = np.asarray(Image.open(out / annotation["file_name"]).convert("RGB")).astype(int)
+        numbers = png[..., 0] + 256 * png[..., 1] + 256**2 * png[..., 2]
+        assert set(np.unique(numbers)) == {s["id"] for s in annotation["segments_info"]}
+        for segment in annotation["segments_info"]:
+            region = numbers == segment["id"]
+            assert segment["area"] == region.sum() and segment["iscrowd"] == 0
+            rows, columns = np.nonzero(region)
+            box = [columns.min(), rows.min(), np.ptp(columns) + 1, np.ptp(rows) + 1]
+            assert segment["bbox"] == box
+            (value,) = set(labels[region].tolist())
+            assert names[segment["category_id"]] == NAMES[value]
+    convert(frames, tmp_path / "dataset", "coco", val=0)
+    dataset = open_dataset(tmp_path / "dataset")
+    assert [label.name for label in dataset.classes] == NAMES
+    for pair in dataset.pairs("train"):
+        name = pair.image.relative_to(tmp_path / "dataset" / "frames" / "train").as_posix()
+        _, found = read_pair(pair, dataset.encoding)
+        np.testing.assert_array_equal(found, drawn[name])
+    assert len(dataset.pairs("train")) == 3
+
+
+def test_what_is_unknown_is_void_in_coco(tmp_path):
+    save(tmp_path / "a.png", blobs(2))
+    report = PanopticReport(tmp_path / "out" / "panoptic.json", "bright", out=tmp_path / "out")
+    arguments = {"mode": "coco", "unknown_below": 1, "report": report}
+    predict_inputs(
+        Segmenter(Bright(), CLASSES), [tmp_path / "a.png"], tmp_path / "out", **arguments
+    )
+    assert not np.asarray(Image.open(tmp_path / "out" / "a.png")).any()
+    (annotation,) = json.loads(report.file.read_text())["annotations"]
+    assert annotation["segments_info"] == []
 
 
 def test_labelme_comes_back_as_a_dataset(tmp_path):

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from collections import Counter
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Collection, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TypeVar
@@ -169,14 +169,15 @@ def read_json(file: Path, model: type[AnyContent]) -> AnyContent:
     raise AsapError(f"{file}: {problem}")
 
 
-def frame_finder(source: Path) -> Callable[[str], Path | None]:
+def frame_finder(source: Path, leave_out: Collection[Path] = ()) -> Callable[[str], Path | None]:
     """A function from the name that annotations give a frame to its file below a folder.
 
     Names are paths from anywhere in the folder, or from a folder of another machine: where the path
-    is not found, the one file of that name is.
+    is not found, the one file of that name is. Files to leave out are none.
     """
     folder = source if source.is_dir() else source.parent
-    by_path = {file.relative_to(folder).as_posix(): file for file in walk(folder)}
+    files = (file for file in walk(folder) if file not in leave_out)
+    by_path = {file.relative_to(folder).as_posix(): file for file in files}
     times = Counter(file.name for file in by_path.values())
     by_name = {file.name: file for file in by_path.values() if times[file.name] == 1}
 
