@@ -1,15 +1,17 @@
-"""Frames a second in the browser against LiteRT on the same processor, in the same rounds.
+"""Frames a second in the browser, by two runtimes, against LiteRT on the same processor.
 
     python benchmarks/browser.py --data CAMVID [--model asap_resnet18_half_camvid] [--size 256x512]
 
-ONNX Runtime Web in Chromium, WebAssembly, in the page's own worker: from a frame of the network's
-size to labels and confidence. LiteRT native: the same, with as many threads. Needs Chromium, npm
-and `.[dev]`.
+In the same rounds, from a frame of the network's size to labels and confidence: ONNX Runtime Web in
+Chromium, WebAssembly, in the page's own worker; LiteRT.js, which the page does not use; and LiteRT
+native, with as many threads. Needs Chromium, npm and `.[dev]`.
 """
 
 from __future__ import annotations
 
 import argparse
+import shutil
+import subprocess
 import sys
 import tempfile
 import time
@@ -50,6 +52,33 @@ OPEN = """async () => {
 }"""
 
 
+LITERT_JS = "2.5.3"
+
+LITERT_PAGE = """<!doctype html>
+<link rel="icon" href="data:,">
+<script type="importmap">
+  {"imports": {"@litertjs/wasm-utils": "/node_modules/@litertjs/wasm-utils/dist/index.js"}}
+</script>
+<script type="module">
+  import { loadLiteRt, loadAndCompile, Tensor } from "/node_modules/@litertjs/core/dist/index.js";
+  window.open_network = async (name, shape, numThreads) => {
+    await loadLiteRt("/node_modules/@litertjs/core/wasm/", { threads: true });
+    const model = await loadAndCompile(name, { accelerator: "wasm", cpuOptions: { numThreads } });
+    const pixels = new Uint8Array(3 * shape[0] * shape[1]).map((_, i) => (i * 7919) >> 5);
+    window.turn = async () => {
+      const start = performance.now();
+      const frames = new Tensor(pixels, [1, ...shape, 3]);
+      const [output] = await model.run(frames);
+      output.toTypedArray();
+      frames.delete();
+      output.delete();
+      return performance.now() - start;
+    };
+  };
+  window.ready = true;
+</script>"""
+
+
 class InBrowser:
     """The page's worker, timed by itself."""
 
@@ -62,6 +91,30 @@ class InBrowser:
 
     def turn(self) -> Mapping[str, float]:
         return {"network": self._page.evaluate("turn()") / 1000}
+
+
+class LiteRTJS:
+    """An export in LiteRT.js, timed by itself."""
+
+    def __init__(self, browser: Any, address: str, name: str, size: tuple[int, int], threads: int):
+        self._page = browser.new_page()
+        self._page.goto(address)
+        self._page.wait_for_function("window.ready")
+        self._page.evaluate("(args) => open_network(...args)", [name, size, threads])
+
+    def turn(self) -> Mapping[str, float]:
+        return {"network": self._page.evaluate("turn()") / 1000}
+
+
+def install_litert_js(folder: Path) -> None:
+    """Puts LiteRT.js, by npm, and a page for it into a folder."""
+    npm = shutil.which("npm")
+    if npm is None:
+        sys.exit("no npm: install Node.js")
+    subprocess.run(
+        [npm, "install", "--silent", f"@litertjs/core@{LITERT_JS}"], cwd=folder, check=True
+    )
+    (folder / "index.html").write_text(LITERT_PAGE)
 
 
 class Native:
@@ -97,15 +150,20 @@ def main() -> None:
         model = model_file(arguments.model)
         export(model, folder / "native", ["litert"], PRECISIONS, **options)
         browser = stack.enter_context(chromium())
-        runners: dict[str, InBrowser | Native] = {}
+        install_litert_js(folder / "native")
+        litert_js = stack.enter_context(served(folder / "native"))
+        runners: dict[str, InBrowser | LiteRTJS | Native] = {}
         threads = 1
         for precision in PRECISIONS:
             home = folder / precision
             export(model, home, [], package=web_page([precision], vendor=True), **options)
             runner = InBrowser(browser, stack.enter_context(served(home)))
-            runners[f"browser, {precision}"], threads = runner, runner.threads
+            runners[f"ONNX Runtime Web, {precision}"], threads = runner, runner.threads
         for precision in PRECISIONS:
             path = folder / "native" / f"asap_{precision}.tflite"
+            runners[f"LiteRT.js, {precision}"] = LiteRTJS(
+                browser, litert_js, path.name, size, threads
+            )
             runners[f"LiteRT native, {precision}"] = Native(path, threads)
         print(f"Chromium {browser.version}, {arguments.size}, {threads} threads")
         for runner in runners.values():
