@@ -2,9 +2,9 @@
 
     python benchmarks/browser.py --data CAMVID [--model asap_resnet18_half_camvid] [--size 256x512]
 
-In the same rounds, from a frame of the network's size to labels and confidence: ONNX Runtime Web in
-Chromium, WebAssembly, in the page's own worker; LiteRT.js, which the page does not use; and LiteRT
-native, with as many threads. Needs Chromium, npm and `.[dev]`.
+In the same rounds, from a frame of the network's size to labels and confidence: in WebAssembly in
+Chromium LiteRT.js, in the page's own worker, and ONNX Runtime Web, which the page does not use; and
+LiteRT native, with as many threads. Needs Chromium, npm and `.[dev]`.
 """
 
 from __future__ import annotations
@@ -52,26 +52,18 @@ OPEN = """async () => {
 }"""
 
 
-LITERT_JS = "2.5.3"
+ONNX_RUNTIME_WEB = "1.30.0"
 
-LITERT_PAGE = """<!doctype html>
-<link rel="icon" href="data:,">
-<script type="importmap">
-  {"imports": {"@litertjs/wasm-utils": "/node_modules/@litertjs/wasm-utils/dist/index.js"}}
-</script>
+ONNX_PAGE = """<!doctype html>
 <script type="module">
-  import { loadLiteRt, loadAndCompile, Tensor } from "/node_modules/@litertjs/core/dist/index.js";
+  import * as ort from "/node_modules/onnxruntime-web/dist/ort.wasm.min.mjs";
   window.open_network = async (name, shape, numThreads) => {
-    await loadLiteRt("/node_modules/@litertjs/core/wasm/", { threads: true });
-    const model = await loadAndCompile(name, { accelerator: "wasm", cpuOptions: { numThreads } });
+    Object.assign(ort.env.wasm, { numThreads, wasmPaths: "/node_modules/onnxruntime-web/dist/" });
+    const session = await ort.InferenceSession.create(name, { executionProviders: ["wasm"] });
     const pixels = new Uint8Array(3 * shape[0] * shape[1]).map((_, i) => (i * 7919) >> 5);
     window.turn = async () => {
       const start = performance.now();
-      const frames = new Tensor(pixels, [1, ...shape, 3]);
-      const [output] = await model.run(frames);
-      output.toTypedArray();
-      frames.delete();
-      output.delete();
+      await session.run({ frames: new ort.Tensor("uint8", pixels, [1, ...shape, 3]) });
       return performance.now() - start;
     };
   };
@@ -93,8 +85,8 @@ class InBrowser:
         return {"network": self._page.evaluate("turn()") / 1000}
 
 
-class LiteRTJS:
-    """An export in LiteRT.js, timed by itself."""
+class OnnxRuntimeWeb:
+    """An export in ONNX Runtime Web, timed by itself."""
 
     def __init__(self, browser: Any, address: str, name: str, size: tuple[int, int], threads: int):
         self._page = browser.new_page()
@@ -106,15 +98,14 @@ class LiteRTJS:
         return {"network": self._page.evaluate("turn()") / 1000}
 
 
-def install_litert_js(folder: Path) -> None:
-    """Puts LiteRT.js, by npm, and a page for it into a folder."""
+def install_onnx_runtime_web(folder: Path) -> None:
+    """Puts ONNX Runtime Web, by npm, and a page for it into a folder."""
     npm = shutil.which("npm")
     if npm is None:
         sys.exit("no npm: install Node.js")
-    subprocess.run(
-        [npm, "install", "--silent", f"@litertjs/core@{LITERT_JS}"], cwd=folder, check=True
-    )
-    (folder / "index.html").write_text(LITERT_PAGE)
+    package = f"onnxruntime-web@{ONNX_RUNTIME_WEB}"
+    subprocess.run([npm, "install", "--silent", package], cwd=folder, check=True)
+    (folder / "index.html").write_text(ONNX_PAGE)
 
 
 class Native:
@@ -148,23 +139,23 @@ def main() -> None:
             "output": OUTPUT,
         }
         model = model_file(arguments.model)
-        export(model, folder / "native", ["litert"], PRECISIONS, **options)
+        export(model, folder / "native", ["litert", "onnx"], PRECISIONS, **options)
         browser = stack.enter_context(chromium())
-        install_litert_js(folder / "native")
-        litert_js = stack.enter_context(served(folder / "native"))
-        runners: dict[str, InBrowser | LiteRTJS | Native] = {}
+        install_onnx_runtime_web(folder / "native")
+        address = stack.enter_context(served(folder / "native"))
+        runners: dict[str, InBrowser | OnnxRuntimeWeb | Native] = {}
         threads = 1
         for precision in PRECISIONS:
             home = folder / precision
             export(model, home, [], package=web_page([precision], vendor=True), **options)
             runner = InBrowser(browser, stack.enter_context(served(home)))
-            runners[f"ONNX Runtime Web, {precision}"], threads = runner, runner.threads
+            runners[f"LiteRT.js, {precision}"], threads = runner, runner.threads
         for precision in PRECISIONS:
-            path = folder / "native" / f"asap_{precision}.tflite"
-            runners[f"LiteRT.js, {precision}"] = LiteRTJS(
-                browser, litert_js, path.name, size, threads
+            file = folder / "native" / f"asap_{precision}"
+            runners[f"LiteRT native, {precision}"] = Native(file.with_suffix(".tflite"), threads)
+            runners[f"ONNX Runtime Web, {precision}"] = OnnxRuntimeWeb(
+                browser, address, f"{file.name}.onnx", size, threads
             )
-            runners[f"LiteRT native, {precision}"] = Native(path, threads)
         print(f"Chromium {browser.version}, {arguments.size}, {threads} threads")
         for runner in runners.values():
             warm_up(runner)

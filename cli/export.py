@@ -42,7 +42,7 @@ def format_options(command: Callable) -> Callable:
     type=click.Choice(["triton", "tf-serving"]),
     help="A folder for that server, alone: of ONNX, or with --trt of TensorRT; of a SavedModel.",
 )
-@click.option("--vendor", is_flag=True, help="With --web: ONNX Runtime Web beside it, by npm.")
+@click.option("--vendor", is_flag=True, help="With --web: LiteRT.js beside it, by npm.")
 @click.option(
     "--precision",
     "precisions",

@@ -20,6 +20,9 @@ QUIET = (
     "--disable-component-update",
     "--disable-sync",
     "--no-first-run",
+    # A GPU that the processor imitates; the page takes it only when it is told to.
+    "--enable-unsafe-webgpu",
+    "--use-webgpu-adapter=swiftshader",
     "--use-fake-device-for-media-stream",
     "--use-fake-ui-for-media-stream",
 )

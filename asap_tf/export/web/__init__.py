@@ -25,8 +25,8 @@ def web_page(precisions: Sequence[str] = ("fp32",), vendor: bool = False) -> Pac
     """The page, with one network.
 
     Args:
-        precisions: The network's, one: `"fp32"`, or `"int8"` for processors.
-        vendor: Whether ONNX Runtime Web lies beside the page. npm gets it; else browsers do, from
+        precisions: The network's, one: `"fp32"`, `"fp16"`, half as large, or `"int8"`.
+        vendor: Whether LiteRT.js lies beside the page. npm gets it; else browsers do, from
             jsDelivr. In either case its files are compared with the hashes in
             `asap_tf.export.web.runtime`.
 
@@ -37,14 +37,14 @@ def web_page(precisions: Sequence[str] = ("fp32",), vendor: bool = False) -> Pac
         >>> export(Path("runs/camvid"), Path("page"), [], package=web_page())
     """
     precision, *more = precisions
-    if more or precision not in ("fp32", "int8"):
+    if more or precision not in ("fp32", "fp16", "int8"):
         raise UsageError(
-            f"`precisions` {', '.join(precisions)}: a page has one network, in fp32 or int8"
+            f"`precisions` {', '.join(precisions)}: a page has one network, in fp32, fp16 or int8"
         )
     if vendor:
         runtime.require_npm()
     complete = partial(_complete, vendor=vendor)
-    return Package("onnx", (precision,), complete, "serve it: python3 -m http.server, in there")
+    return Package("litert", (precision,), complete, "serve it: python3 -m http.server, in there")
 
 
 def _complete(contents: Contents, vendor: bool) -> None:

@@ -1,5 +1,5 @@
-// The network in a worker: pixels in, labels out. ONNX Runtime Web is fetched with integrity hashes
-// and run from memory, so that what runs is what was checked.
+// The network in a worker: pixels in, labels out. LiteRT.js is fetched with integrity hashes and run
+// from memory, so that what runs is what was checked.
 
 let run;
 
@@ -13,33 +13,44 @@ self.onmessage = async ({ data: { id, method, args } }) => {
   }
 };
 
-async function open(manifest, home, provider) {
-  const { base, providers } = manifest.runtime;
-  const url = (name) => new URL(name, new URL(base, home));
-  const files = providers[provider];
-  const [module, glue, binary, network] = await Promise.all([
-    fetched(url(files.module.name), files.module.integrity),
-    fetched(url(files.glue.name), files.glue.integrity),
-    fetched(url(files.binary.name), files.binary.integrity),
+async function open(manifest, home, accelerator) {
+  const { base, module, builds } = manifest.runtime;
+  const runtime = (file) => fetched(new URL(file.name, new URL(base, home)), file.integrity);
+  const litert = await import(script(withoutLoader(await (await runtime(module)).text())));
+  const relaxed = await litert.supportsFeature("relaxedSimd");
+  const threads =
+    accelerator === "wasm" && relaxed && self.crossOriginIsolated
+      ? Math.min(4, navigator.hardwareConcurrency)
+      : 1;
+  const build =
+    accelerator === "webgpu" ? "webgpu" : threads > 1 ? "threaded" : relaxed ? "simd" : "compat";
+  const [glue, binary, network] = await Promise.all([
+    runtime(builds[build].glue),
+    runtime(builds[build].binary),
     fetched(new URL(manifest.network, home), manifest.integrity),
   ]);
-  const ort = await import(script(module));
-  const threads = self.crossOriginIsolated ? Math.min(4, navigator.hardwareConcurrency) : 1;
-  ort.env.logLevel = "error";
-  Object.assign(ort.env.wasm, {
-    numThreads: threads,
-    wasmBinary: binary,
-    wasmPaths: { mjs: script(glue) },
+  self.loaded = async (LiteRt) => {
+    const program = await glue.text();
+    const { default: start } = await import(script(program, "\nexport default ModuleFactory;"));
+    const wasmBinary = await binary.arrayBuffer();
+    return new LiteRt(await start({ wasmBinary, mainScriptUrlOrBlob: new Blob([program]) }));
+  };
+  await litert.loadLiteRt("checked.js");
+  const model = await litert.loadAndCompile(new Uint8Array(await network.arrayBuffer()), {
+    accelerator,
+    cpuOptions: { numThreads: threads },
   });
-  const session = await ort.InferenceSession.create(network, { executionProviders: [provider] });
   const [height, width] = manifest.size;
   const withConfidence = manifest.output === "labels+confidence";
   const pixels = new Uint8Array(height * width * 3);
   run = async (rgba, source) => {
     const start = performance.now();
     resizeBilinear(rgba, source, { height, width }, pixels);
-    const frames = new ort.Tensor("uint8", pixels, [1, height, width, 3]);
-    const { data } = (await session.run({ frames }))[manifest.output];
+    const frames = new litert.Tensor(pixels, [1, height, width, 3]);
+    const [output] = await model.run(frames);
+    const data = await output.data();
+    frames.delete();
+    output.delete();
     return {
       labels: data.slice(0, height * width),
       confidence: withConfidence ? data.slice(height * width) : null,
@@ -49,6 +60,11 @@ async function open(manifest, home, provider) {
   // The first run takes longer than all others.
   await run(new Uint8Array(4 * height * width), { height, width });
   return { threads };
+}
+
+// Its loader would fetch what it loads by itself, unchecked.
+function withoutLoader(module) {
+  return module.replace(/import \{ createWasmLib \} from [^;]+;/, "const createWasmLib = (LiteRt) => self.loaded(LiteRt);");
 }
 
 function segment(rgba, size) {
@@ -63,11 +79,11 @@ async function fetched(url, integrity) {
     throw new Error(`${url} cannot be had, or is not what it should be (${error.message})`);
   }
   if (!response.ok) throw new Error(`${url}: ${response.status} ${response.statusText}`);
-  return response.arrayBuffer();
+  return response;
 }
 
-function script(content) {
-  return URL.createObjectURL(new Blob([content], { type: "text/javascript" }));
+function script(...content) {
+  return URL.createObjectURL(new Blob(content, { type: "text/javascript" }));
 }
 
 // OpenCV's cv2.resize(..., INTER_LINEAR) of 8 bits, to the bit: centers at half a pixel, weights of

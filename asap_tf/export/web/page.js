@@ -29,24 +29,25 @@ async function start() {
   await (opened = $("runtimes").hidden ? open("wasm") : open("webgpu").catch(() => open("wasm")));
 }
 
-// An integer network is for processors; a GPU that is imitated by the processor is none.
+// An integer network is for processors; a GPU that is imitated by the processor is none. What a GPU
+// cannot do is done by the processor in between, which takes promises in WebAssembly.
 async function hasGPU() {
-  const adapter = manifest.precision === "int8" ? null : await navigator.gpu?.requestAdapter();
+  if (manifest.precision === "int8" || !("Suspending" in WebAssembly)) return false;
+  const adapter = await navigator.gpu?.requestAdapter();
   return Boolean(adapter) && !(adapter.info?.isFallbackAdapter ?? adapter.isFallbackAdapter);
 }
 
-async function open(provider) {
-  const { version, providers } = manifest.runtime;
-  const size = Object.values(providers[provider]).reduce((sum, file) => sum + file.bytes, 0);
-  say(`Fetching ONNX Runtime Web ${version} (${Math.round(size / 1e6)} MB) …`);
-  $("runtime").value = provider;
+async function open(accelerator) {
+  const { version, builds } = manifest.runtime;
+  say(`Fetching LiteRT.js ${version} (${Math.round(builds.threaded.binary.bytes / 1e6)} MB) …`);
+  $("runtime").value = accelerator;
   network?.end();
   network = await worker("network.js");
-  const { threads } = await network.call("open", [manifest, document.baseURI, provider]);
-  const place = provider === "webgpu" ? "GPU" : `processor, ${threads} thread${threads > 1 ? "s" : ""}`;
+  const { threads } = await network.call("open", [manifest, document.baseURI, accelerator]);
+  const place = accelerator === "webgpu" ? "GPU" : `processor, ${threads} thread${threads > 1 ? "s" : ""}`;
   const [height, width] = manifest.size;
   $("facts").textContent = `${manifest.name}, ${manifest.precision}, ${width} × ${height}, on the ${place}`;
-  document.body.dataset.ready = provider;
+  document.body.dataset.ready = accelerator;
   say("Ready. Everything happens on this device.");
 }
 

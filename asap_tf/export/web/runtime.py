@@ -1,4 +1,4 @@
-"""ONNX Runtime Web: which version, from where, and the hashes of its files."""
+"""LiteRT.js: which version, from where, and the hashes of its files."""
 
 from __future__ import annotations
 
@@ -13,54 +13,76 @@ from typing import Any
 
 from asap_tf.core.errors import AsapError, UsageError, first_line
 
-PACKAGE = "onnxruntime-web"
-VERSION = "1.30.0"
+PACKAGE = "@litertjs/core"
+VERSION = "2.5.3"
 HOST = "https://cdn.jsdelivr.net"
 FOLDER = "runtime"
 """Where it lies in the page's folder."""
 
 SECONDS = 600.0
-"""How long npm may take for 33 MB."""
+"""How long npm may take for 38 MB."""
 
-FILES = {
-    "wasm": {
-        "module": {
-            "name": "ort.wasm.min.mjs",
-            "bytes": 50126,
-            "integrity": "sha384-SfFfy/pvthiOsgaw3KX0bV5TfQ6Iq+oY9KutMe4SxIuHH4cl+DCSD4rTsYOoG1tJ",
-        },
+MODULE = {
+    "name": "dist/index.js",
+    "bytes": 53482,
+    "integrity": "sha384-MapSVJ/DPwvaWpp7q+Bid9O3uY1oB0KOU1QRMP+Mm5zdz5oMme/BUyX6dVAMWnPg",
+}
+"""The runtime's module, of whatever build."""
+
+BUILDS = {
+    "threaded": {
         "glue": {
-            "name": "ort-wasm-simd-threaded.mjs",
-            "bytes": 24381,
-            "integrity": "sha384-XcXA/MtAf0WpB8e023xQH9CM7RIjiugakT7x99DIwpFf7k56BIFFcAPerIF7FDad",
+            "name": "wasm/litert_wasm_threaded_internal.js",
+            "bytes": 317475,
+            "integrity": "sha384-yzheND5ZxfO4+9po2DFoaMqr56eo7p10JiuyDXIbNqi2MOTw/8AIm1CtEe5Dqz62",
         },
         "binary": {
-            "name": "ort-wasm-simd-threaded.wasm",
-            "bytes": 14239897,
-            "integrity": "sha384-vjBJ1z7qrhkTyYsNqKeF6c7N+nOJSU94czEo+tvZcu8G75JparGq9kB+kTnEUNVM",
+            "name": "wasm/litert_wasm_threaded_internal.wasm",
+            "bytes": 9445834,
+            "integrity": "sha384-W0YLgt+poOZCNAm54r2Ga6K2PmHezmLMKtO5RvIFQtK8ji5wvIW56LEwGn4eH0Cb",
+        },
+    },
+    "simd": {
+        "glue": {
+            "name": "wasm/litert_wasm_internal.js",
+            "bytes": 273035,
+            "integrity": "sha384-NB/Wc4iozynQO5jzJ2VFoMKbqMvwwFGWxJL/o63IJT6W2JfZbsSLxA2cF6H/mLpQ",
+        },
+        "binary": {
+            "name": "wasm/litert_wasm_internal.wasm",
+            "bytes": 9367934,
+            "integrity": "sha384-AZ/Ak4CbDpjqpSr8WsnoL3Dcx6bDFA/k9b/jahok1TGHZ2OqIRjLBMiEmiNedhlC",
+        },
+    },
+    "compat": {
+        "glue": {
+            "name": "wasm/litert_wasm_compat_internal.js",
+            "bytes": 273246,
+            "integrity": "sha384-oh4nb8zDq6eVOpGeZE5gwDOJ16QujHLL8k/HEXt3XiPxr+8zn3YnkXP8P3BlJET1",
+        },
+        "binary": {
+            "name": "wasm/litert_wasm_compat_internal.wasm",
+            "bytes": 9334181,
+            "integrity": "sha384-glAZ6WjS7tLRt89pbTPXvLC1c7DCaVSfL2ngn5gZJiUuPs76fWYJy7ZeFaD0PJXx",
         },
     },
     "webgpu": {
-        "module": {
-            "name": "ort.webgpu.min.mjs",
-            "bytes": 66349,
-            "integrity": "sha384-FPQBMbud8ICuP0Ii+Gr95KWEX9pKHtUC3lacIp0aPI8WYluKvTsEGQ3AE2Ze3QlL",
-        },
         "glue": {
-            "name": "ort-wasm-simd-threaded.asyncify.mjs",
-            "bytes": 53057,
-            "integrity": "sha384-qViEcCGzsR/m8nlQwIsbYh7afN4thuraqFYDQY6huvmoLVoZq/eYawQ1wrv8nnhA",
+            "name": "wasm/litert_wasm_jspi_internal.js",
+            "bytes": 293543,
+            "integrity": "sha384-Y6/AvIxciaLSzSWRJcd1FVuRAhc/f2HeaLQuYuwdN/Y0aipWnFoBrszL8JHT0GHD",
         },
         "binary": {
-            "name": "ort-wasm-simd-threaded.asyncify.wasm",
-            "bytes": 26781914,
-            "integrity": "sha384-EPVDLTxuO663dkZO/pcKJF6vOyyfq/5z9FY1oksN0UWFX2ABH4wDDZQHeNoUleWR",
+            "name": "wasm/litert_wasm_jspi_internal.wasm",
+            "bytes": 9618046,
+            "integrity": "sha384-FBGaMKCEjTkeIOEl4TMyiD0fjfNzVbruCGIwX4FQdVmfp4GBiSCTmniGAPU5olS+",
         },
     },
 }
-"""Files of the npm package's folder `dist`, by what runs the network, with their hashes.
+"""WebAssembly of the npm package, with hashes: with threads, without, for browsers without relaxed
+SIMD, and for GPUs.
 
-For another version: `npm pack onnxruntime-web@VERSION`, and `integrity` of its files.
+For another version: `npm pack @litertjs/core@VERSION`, and `integrity` of its files.
 """
 
 
@@ -80,8 +102,8 @@ def manifest(vendored: bool) -> dict[str, Any]:
     Args:
         vendored: Whether it lies beside the page.
     """
-    base = f"{FOLDER}/" if vendored else f"{HOST}/npm/{PACKAGE}@{VERSION}/dist/"
-    return {"version": VERSION, "base": base, "providers": FILES}
+    base = f"{FOLDER}/" if vendored else f"{HOST}/npm/{PACKAGE}@{VERSION}/"
+    return {"version": VERSION, "base": base, "module": MODULE, "builds": BUILDS}
 
 
 def require_npm() -> str:
@@ -124,16 +146,18 @@ def vendor(folder: Path) -> None:
         folder.mkdir()
         (archive,) = Path(packed).glob("*.tgz")
         with tarfile.open(archive) as package:
-            for file in (file for files in FILES.values() for file in files.values()):
+            for file in (MODULE, *(file for build in BUILDS.values() for file in build.values())):
                 _extract(package, file, folder)
 
 
 def _extract(package: tarfile.TarFile, file: dict[str, Any], folder: Path) -> None:
-    stored = package.extractfile(f"package/dist/{file['name']}")
+    stored = package.extractfile(f"package/{file['name']}")
     content = stored.read() if stored else b""
     if integrity(content) != file["integrity"]:
         raise AsapError(
             f"{file['name']} of {PACKAGE} {VERSION} is not the file that it was: the registry "
             "that npm asks gives another one"
         )
-    (folder / file["name"]).write_bytes(content)
+    target = folder / file["name"]
+    target.parent.mkdir(exist_ok=True)
+    target.write_bytes(content)

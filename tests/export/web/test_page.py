@@ -27,7 +27,7 @@ def folder(trained_model, tmp_path_factory):
 
 @pytest.fixture(scope="module")
 def network(folder):
-    return load(folder / "asap_fp32.onnx")
+    return load(folder / "asap_fp32.tflite")
 
 
 @pytest.fixture(scope="module")
@@ -82,6 +82,17 @@ def test_a_photo_of_the_networks_size_is_labeled_as_by_keras(page, trained_model
     assert len(np.unique(expected)) > 3
     assert np.mean(labels == expected) >= 0.995
     assert "2 threads" in page.inner_text("#facts")
+
+
+def test_a_gpu_gives_the_same_labels(page, network, tmp_path):
+    """One that the processor imitates."""
+    file = photo(tmp_path / "street.png", (64, 128))
+    expected = network.predict(read_frame(file).pixels[np.newaxis])[0]
+    page.evaluate("document.getElementById('runtimes').hidden = false")
+    for accelerator in ("webgpu", "wasm"):
+        page.select_option("#runtime", accelerator)
+        page.wait_for_selector(f"body[data-ready={accelerator}]")
+        assert np.mean(segment(page, file)[-1] == expected) >= 0.995
 
 
 @pytest.mark.parametrize(
@@ -225,7 +236,7 @@ def test_a_runtime_that_was_changed_is_refused(folder, browser):
     with served(folder) as address:
         page = browser.new_page()
         page.set_default_timeout(120_000)
-        name = runtime.FILES["wasm"]["module"]["name"]
+        name = runtime.MODULE["name"]
         page.route(f"**/{name}", lambda route: route.fulfill(body="export default 1;"))
         page.goto(address)
         page.get_by_text(f"{name} cannot be had, or is not what it should be").wait_for()

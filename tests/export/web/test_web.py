@@ -17,10 +17,10 @@ from support.browser import skip_without_npm
 def test_a_page_whose_runtime_is_elsewhere(trained_model, tmp_path):
     out = tmp_path / "page"
     (artifact,) = export(trained_model, out, [], package=web_page())
-    assert artifact.path == out / "asap_fp32.onnx"
+    assert artifact.path == out / "asap_fp32.tflite"
     assert {file.name for file in out.iterdir()} == {
-        "asap_fp32.onnx",
-        "asap_fp32.onnx.json",
+        "asap_fp32.tflite",
+        "asap_fp32.tflite.json",
         "example.jpg",
         "index.html",
         "manifest.json",
@@ -35,14 +35,14 @@ def test_a_page_whose_runtime_is_elsewhere(trained_model, tmp_path):
     digest = base64.b64encode(hashlib.sha384(artifact.path.read_bytes()).digest()).decode()
     assert manifest["integrity"] == f"sha384-{digest}"
     base = manifest["runtime"]["base"]
-    assert base == f"https://cdn.jsdelivr.net/npm/onnxruntime-web@{runtime.VERSION}/dist/"
+    assert base == f"https://cdn.jsdelivr.net/npm/@litertjs/core@{runtime.VERSION}/"
 
 
 @pytest.mark.parametrize(
     ("precisions", "options", "message"),
     [
-        (["fp32", "int8"], {}, "`precisions` fp32, int8: a page has one network, in fp32 or int8"),
-        (["fp16"], {}, "`precisions` fp16: a page"),
+        (["fp32", "int8"], {}, "`precisions` fp32, int8: a page has one network, in fp32, fp16"),
+        (["dynamic"], {}, "`precisions` dynamic: a page"),
         (["fp32"], {"formats": ["litert"]}, "this package has the whole folder"),
         (["fp32"], {"output": "logits"}, "a page shows labels"),
         (["fp32"], {"batch": 2}, "a page shows labels, of one frame at a time"),
@@ -66,12 +66,14 @@ def test_a_registry_without_the_package(monkeypatch, tmp_path):
     monkeypatch.setenv("npm_config_registry", "http://127.0.0.1:9")
     monkeypatch.setenv("npm_config_cache", str(tmp_path / "cache"))
     monkeypatch.setenv("npm_config_fetch_retries", "0")
-    with pytest.raises(AsapError, match="npm cannot get onnxruntime-web"):
+    with pytest.raises(AsapError, match="npm cannot get @litertjs/core"):
         runtime.vendor(tmp_path / "runtime")
 
 
 def test_another_file_of_the_same_name(monkeypatch, tmp_path):
     skip_without_npm(runtime.PACKAGE)
-    monkeypatch.setitem(runtime.FILES["wasm"]["glue"], "integrity", "sha384-other")
-    with pytest.raises(AsapError, match="simd-threaded.mjs of .* is not the file that it was"):
+    monkeypatch.setitem(runtime.BUILDS["simd"]["glue"], "integrity", "sha384-other")
+    with pytest.raises(
+        AsapError, match="litert_wasm_internal.js of .* is not the file that it was"
+    ):
         runtime.vendor(tmp_path / "runtime")
