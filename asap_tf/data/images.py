@@ -29,6 +29,11 @@ FORMATS = ("PNG", "JPEG", "WEBP", "BMP", "TIFF")
 MOST_PIXELS = 64_000_000
 """More than any camera frame; without a limit, a small file could take all the memory."""
 
+_PNG = [cv2.IMWRITE_PNG_COMPRESSION, 1]
+if hasattr(cv2, "IMWRITE_PNG_FILTER"):  # Since OpenCV 4.11.
+    # Trying all filters on every row takes two to three times as long, for as many bytes.
+    _PNG += [cv2.IMWRITE_PNG_FILTER, cv2.IMWRITE_PNG_FILTER_UP]
+
 _MODES = {
     "1": "a 1-bit image",
     "L": "a gray image",
@@ -172,7 +177,7 @@ def orientation(image: ImageFile.ImageFile) -> int:
 def write_image(path: Path, array: np.ndarray) -> None:
     """Write a PNG, JPEG or WebP file, by its ending, whole or not at all.
 
-    PNG is without loss, and little compressed: that takes a fifth of the time.
+    PNG is without loss, and little compressed: that takes a tenth of the time.
 
     Args:
         path: File to write, in a folder that exists.
@@ -201,8 +206,7 @@ def encode_image(array: np.ndarray, ending: str) -> bytes:
     """
     if ending == "png":
         stored = array if array.ndim == 2 else cv2.cvtColor(array, cv2.COLOR_RGB2BGR)
-        # Half the time of Pillow's.
-        return cv2.imencode(".png", stored, [cv2.IMWRITE_PNG_COMPRESSION, 1])[1].tobytes()
+        return cv2.imencode(".png", stored, _PNG)[1].tobytes()
     file = io.BytesIO()
     kind = Image.registered_extensions().get(f".{ending.lower()}")
     Image.fromarray(array).save(file, kind, quality=92)

@@ -10,6 +10,7 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+import cv2
 import numpy as np
 from tqdm import tqdm
 
@@ -260,6 +261,7 @@ def _predict_images(
     numbers = largest * (len(view.classes) if view.mode == "probabilities" else 1)
     threads, ahead = (1, 1) if numbers > _LARGE else (min(8, available_cores()), 8)
     with (
+        _opencv_threads(1 if threads > 1 else cv2.getNumThreads()),
         map_ahead(read, sources, threads, ahead) as found,
         map_ahead(write, map(predict, filter(None, found)), threads, ahead) as written,
     ):
@@ -271,3 +273,14 @@ def _predict_images(
         report.write(sources)
     where = sources[0].target.parent
     stop.check(f"{len(done)} of {len(sources)} images are labeled, in {where}; `resume` goes on")
+
+
+@contextlib.contextmanager
+def _opencv_threads(count: int) -> Iterator[None]:
+    """Of each call, for a while: beside readers, network and writers more are in the way."""
+    before = cv2.getNumThreads()
+    cv2.setNumThreads(count)
+    try:
+        yield
+    finally:
+        cv2.setNumThreads(before)

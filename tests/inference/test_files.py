@@ -3,6 +3,7 @@ from __future__ import annotations
 import os
 from pathlib import Path
 
+import cv2
 import numpy as np
 import pytest
 from PIL import Image
@@ -336,6 +337,20 @@ def test_a_bad_output_is_named_before_any_inference(tmp_path, monkeypatch):
 
     monkeypatch.setattr(prediction.tempfile, "TemporaryFile", read_only)
     assert "cannot be written to (Read-only file system)" in refused(tmp_path / "new")
+
+
+def test_images_are_read_and_written_by_threads_of_their_own(tmp_path, out, monkeypatch):
+    class Watching(FakeSegmenter):
+        def predict(self, frames):
+            seen.append(cv2.getNumThreads())
+            return super().predict(frames)
+
+    seen, before = [], cv2.getNumThreads()
+    cv2.setNumThreads(3)
+    monkeypatch.setattr(prediction, "available_cores", lambda: 2)
+    predict_inputs(Watching(), [save_image(tmp_path / "a.png")], out)
+    assert (seen, cv2.getNumThreads()) == ([1], 3)
+    cv2.setNumThreads(before)
 
 
 def test_an_unknown_mode(tmp_path, out):
