@@ -16,7 +16,9 @@ import numpy as np
 import pytest
 from PIL import Image
 
+from asap_tf.serving.app import create_app
 from asap_tf.serving.limits import Limits
+from asap_tf.serving.server import create_server
 from support.serving import (
     Held,
     ask,
@@ -28,6 +30,7 @@ from support.serving import (
     png,
     running,
     send,
+    started,
     wait_until,
 )
 
@@ -271,3 +274,12 @@ def test_only_with_the_token(network):
         allowed = {"Authorization": f"Bearer {token}"}
         assert ask(port, "/predict", GOOD, allowed).status == 200
         assert b"asap_tf_frames_total 1.0" in ask(port, "/metrics", headers=allowed).body
+
+
+def test_a_short_answer_is_sent_at_once(segmenter):
+    server = create_server(create_app(segmenter, "model"))
+    with started(server) as port, socket.create_connection(("127.0.0.1", port)):
+        wait_until(lambda: server.server_state.connections)
+        (connection,) = server.server_state.connections
+        accepted = connection.transport.get_extra_info("socket")
+        assert accepted.getsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY)

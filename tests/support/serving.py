@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 import numpy as np
+import uvicorn
 from PIL import Image
 
 from asap_tf.core.labels import LabelClass
@@ -119,7 +120,15 @@ def running(
     page: Path | None = None,
 ) -> Iterator[int]:
     """A service in a thread of this process; its port."""
-    server = create_server(create_app(segmenter, "model", limits, token, page), limits)
+    with started(
+        create_server(create_app(segmenter, "model", limits, token, page), limits)
+    ) as port:
+        yield port
+
+
+@contextlib.contextmanager
+def started(server: uvicorn.Server) -> Iterator[int]:
+    """A server in a thread of this process; its port."""
     listener = socket.create_server(("127.0.0.1", 0))
     thread = threading.Thread(target=server.run, kwargs={"sockets": [listener]})
     thread.start()
