@@ -126,11 +126,11 @@ def _mask_files(folders: list[Path], truth: str) -> tuple[str, MaskEncoding]:
     if not there:
         # Each frame is told to have no partner.
         return f"_{truth}_labelIds.png", LABEL_ID_ENCODING
-    make = (
-        "; asap-tf data convert makes masks of the polygons (--from cityscapes-polygons)"
-        if kinds["polygons.json"]
-        else ""
-    )
+    make = ""
+    if kinds["polygons.json"]:
+        make = "; asap-tf data convert makes masks of the polygons (--from cityscapes-polygons)"
+    elif kinds["color.png"]:
+        make = "; a dataset.yaml takes the colors (masks: color), see asap_tf/data/folder.py"
     raise UsageError(
         f"{folders[0].parent}: *_labelIds.png or *_labelTrainIds.png are needed, of one kind for "
         f"all splits; there are {'; '.join(there)}{make}"

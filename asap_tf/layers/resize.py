@@ -32,6 +32,7 @@ class Upsample(layers.Layer):
     def __init__(self, factor: int, **kwargs: Any):
         super().__init__(**kwargs)
         self.factor = factor
+        self.built = True  # Keras refuses to quantize a part of a layer that was not called yet.
 
     def call(self, inputs: Tensor, training: bool | None = None) -> Tensor:
         height, width = ops.shape(inputs)[1:3]

@@ -86,7 +86,7 @@ def test_train_id_masks_serve_where_no_label_id_masks_are(cityscapes_root: Path)
             "*_labelIds.png in train; *_labelTrainIds.png in val",
         ),
         ("polygons.json", "polygons.json", "*_polygons.json in train, val; asap-tf data convert"),
-        ("color.png", "color.png", "*_color.png in train, val"),
+        ("color.png", "color.png", "*_color.png in train, val; a dataset.yaml takes the colors"),
     ],
 )
 def test_masks_of_another_kind_are_told(

@@ -1,9 +1,11 @@
 """Tests of resizing by a whole factor in training."""
 
+import keras
 import numpy as np
 import pytest
 import tensorflow as tf
 
+from asap_tf import ASAPNet
 from asap_tf.layers.resize import Upsample
 
 
@@ -40,3 +42,13 @@ def test_trains_at_a_size_known_only_at_run_time():
         return tape.gradient(y, x)
 
     np.testing.assert_allclose(gradient(tf.ones((1, 3, 4, 2))), np.full((1, 3, 4, 2), 4.0))
+
+
+@pytest.mark.filterwarnings("ignore:Layer .* does not have a `quantize` method")
+def test_a_saved_model_is_quantized_by_keras(tmp_path):
+    model = ASAPNet(5, (32, 64, 3), width=0.125)
+    model.save(tmp_path / "model.keras")
+    loaded = keras.models.load_model(tmp_path / "model.keras")
+    loaded.quantize("int8")
+    frame = np.zeros((1, 32, 64, 3), "float32")
+    np.testing.assert_allclose(loaded(frame), model(frame), atol=1e-3)
