@@ -64,7 +64,8 @@ async function open(manifest, home, accelerator) {
 
 // Its loader would fetch what it loads by itself, unchecked.
 function withoutLoader(module) {
-  return module.replace(/import \{ createWasmLib \} from [^;]+;/, "const createWasmLib = (LiteRt) => self.loaded(LiteRt);");
+  const ours = "const createWasmLib = (LiteRt) => self.loaded(LiteRt);";
+  return module.replace(/import \{ createWasmLib \} from [^;]+;/, ours);
 }
 
 function segment(rgba, size) {

@@ -38,8 +38,8 @@ async function hasGPU() {
 }
 
 async function open(accelerator) {
-  const { version, builds } = manifest.runtime;
-  say(`Fetching LiteRT.js ${version} (${Math.round(builds.threaded.binary.bytes / 1e6)} MB) …`);
+  const { version, megabytes } = manifest.runtime;
+  say(`Fetching LiteRT.js ${version} (${megabytes} MB) …`);
   $("runtime").value = accelerator;
   network?.end();
   network = await worker("network.js");

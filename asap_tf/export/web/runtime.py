@@ -15,6 +15,9 @@ from asap_tf.core.errors import AsapError, UsageError, first_line
 
 PACKAGE = "@litertjs/core"
 VERSION = "2.5.3"
+MEGABYTES = 10
+"""What a browser fetches of it: the module, and one build."""
+
 HOST = "https://cdn.jsdelivr.net"
 FOLDER = "runtime"
 """Where it lies in the page's folder."""
@@ -24,7 +27,6 @@ SECONDS = 600.0
 
 MODULE = {
     "name": "dist/index.js",
-    "bytes": 53482,
     "integrity": "sha384-MapSVJ/DPwvaWpp7q+Bid9O3uY1oB0KOU1QRMP+Mm5zdz5oMme/BUyX6dVAMWnPg",
 }
 """The runtime's module, of whatever build."""
@@ -33,48 +35,40 @@ BUILDS = {
     "threaded": {
         "glue": {
             "name": "wasm/litert_wasm_threaded_internal.js",
-            "bytes": 317475,
             "integrity": "sha384-yzheND5ZxfO4+9po2DFoaMqr56eo7p10JiuyDXIbNqi2MOTw/8AIm1CtEe5Dqz62",
         },
         "binary": {
             "name": "wasm/litert_wasm_threaded_internal.wasm",
-            "bytes": 9445834,
             "integrity": "sha384-W0YLgt+poOZCNAm54r2Ga6K2PmHezmLMKtO5RvIFQtK8ji5wvIW56LEwGn4eH0Cb",
         },
     },
     "simd": {
         "glue": {
             "name": "wasm/litert_wasm_internal.js",
-            "bytes": 273035,
             "integrity": "sha384-NB/Wc4iozynQO5jzJ2VFoMKbqMvwwFGWxJL/o63IJT6W2JfZbsSLxA2cF6H/mLpQ",
         },
         "binary": {
             "name": "wasm/litert_wasm_internal.wasm",
-            "bytes": 9367934,
             "integrity": "sha384-AZ/Ak4CbDpjqpSr8WsnoL3Dcx6bDFA/k9b/jahok1TGHZ2OqIRjLBMiEmiNedhlC",
         },
     },
     "compat": {
         "glue": {
             "name": "wasm/litert_wasm_compat_internal.js",
-            "bytes": 273246,
             "integrity": "sha384-oh4nb8zDq6eVOpGeZE5gwDOJ16QujHLL8k/HEXt3XiPxr+8zn3YnkXP8P3BlJET1",
         },
         "binary": {
             "name": "wasm/litert_wasm_compat_internal.wasm",
-            "bytes": 9334181,
             "integrity": "sha384-glAZ6WjS7tLRt89pbTPXvLC1c7DCaVSfL2ngn5gZJiUuPs76fWYJy7ZeFaD0PJXx",
         },
     },
     "webgpu": {
         "glue": {
             "name": "wasm/litert_wasm_jspi_internal.js",
-            "bytes": 293543,
             "integrity": "sha384-Y6/AvIxciaLSzSWRJcd1FVuRAhc/f2HeaLQuYuwdN/Y0aipWnFoBrszL8JHT0GHD",
         },
         "binary": {
             "name": "wasm/litert_wasm_jspi_internal.wasm",
-            "bytes": 9618046,
             "integrity": "sha384-FBGaMKCEjTkeIOEl4TMyiD0fjfNzVbruCGIwX4FQdVmfp4GBiSCTmniGAPU5olS+",
         },
     },
@@ -103,7 +97,13 @@ def manifest(vendored: bool) -> dict[str, Any]:
         vendored: Whether it lies beside the page.
     """
     base = f"{FOLDER}/" if vendored else f"{HOST}/npm/{PACKAGE}@{VERSION}/"
-    return {"version": VERSION, "base": base, "module": MODULE, "builds": BUILDS}
+    return {
+        "version": VERSION,
+        "megabytes": MEGABYTES,
+        "base": base,
+        "module": MODULE,
+        "builds": BUILDS,
+    }
 
 
 def require_npm() -> str:
