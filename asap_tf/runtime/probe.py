@@ -32,7 +32,8 @@ def probe(path: Path, limit: float = LIMIT, trust: bool = False) -> None:
         child = run_module("asap_tf.runtime.probe_child", str(path), *options, timeout=limit)
     except subprocess.TimeoutExpired as error:
         raise AsapError(
-            f"{path}: damaged: opening it and labeling a frame timed out after {limit:.0f} s"
+            f"{path}: damaged, or this machine is busy: opening it and labeling a frame timed out "
+            f"after {limit:.0f} s"
         ) from error
     if child.returncode < 0:
         name = signal.Signals(-child.returncode).name

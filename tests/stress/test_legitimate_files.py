@@ -26,7 +26,15 @@ for path in sys.argv[2:]:
 
 
 @pytest.mark.parametrize(
-    ("output", "stride"), [("labels", 1), ("labels", 2), ("labels", 8), ("logits", 1)]
+    ("output", "stride"),
+    [
+        *(
+            (output, stride)
+            for output in ("labels", "labels+confidence")
+            for stride in (1, 2, 4, 8)
+        ),
+        ("logits", 1),
+    ],
 )
 def test_all_formats_and_precisions(trained_model, streets_root, tmp_path, output, stride):
     from asap_tf.export.exporter import export
