@@ -13,7 +13,7 @@ import numpy as np
 from PIL import Image
 
 from asap_tf.core.errors import UsageError
-from asap_tf.core.resize import resize_bilinear
+from asap_tf.core.resize import resize_frame
 from asap_tf.core.sizes import size_without_frame
 from asap_tf.core.system import available_cores
 from asap_tf.data.images import read_image
@@ -116,7 +116,7 @@ class ArtifactRunner:
         )
         jpeg, png = spec.folder / "source.jpg", spec.folder / "source.png"
         source = read_image(png)
-        frame = resize_bilinear(source, size)
+        frame = resize_frame(source, size)
         rows: dict[str, Callable[[], np.ndarray]] = {
             "network": lambda: segmenter.network.labels(frame[np.newaxis], size),
             "resize": lambda: segmenter.predict(source[np.newaxis]),

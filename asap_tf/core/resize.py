@@ -37,6 +37,29 @@ def resize_bilinear(
     return out
 
 
+def resize_frame(
+    frame: np.ndarray, size: tuple[int, ...], out: np.ndarray | None = None
+) -> np.ndarray:
+    """A frame at another size: bilinearly, or in steps where a side is more than halved.
+
+    Each pixel of a bilinearly resized frame is made of four at most; of a much larger frame most
+    would be left out, and noise and fine detail stay. So it is brought to 2, 4, 8... times the
+    size first, and then halved, by which every pixel becomes the mean of four.
+
+    Args:
+        frame: uint8 `(H, W, C)`.
+        size: As of `resize_bilinear`.
+        out: As of `resize_bilinear`.
+    """
+    halvings = [
+        max(1, have // want).bit_length() - 1 for have, want in zip(frame.shape, size, strict=False)
+    ]
+    for step in range(max(halvings), 0, -1):
+        larger = tuple(side << min(step, n) for side, n in zip(size, halvings, strict=True))
+        frame = resize_bilinear(frame, larger)
+    return resize_bilinear(frame, size, out)
+
+
 class Band(NamedTuple):
     """Some rows of a map that is bilinearly resized, and the rows of the source between which.
 
@@ -134,5 +157,5 @@ def resize_frames(frames: np.ndarray, size: tuple[int, ...]) -> np.ndarray:
         return frames
     resized = np.empty((len(frames), *size, 3), np.uint8)
     for frame, out in zip(frames, resized, strict=True):
-        resize_bilinear(frame, size, out)
+        resize_frame(frame, size, out)
     return resized

@@ -14,7 +14,7 @@ import numpy as np
 
 from asap_tf.core.errors import UsageError, shown
 from asap_tf.core.labels import LabelClass
-from asap_tf.core.resize import resize_bilinear, resize_nearest
+from asap_tf.core.resize import resize_frame, resize_nearest
 from asap_tf.data import open_dataset
 from asap_tf.data.dataset import Dataset, Pair, spread
 from asap_tf.data.frames import is_image, read_frame, walk
@@ -163,7 +163,7 @@ def _useful(
     """Frames at a size, and digests of those that say something about what is to come."""
     resized, useful = [], set()
     for frame in frames:
-        image = resize_bilinear(frame, size)
+        image = resize_frame(frame, size)
         resized.append(image)
         is_large = 4 * frame.shape[0] * frame.shape[1] > size[0] * size[1]
         if is_large and image.std(axis=(0, 1)).max() >= _CONTRAST:

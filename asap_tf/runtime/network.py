@@ -12,7 +12,12 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from asap_tf.core.errors import AsapError, UsageError
-from asap_tf.core.resize import resize_bilinear, resize_nearest, resized_bands
+from asap_tf.core.resize import (
+    resize_bilinear,
+    resize_frame,
+    resize_nearest,
+    resized_bands,
+)
 
 
 class Network(ABC):
@@ -286,5 +291,5 @@ class FixedNetwork(Network):
         if not hasattr(self._scratch, "frames"):
             self._scratch.frames = np.zeros(shape, np.uint8)
         for frame, target in zip(frames, self._scratch.frames, strict=False):
-            resize_bilinear(frame, self.size, target)
+            resize_frame(frame, self.size, target)
         return self._scratch.frames

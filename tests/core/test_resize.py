@@ -6,7 +6,13 @@ import pytest
 from PIL import Image
 
 from asap_tf.core import resize as resizing
-from asap_tf.core.resize import resize_bilinear, resize_frames, resize_nearest, resized_bands
+from asap_tf.core.resize import (
+    resize_bilinear,
+    resize_frame,
+    resize_frames,
+    resize_nearest,
+    resized_bands,
+)
 
 RNG = np.random.default_rng(0)
 
@@ -20,6 +26,24 @@ def test_frames_and_logits(size):
     resize_bilinear(frames[0], size, out)
     np.testing.assert_array_equal(out, expected[0])
     assert resize_bilinear(RNG.random((12, 16, 1), np.float32), size).shape == (*size, 1)
+
+
+def test_every_pixel_of_a_larger_frame_counts():
+    frame = RNG.integers(0, 256, (48, 96, 3), np.uint8)
+    for halvings in (1, 2, 3):
+        side = 2**halvings
+        blocks = frame.reshape(48 // side, side, 96 // side, side, 3)
+        found = resize_frame(frame, (48 // side, 96 // side))
+        # Each of the halvings rounds.
+        assert np.abs(found - blocks.mean((1, 3))).max() <= 0.5 * halvings
+    # The mean of an area that is no whole number of pixels, and of one side alone.
+    flat = cv2.resize(RNG.integers(40, 210, (3, 5, 3), np.uint8), (511, 301))
+    noisy = cv2.add(flat, RNG.normal(0, 25, flat.shape), dtype=cv2.CV_8U)
+    for size in ((60, 80), (300, 60), (70, 511)):
+        mean = cv2.resize(flat, size[::-1], interpolation=cv2.INTER_AREA)
+        assert np.abs(resize_frame(flat, size) - mean.astype(int)).mean() < 1
+        left = np.std(resize_frame(noisy, size) - mean.astype(int))
+        assert left < 0.8 * np.std(resize_bilinear(noisy, size) - mean.astype(int))
 
 
 @pytest.mark.parametrize("size", [(24, 32), (6, 8), (7, 50)])

@@ -37,7 +37,8 @@ def test_labels_at_the_frames_own_size_are_the_argmax_of_resized_logits(model):
 
 
 def test_labels_in_bands_are_those_at_once(model, monkeypatch):
-    x = frames(2, 333, 517)
+    # Coarse: of noise nothing is left once it is shrunk.
+    x = np.stack([cv2.resize(frame, (517, 333)) for frame in frames(2, 20, 30)])
     for size in ((64, 96), (352, 512)):
         segmenter = Segmenter(KerasNetwork(model), CLASSES, size)
         whole = segmenter.predict(x)

@@ -2,11 +2,11 @@ from __future__ import annotations
 
 import tracemalloc
 
-import cv2
 import numpy as np
 import pytest
 
 import asap_tf
+from asap_tf.core.resize import resize_frame
 
 
 def frames(count, height=64, width=96):
@@ -58,7 +58,7 @@ def test_a_frame_takes_no_new_array(exported, size):
 def test_frames_of_any_size_are_brought_to_that_of_the_network(exported, size):
     segmenter = asap_tf.load(exported / "logits.tflite")
     x = frames(3, *size)
-    resized = np.stack([cv2.resize(frame, (96, 64)) for frame in x])
+    resized = np.stack([resize_frame(frame, (64, 96)) for frame in x])
     labels = segmenter.network.labels(x, (64, 96))
     np.testing.assert_array_equal(labels, segmenter.predict(resized))
     assert segmenter.probabilities(x).shape == (3, *size, 5)

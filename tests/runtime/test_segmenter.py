@@ -210,7 +210,7 @@ def test_tiles_are_cut_from_frames_at_a_size_that_was_set(shape, size, sized, mo
     segmenter = Segmenter(network, CLASSES)
     segmenter.size, segmenter.tile = size, (64, 16)
     # A network that looks at single pixels does not see the tiles.
-    seen = cv2.resize(x, sized[::-1]).astype(np.float32) / 64
+    seen = resizing.resize_frame(x, sized).astype(np.float32) / 64
     logits = np.exp(cv2.resize(seen, shape[::-1]))
     found = segmenter.confidence(x[None])[0]
     np.testing.assert_allclose(found, (logits / logits.sum(-1, keepdims=True)).max(-1), atol=1e-5)

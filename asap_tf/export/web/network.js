@@ -45,7 +45,7 @@ async function open(manifest, home, accelerator) {
   const pixels = new Uint8Array(height * width * 3);
   run = async (rgba, source) => {
     const start = performance.now();
-    resizeBilinear(rgba, source, { height, width }, pixels);
+    resizeFrame(rgba, source, { height, width }, pixels);
     const frames = new litert.Tensor(pixels, [1, height, width, 3]);
     const [output] = await model.run(frames);
     const data = await output.data();
@@ -87,9 +87,26 @@ function script(...content) {
   return URL.createObjectURL(new Blob(content, { type: "text/javascript" }));
 }
 
+// asap_tf's resize_frame, to the bit, from RGBA to RGB: in steps where a side is more than halved.
+export function resizeFrame(rgba, source, target, rgb) {
+  const halvings = (have, want) => 31 - Math.clz32(Math.max(1, have / want));
+  const rows = halvings(source.height, target.height);
+  const columns = halvings(source.width, target.width);
+  let pixels = rgba;
+  let channels = 4;
+  for (let step = Math.max(rows, columns); step > 0; step--) {
+    const height = target.height << Math.min(step, rows);
+    const width = target.width << Math.min(step, columns);
+    const larger = new Uint8Array(3 * height * width);
+    resizeBilinear(pixels, channels, source, { height, width }, larger);
+    [pixels, channels, source] = [larger, 3, { height, width }];
+  }
+  resizeBilinear(pixels, channels, source, target, rgb);
+}
+
 // OpenCV's cv2.resize(..., INTER_LINEAR) of 8 bits, to the bit: centers at half a pixel, weights of
-// 11 bits. From RGBA to RGB.
-export function resizeBilinear(rgba, source, target, rgb) {
+// 11 bits. From RGBA or RGB to RGB.
+function resizeBilinear(pixels, channels, source, target, rgb) {
   const columns = places(source.width, target.width);
   const rows = places(source.height, target.height);
   const width = 3 * target.width;
@@ -100,13 +117,13 @@ export function resizeBilinear(rgba, source, target, rgb) {
     const line = kept[slot];
     if (held[slot] === y) return line;
     held[slot] = y;
-    const start = 4 * y * source.width;
+    const start = channels * y * source.width;
     for (let x = 0, i = 0; x < target.width; x++) {
-      const left = start + 4 * columns.first[x];
-      const right = start + 4 * columns.second[x];
+      const left = start + channels * columns.first[x];
+      const right = start + channels * columns.second[x];
       const weight = columns.weight[x];
       for (let c = 0; c < 3; c++) {
-        line[i++] = rgba[left + c] * (2048 - weight) + rgba[right + c] * weight;
+        line[i++] = pixels[left + c] * (2048 - weight) + pixels[right + c] * weight;
       }
     }
     return line;
