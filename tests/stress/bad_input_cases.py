@@ -241,7 +241,7 @@ def recipe_cases() -> Iterator[Case]:
         ("an unknown backbone", "model.backbone=resnet50"),
         ("an unknown kind of dataset", "data.kind=camvit"),
         ("an unknown size", "augment.crop=[100,64]"),
-        ("an unknown size", "eval.size=512"),
+        ("an unknown size", "eval.size=[512]"),
         ("an unknown field", "train.epoch=3"),
         ("an unknown section", "trian.epochs=3"),
         ("a wrong value", "optimizer.learning_rate=-1"),
