@@ -104,10 +104,9 @@ def command(
     asap-tf export runs/camvid --out page --web
     asap-tf export runs/camvid --out models --layout triton
     """
-    from tqdm import tqdm
-
     from asap_tf.cli.checks import parse_size
     from asap_tf.core.keras_backend import import_keras
+    from asap_tf.core.progress import ProgressBar
 
     import_keras()
     from asap_tf.export.exporter import Artifact, export
@@ -132,9 +131,9 @@ def command(
         formats.append(choice.format)
 
     def on_artifact(artifact: Artifact) -> None:
-        tqdm.write(shown(f"{artifact.path}  {artifact.megabytes:.1f} MB  {artifact.parity}"))
+        ProgressBar.write(shown(f"{artifact.path}  {artifact.megabytes:.1f} MB  {artifact.parity}"))
         if artifact.note:
-            tqdm.write(f"    {artifact.note}")
+            ProgressBar.write(f"    {artifact.note}")
 
     package = None
     if web:

@@ -10,13 +10,12 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from tqdm import tqdm
-
 from asap_tf.benchmark.artifact import ROWS, ArtifactInfo, ArtifactSpec, size_text, write_source
 from asap_tf.benchmark.machine import Machine, this_machine
 from asap_tf.benchmark.rounds import MIN_ROUNDS, Rounds, WarmUp, measure, warm_up
 from asap_tf.benchmark.worker import Worker
 from asap_tf.core.errors import Interrupted, UsageError
+from asap_tf.core.progress import ProgressBar
 from asap_tf.core.sizes import require_size
 from asap_tf.data.dataset import Dataset
 from asap_tf.inference.evaluate import evaluate, require_same_classes
@@ -119,7 +118,7 @@ def compare(
     with contextlib.suppress(KeyboardInterrupt), contextlib.ExitStack() as stack:
         folder = Path(stack.enter_context(tempfile.TemporaryDirectory()))
         bar = stack.enter_context(
-            tqdm(total=MIN_ROUNDS, unit="round", desc="rendering", disable=None, leave=False)
+            ProgressBar(total=MIN_ROUNDS, unit="round", desc="rendering", leave=False)
         )
         source_bytes = write_source(folder, source)
         workers: list[Worker[ArtifactSpec]] = []

@@ -9,10 +9,10 @@ from importlib.metadata import version
 from typing import TYPE_CHECKING, Any
 
 import keras
-from tqdm import tqdm
 
 from asap_tf.benchmark.machine import Machine, this_machine
 from asap_tf.core.errors import Interrupted
+from asap_tf.core.progress import ProgressBar
 from asap_tf.data.check import CheckReport
 from asap_tf.training.precision import has_gpu, resolve_precision
 from asap_tf.training.recipe import Recipe
@@ -87,7 +87,7 @@ def time_training(
     """
     machine = this_machine()
     passes: list[dict[str, list[float]]] = []
-    with tqdm(total=PASSES * len(KINDS), desc="building", disable=None, leave=False) as bar:
+    with ProgressBar(total=PASSES * len(KINDS), desc="building", leave=False) as bar:
         try:
             task = SegmentationTask(recipe, reports)
             bar.set_description("reading frames")

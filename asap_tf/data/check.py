@@ -9,10 +9,10 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
-from tqdm import tqdm
 
 from asap_tf.core.errors import AsapError, UsageError, nearest, shown
 from asap_tf.core.labels import IGNORE_LABEL
+from asap_tf.core.progress import ProgressBar
 from asap_tf.data.dataset import Dataset, MaskEncoding, Pair
 from asap_tf.data.images import BadFile, check_size, opened, read_image, read_mask
 
@@ -135,7 +135,7 @@ def examine_pairs(pairs: Sequence[Pair], encoding: MaskEncoding) -> tuple[np.nda
     pixels, defects = np.zeros(256, np.int64), []
     with ThreadPoolExecutor() as pool:
         read = pool.map(lambda pair: _examine(pair, encoding), pairs)
-        for histogram, found in tqdm(read, "check", len(pairs), unit=" frames", disable=None):
+        for histogram, found in ProgressBar(read, "check", len(pairs), unit=" frames"):
             pixels += histogram
             defects += found
     return pixels, defects

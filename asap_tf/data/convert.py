@@ -11,11 +11,11 @@ from pathlib import Path
 
 import numpy as np
 import yaml
-from tqdm import tqdm
 
 from asap_tf.core.errors import UsageError
 from asap_tf.core.files import written_whole
 from asap_tf.core.labels import IGNORE_LABEL, LabelClass
+from asap_tf.core.progress import ProgressBar
 from asap_tf.data.annotations import AnnotatedFrame, read_annotations
 from asap_tf.data.frames import read_frame
 from asap_tf.data.images import BadFile, read_image, write_image
@@ -85,7 +85,7 @@ def convert(
     counts: Counter[str] = Counter()
     with written_whole(out) as aside:
         aside.mkdir(parents=True)
-        for frame in tqdm(annotations.frames, "converting", unit="frame", disable=None):
+        for frame in ProgressBar(annotations.frames, "converting", unit="frame"):
             split = frame.split or ("train" if has_val else _drawn(frame.image, val))
             key = f"{split}/{_key(frame, source)}"
             try:

@@ -12,13 +12,13 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
-from tqdm import tqdm
 
 from asap_tf.core.errors import AsapError, UsageError, nearest
 from asap_tf.core.files import hidden
 from asap_tf.core.formats import FLAGS, FORMATS, Format
 from asap_tf.core.keras_backend import uses_tensorflow
 from asap_tf.core.locks import locked
+from asap_tf.core.progress import ProgressBar
 from asap_tf.core.sizes import padded, require_size, size_without_frame
 from asap_tf.export.frames import Frames, export_frames
 from asap_tf.export.package import Contents, Package
@@ -148,7 +148,7 @@ def export(
         common = _metadata(segmenter, deployment)
         (staging / PACKAGE).mkdir()
         artifacts, paths, failures = [], {}, []
-        progress = tqdm(requests, "exporting", unit="artifact", disable=None)
+        progress = ProgressBar(requests, "exporting", unit="artifact")
         for row, precision in progress:
             in_package = (row, precision) in packaged
             named = package.file_name if package and in_package else Format.file_name
@@ -269,7 +269,7 @@ def _answers(segmenter: Segmenter, frames: np.ndarray, name: str, output: str) -
     starts = range(0, len(frames), batch)
     labels = np.empty(frames.shape[:3], np.uint8)
     confidence = np.empty(labels.shape, np.float32) if output == "labels+confidence" else None
-    for i in tqdm(starts, f"labeling by {name}", unit="batch", disable=None, leave=False):
+    for i in ProgressBar(starts, f"labeling by {name}", unit="batch", leave=False):
         part = slice(i, i + batch)
         segmenter.network.labels(frames[part], labels.shape[1:], labels[part])
         if confidence is not None:

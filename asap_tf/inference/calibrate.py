@@ -5,10 +5,10 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 import numpy as np
-from tqdm import tqdm
 
 from asap_tf.core.errors import UsageError
 from asap_tf.core.labels import IGNORE_LABEL
+from asap_tf.core.progress import ProgressBar
 from asap_tf.data.dataset import Dataset
 from asap_tf.data.pipeline import eval_pairs
 from asap_tf.inference.evaluate import require_masks, require_same_classes
@@ -65,7 +65,7 @@ def calibrate(segmenter: Segmenter, dataset: Dataset, split: str = "val") -> Cal
     found, truths = [], []
     pairs = dataset.pairs(split)
     read = eval_pairs(pairs, dataset.encoding)
-    for _, image, truth in tqdm(read, "calibrating", len(pairs), unit="frame", disable=None):
+    for _, image, truth in ProgressBar(read, "calibrating", len(pairs), unit="frame"):
         labeled = np.flatnonzero(truth != IGNORE_LABEL)
         chosen = np.sort(rng.choice(labeled, min(PIXELS, len(labeled)), replace=False))
         for _, rows, logits in segmenter.logits_in_parts(image[np.newaxis]):

@@ -13,12 +13,12 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 import numpy as np
-from tqdm import tqdm
 
 from asap_tf.core.distributed import Hosts
 from asap_tf.core.errors import UsageError, nearest
 from asap_tf.core.files import written_whole
 from asap_tf.core.labels import IGNORE_LABEL, LabelClass, LabelTable, relate
+from asap_tf.core.progress import ProgressBar
 from asap_tf.core.sizes import network_side, size_of_frame
 from asap_tf.data.dataset import Dataset, Pair
 from asap_tf.data.pipeline import eval_pairs
@@ -174,8 +174,8 @@ def evaluate(
     counts: dict[str, np.ndarray] = {}
     frames: list[tuple[float, float]] = []
     start = time.perf_counter()
-    progress = tqdm(
-        eval_pairs(shard, dataset.encoding), "evaluating", len(shard), unit="frame", disable=None
+    progress = ProgressBar(
+        eval_pairs(shard, dataset.encoding), "evaluating", len(shard), unit="frame"
     )
     for _, image, truth in progress:
         prediction = _predict(segmenter, image, scales, flip)

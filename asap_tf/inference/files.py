@@ -12,11 +12,11 @@ from typing import TYPE_CHECKING
 
 import cv2
 import numpy as np
-from tqdm import tqdm
 
 from asap_tf.core.ahead import map_ahead
 from asap_tf.core.errors import AsapError, UsageError, shown
 from asap_tf.core.files import remove_leftovers
+from asap_tf.core.progress import ProgressBar
 from asap_tf.core.signals import Stop
 from asap_tf.core.system import available_cores
 from asap_tf.data.frames import frame_size, read_frame
@@ -196,7 +196,7 @@ def _check(sources: Sequence[InputFile], bad: _BadFiles, stop: Stop) -> int:
     largest = 0
     # Of a folder of any length, a bad file is reported as soon as it is read.
     with map_ahead(check, sources, _CHECKERS, 4 * _CHECKERS) as sizes:
-        every = tqdm(sizes, "checking", len(sources), unit="file", disable=None, leave=False)
+        every = ProgressBar(sizes, "checking", len(sources), unit="file", leave=False)
         for source, size in zip(sources, every, strict=True):
             stop.check("nothing was labeled yet")
             if source.path in bad.errors and not bad.skip:
@@ -265,7 +265,7 @@ def _predict_images(
         map_ahead(read, sources, threads, ahead) as found,
         map_ahead(write, map(predict, filter(None, found)), threads, ahead) as written,
     ):
-        for _ in tqdm(written, "predicting", len(sources), unit="image", disable=None):
+        for _ in ProgressBar(written, "predicting", len(sources), unit="image"):
             if stop.requested:
                 break
     remarks.log()

@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import numpy as np
-from tqdm import tqdm
 
 from asap_tf.core.labels import IGNORE_LABEL
+from asap_tf.core.progress import ProgressBar
 from asap_tf.core.resize import resize_nearest
 from asap_tf.data.dataset import Dataset
 from asap_tf.data.images import read_mask
@@ -36,7 +36,7 @@ def location_prior(dataset: Dataset, split_train: str = "train", split_val: str 
     num_classes = len(dataset.classes)
     size = read_mask(train[0], dataset.encoding).shape
     counts = np.zeros((*size, num_classes), np.uint32)
-    for path in tqdm(train, "counting labels", unit="mask", disable=None):
+    for path in ProgressBar(train, "counting labels", unit="mask"):
         flat = resize_nearest(read_mask(path, dataset.encoding), size).ravel()
         labeled = np.flatnonzero(flat != IGNORE_LABEL)
         # Each position occurs once, so that indexing counts as np.bincount does, without its copy.
@@ -45,7 +45,7 @@ def location_prior(dataset: Dataset, split_train: str = "train", split_val: str 
     prior[~counts.any(axis=-1)] = counts.sum(axis=(0, 1), dtype=np.int64).argmax()
 
     total = np.zeros((num_classes, num_classes), np.int64)
-    for path in tqdm(val, "scoring the prior", unit="mask", disable=None):
+    for path in ProgressBar(val, "scoring the prior", unit="mask"):
         truth = read_mask(path, dataset.encoding)
         total += confusion_matrix(truth, resize_nearest(prior, truth.shape), num_classes)
     return Scores.from_confusion(total, dataset.classes)

@@ -7,9 +7,9 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 import numpy as np
-from tqdm import tqdm
 
 from asap_tf.core.labels import relate
+from asap_tf.core.progress import ProgressBar
 from asap_tf.data.corruptions import CORRUPTIONS, SEVERITIES, corrupt
 from asap_tf.data.dataset import Dataset
 from asap_tf.data.pipeline import eval_pairs
@@ -100,8 +100,8 @@ def robustness(
     pairs = dataset.pairs(split)
     kinds = [(name, severity) for name in CORRUPTIONS for severity in range(1, SEVERITIES + 1)]
     matrices = np.zeros((1 + len(kinds), len(dataset.classes), len(segmenter.classes)), np.int64)
-    progress = tqdm(
-        eval_pairs(pairs, dataset.encoding), "corrupting", len(pairs), unit="frame", disable=None
+    progress = ProgressBar(
+        eval_pairs(pairs, dataset.encoding), "corrupting", len(pairs), unit="frame"
     )
     for index, (_, image, truth) in enumerate(progress):
         for i, kind in enumerate([None, *kinds]):

@@ -14,9 +14,9 @@ from typing import TYPE_CHECKING
 
 import cv2
 import numpy as np
-from tqdm import tqdm
 
 from asap_tf.core.errors import AsapError, UsageError, nearest
+from asap_tf.core.progress import ProgressBar
 from asap_tf.core.signals import stop_on_signals
 from asap_tf.data.video_writer import png_folder, video_file
 from asap_tf.inference.files import prepare
@@ -150,7 +150,7 @@ def predict_stream(
         reader = threading.Thread(target=_read, args=(held.pop_all(), capture, latest), daemon=True)
         reader.start()
         sink = png_folder(target) if view.is_numbers else video_file(target, rate)
-        progress = tqdm(desc=source, unit="frame", disable=None)
+        progress = ProgressBar(desc=source, unit="frame")
         try:
             with progress, sink as write:
                 while not stop.requested:

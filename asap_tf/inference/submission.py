@@ -10,10 +10,10 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 from PIL import Image
-from tqdm import tqdm
 
 from asap_tf.core.errors import AsapError, UsageError
 from asap_tf.core.files import written_whole
+from asap_tf.core.progress import ProgressBar
 from asap_tf.data.cityscapes import LABELS
 from asap_tf.data.dataset import Dataset, Pair
 from asap_tf.data.images import read_image
@@ -54,7 +54,7 @@ def write_submission(segmenter: Segmenter, dataset: Dataset, split: str, out_zip
     # Opened before any frame is predicted: a folder that cannot be written shows at once.
     with written_whole(out_zip) as aside:
         with zipfile.ZipFile(aside, "w") as archive:
-            for pair in tqdm(pairs, "predicting", unit="frame", disable=None):
+            for pair in ProgressBar(pairs, "predicting", unit="frame"):
                 labels = segmenter.predict(read_image(pair.image)[np.newaxis])[0]
                 png = io.BytesIO()
                 Image.fromarray(label_ids[labels]).save(png, "PNG")
@@ -85,7 +85,7 @@ def check_submission(zip_path: Path, dataset: Dataset, split: str) -> None:
         with zipfile.ZipFile(zip_path) as archive:
             names = [name for name in archive.namelist() if not name.endswith("/")]
             unclaimed = set(names)
-            for pair in tqdm(pairs, "checking", unit="frame", disable=None):
+            for pair in ProgressBar(pairs, "checking", unit="frame"):
                 core = _core(pair)
                 found = [name for name in names if _is_for(name, core)]
                 unclaimed.difference_update(found)

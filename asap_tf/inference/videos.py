@@ -8,10 +8,10 @@ from collections.abc import Iterator
 from typing import TYPE_CHECKING
 
 import numpy as np
-from tqdm import tqdm
 
 from asap_tf.core.ahead import map_ahead
 from asap_tf.core.errors import shown
+from asap_tf.core.progress import ProgressBar
 from asap_tf.core.signals import Stop
 from asap_tf.data.images import BadFile
 from asap_tf.data.video import VideoFrame, open_video
@@ -69,7 +69,7 @@ def predict_video(
             map_ahead(read, itertools.count()) as found,
             map_ahead(write, map(predict, _until_none(found))) as written,
         ):
-            for _ in tqdm(written, name, total, unit="frame", initial=before, disable=None):
+            for _ in ProgressBar(written, name, total, unit="frame", initial=before):
                 if stop.requested:
                     break
         stop.check(

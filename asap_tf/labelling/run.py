@@ -10,9 +10,9 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from tqdm import tqdm
 
 from asap_tf.core.errors import AsapError, Interrupted, UsageError, nearest
+from asap_tf.core.progress import ProgressBar
 from asap_tf.core.signals import Stop, stop_on_signals
 from asap_tf.labelling.cluster import Resources, ray_session, rows_until_stopped, worker_error
 from asap_tf.labelling.folder import LabelFolder, LabelJob
@@ -143,7 +143,7 @@ def _class_names(
 
 def _listed(inputs: Iterator[Input], stop: Stop) -> Iterator[Input]:
     """The inputs, counted on the terminal, until a stop is requested."""
-    for found in tqdm(inputs, "listing", unit="input", disable=None, leave=False):
+    for found in ProgressBar(inputs, "listing", unit="input", leave=False):
         if stop.requested:
             raise Interrupted("stopped before the first label", stop.requested)
         yield found
@@ -177,9 +177,7 @@ def _label_blocks(
         num_gpus=resources.gpus or None,
     )
     done = _inputs_done(job, pending)
-    with tqdm(
-        desc="labeling", total=job.count, initial=done, unit="frame", disable=None
-    ) as progress:
+    with ProgressBar(desc="labeling", total=job.count, initial=done, unit="frame") as progress:
         for row in rows_until_stopped(results, stop):
             progress.update(int(row["inputs"]))
     if stop.requested:

@@ -12,7 +12,6 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from tqdm import tqdm
 
 from asap_tf.benchmark.artifact import lead_in, peak_memory, size_text, timed
 from asap_tf.benchmark.machine import this_machine
@@ -20,6 +19,7 @@ from asap_tf.benchmark.markdown import figure, table
 from asap_tf.benchmark.rounds import measure
 from asap_tf.benchmark.worker import Worker
 from asap_tf.core.charts import new_figure, save_png
+from asap_tf.core.progress import ProgressBar
 from asap_tf.core.system import available_memory
 from asap_tf.reproduce.paper import TABLE_3, ModuleRow
 
@@ -103,7 +103,7 @@ def measure_scaling() -> list[Timing]:
         AsapError: if a process crashes.
     """
     timings = []
-    for size in tqdm(SIZES, "timing modules", unit="size", disable=None):
+    for size in ProgressBar(SIZES, "timing modules", unit="size"):
         positions = size[0] * size[1] // STRIDE**2
         needed = 3 * 4 * positions**2
         fits = needed < available_memory()

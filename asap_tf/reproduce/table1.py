@@ -11,7 +11,6 @@ from pathlib import Path
 from typing import Any
 
 import keras
-from tqdm import tqdm
 
 from asap_tf.benchmark.artifact import ArtifactSpec, size_text, write_source
 from asap_tf.benchmark.machine import Machine, this_machine
@@ -21,6 +20,7 @@ from asap_tf.benchmark.statistics import Speedup, speedup, summarize
 from asap_tf.benchmark.worker import Worker
 from asap_tf.core.errors import UsageError
 from asap_tf.core.formats import FORMATS
+from asap_tf.core.progress import ProgressBar
 from asap_tf.data.dataset import Dataset
 from asap_tf.export.graph import Deployment
 from asap_tf.inference.evaluate import evaluate
@@ -83,7 +83,7 @@ def time_networks(size: tuple[int, int], threads: int | None, seconds: float) ->
         frames = [render(seed, *size).image for seed in range(CALIBRATION)]
         workers = []
         networks = []
-        for network in tqdm(BUILT, "exporting", unit="network", disable=None):
+        for network in ProgressBar(BUILT, "exporting", unit="network"):
             name = str(network.name)
             keras.utils.set_random_seed(0)
             model = create_model(name, 19, (*size, 3))
@@ -97,9 +97,9 @@ def time_networks(size: tuple[int, int], threads: int | None, seconds: float) ->
                 worker = Worker(ArtifactSpec(path, folder, size, threads, rows=("network",)))
                 workers.append(stack.enter_context(worker))
                 networks.append((name, runtime, products, model.count_params()))
-        for worker in tqdm(workers, "warming up", unit="network", disable=None):
+        for worker in ProgressBar(workers, "warming up", unit="network"):
             warm_up(worker)
-        bar = stack.enter_context(tqdm(desc="measuring", unit="round", disable=None))
+        bar = stack.enter_context(ProgressBar(desc="measuring", unit="round"))
 
         def show(done: int, total: int) -> None:
             bar.total = total

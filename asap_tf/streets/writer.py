@@ -11,11 +11,11 @@ from typing import NamedTuple
 
 import cv2
 import numpy as np
-from tqdm import tqdm
 
 from asap_tf.core.children import safe_path
 from asap_tf.core.errors import AsapError, UsageError
 from asap_tf.core.files import written_whole
+from asap_tf.core.progress import ProgressBar
 from asap_tf.core.system import available_cores
 from asap_tf.streets.rendering import render
 
@@ -79,7 +79,7 @@ def write_streets(
         for kind in ("leftImg8bit", "gtFine"):
             for split in _SPLITS:
                 (root / kind / split / "streets").mkdir(parents=True)
-        for _ in tqdm(_spread(tasks), total=len(tasks), desc="streets", unit="frame", disable=None):
+        for _ in ProgressBar(_spread(tasks), total=len(tasks), desc="streets", unit="frame"):
             pass
 
 

@@ -11,10 +11,10 @@ from typing import Any
 
 import keras
 import numpy as np
-from tqdm import tqdm
 
 from asap_tf.core.errors import AsapError
 from asap_tf.core.files import Unwritable
+from asap_tf.core.progress import ProgressBar
 from asap_tf.training.optimizers import PolyDecay
 from asap_tf.training.run_folder import RunFolder
 
@@ -220,11 +220,10 @@ class Progress(keras.callbacks.Callback):
     def on_train_begin(self, logs: dict[str, float] | None = None) -> None:
         self.started = time.monotonic()
         self.first_step = self.state.step
-        self.bar = tqdm(
+        self.bar = ProgressBar(
             total=self.state.total_steps,
             initial=self.state.step,
             desc="train",
-            disable=None,
             unit="step",
         )
 
