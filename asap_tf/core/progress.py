@@ -30,13 +30,12 @@ class ProgressBar(tqdm):
             kwargs["bar_format"] = LINE
         super().__init__(*args, **kwargs)
 
-    def display(self, msg: str | None = None, pos: int | None = None) -> bool:
+    def display(self, msg: str | None = None, pos: int | None = None) -> None:
         if not self._in_lines:
-            return super().display(msg, pos)
-        if time.monotonic() >= self._next_line:
+            super().display(msg, pos)
+        elif time.monotonic() >= self._next_line:
             self._next_line = time.monotonic() + SECONDS
             print(self, file=self.fp, flush=True)
-        return True
 
     def clear(self, nolock: bool = False) -> None:
         if not self._in_lines:
