@@ -13,7 +13,7 @@ import pytest
 
 import asap_tf
 from asap_tf.core.errors import AsapError
-from asap_tf.saving.metadata import checksums, read_metadata, read_sidecar, sidecar
+from asap_tf.saving import checksums, read_metadata, read_sidecar, sidecar
 
 CLASS = {"name": "road", "color": [128, 64, 128], "category": "flat", "label_id": 0}
 NOTHING = hashlib.sha256().hexdigest()
