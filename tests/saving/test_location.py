@@ -72,6 +72,8 @@ def hub(tmp_path_factory):
         "HF_ENDPOINT": f"http://127.0.0.1:{server.server_port}",
         "HF_HOME": str(folder / "home"),
         "HF_HUB_DISABLE_XET": "1",
+        # As of a user; the tests themselves show more.
+        "TF_CPP_MIN_LOG_LEVEL": "3",
     }
     server.shutdown()
 
