@@ -10,7 +10,6 @@ LiteRT native, with as many threads. Needs Chromium, npm and `.[dev]`.
 from __future__ import annotations
 
 import argparse
-import shutil
 import subprocess
 import sys
 import tempfile
@@ -28,7 +27,7 @@ from asap_tf.benchmark.rounds import measure, warm_up  # noqa: E402
 from asap_tf.benchmark.statistics import speedup, summarize  # noqa: E402
 from asap_tf.cli.checks import parse_size  # noqa: E402
 from asap_tf.export.exporter import export  # noqa: E402
-from asap_tf.export.web import web_page  # noqa: E402
+from asap_tf.export.web import runtime, web_page  # noqa: E402
 from asap_tf.runtime import load  # noqa: E402
 from asap_tf.saving import model_file  # noqa: E402
 from support.browser import chromium, served  # noqa: E402
@@ -100,11 +99,8 @@ class OnnxRuntimeWeb:
 
 def install_onnx_runtime_web(folder: Path) -> None:
     """Puts ONNX Runtime Web, by npm, and a page for it into a folder."""
-    npm = shutil.which("npm")
-    if npm is None:
-        sys.exit("no npm: install Node.js")
     package = f"onnxruntime-web@{ONNX_RUNTIME_WEB}"
-    subprocess.run([npm, "install", "--silent", package], cwd=folder, check=True)
+    subprocess.run([runtime.require_npm(), "install", "--silent", package], cwd=folder, check=True)
     (folder / "index.html").write_text(ONNX_PAGE)
 
 

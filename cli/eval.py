@@ -3,12 +3,17 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import click
 
 from asap_tf.cli.hosts import host_options
 from asap_tf.cli.output import echo
 from asap_tf.cli.trust import trust_option
+
+if TYPE_CHECKING:
+    from asap_tf.inference.evaluate import Evaluation
+    from asap_tf.inference.robustness import Robustness
 
 
 @click.command()
@@ -93,7 +98,6 @@ def command(
     from asap_tf.cli.checks import parse_frame_size
     from asap_tf.core.distributed import connect
     from asap_tf.core.errors import UsageError
-    from asap_tf.core.files import write_json
     from asap_tf.data import open_dataset
     from asap_tf.data.check import checked
     from asap_tf.data.label_tables import load_table
@@ -142,10 +146,7 @@ def command(
 
             result = robustness(segmenter, dataset, split, names)
             echo(result.summary())
-            if json_file is not None:
-                write_json(
-                    json_file, {**result.to_dict(), "split": split, "frames": result.num_frames}
-                )
+            write_scores(json_file, result, split)
             return
         evaluation = evaluate(
             segmenter, dataset, split, scales, flip, distributed, names, boundary, by
@@ -161,9 +162,15 @@ def command(
         miou, runtime = evaluation.scores.miou, segmenter.network.runtime
         said = f"mIoU {miou:.1%} on {evaluation.num_frames} frames, by {runtime}"
         update_sidecar(model, on_gpu=said)
-    if json_file is not None:
-        scores = evaluation.to_dict()
-        write_json(json_file, {**scores, "split": split, "frames": evaluation.num_frames})
+    write_scores(json_file, evaluation, split)
+
+
+def write_scores(file: Path | None, result: Evaluation | Robustness, split: str) -> None:
+    """Writes scores as JSON, if a file is named."""
+    from asap_tf.core.files import write_json
+
+    if file is not None:
+        write_json(file, {**result.to_dict(), "split": split, "frames": result.num_frames})
 
 
 def keep_temperature(model: Path, temperature: float) -> None:

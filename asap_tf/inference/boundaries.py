@@ -8,7 +8,7 @@ import cv2
 import numpy as np
 
 from asap_tf.core.labels import IGNORE_LABEL
-from asap_tf.inference.metrics import Scores, plain
+from asap_tf.inference.metrics import Scores, mean_of_defined, plain
 
 
 @dataclass(frozen=True, eq=False)
@@ -28,8 +28,7 @@ class BoundaryScores:
     @property
     def mean_f_score(self) -> float:
         """Mean of `f_score` without its nan; nan if there is none."""
-        defined = self.f_score[~np.isnan(self.f_score)]
-        return float(defined.mean()) if defined.size else float("nan")
+        return mean_of_defined(self.f_score)
 
     def summary(self) -> str:
         """The means as a line of text."""

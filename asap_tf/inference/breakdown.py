@@ -9,7 +9,7 @@ import cv2
 import numpy as np
 
 from asap_tf.core.labels import IGNORE_LABEL, LabelClass
-from asap_tf.inference.metrics import plain
+from asap_tf.inference.metrics import aligned, mean_of_defined, percent, plain, ratio
 
 PARTS = {
     "size": ("below 32 x 32", "below 96 x 96", "larger"),
@@ -42,13 +42,12 @@ class Breakdown:
     @property
     def iou(self) -> np.ndarray:
         """IoU of each part and class, float64 `(parts, classes)`, 0..1; nan for one in neither."""
-        whole = self.counts.sum(axis=0)
-        return np.where(whole > 0, self.counts[0] / np.maximum(whole, 1), np.nan)
+        return ratio(self.counts[0], self.counts.sum(axis=0))
 
     @property
     def miou(self) -> list[float]:
         """Mean of each part's IoU without its nan; nan if there is none."""
-        return [float(np.mean(x)) if len(x := iou[~np.isnan(iou)]) else np.nan for iou in self.iou]
+        return [mean_of_defined(iou) for iou in self.iou]
 
     @property
     def shares(self) -> np.ndarray:
@@ -62,13 +61,8 @@ class Breakdown:
         values = [(c.name, iou) for c, iou in zip(self.classes, self.iou.T, strict=True)]
         values += [("mIoU", np.array(self.miou)), ("share of pixels", self.shares)]
         for name, of_parts in values:
-            cells = ("-" if np.isnan(x) else f"{100 * x:.2f}" for x in of_parts)
-            rows.append((name, *cells))
-        width = max(len(row[0]) for row in rows)
-        return "\n".join(
-            f"{first:<{width}}" + "".join(f"  {cell:>14}" for cell in cells)
-            for first, *cells in rows
-        )
+            rows.append((name, *map(percent, of_parts)))
+        return aligned(rows, 14)
 
     def to_dict(self) -> dict[str, object]:
         """The scores by part as plain data for JSON: shares 0..1, None where undefined."""

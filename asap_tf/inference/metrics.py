@@ -181,11 +181,11 @@ class Scores:
         return cls(
             classes=tuple(classes),
             iou=iou,
-            accuracy=_ratio(right, matrix.sum(axis=1)),
-            miou=_mean(iou),
+            accuracy=ratio(right, matrix.sum(axis=1)),
+            miou=mean_of_defined(iou),
             category_iou=dict(zip(categories, category_iou.tolist(), strict=True)),
-            category_miou=_mean(category_iou),
-            pixel_accuracy=float(_ratio(right.sum(), matrix.sum())),
+            category_miou=mean_of_defined(category_iou),
+            pixel_accuracy=float(ratio(right.sum(), matrix.sum())),
         )
 
     def to_dict(self) -> dict[str, object]:
@@ -204,16 +204,16 @@ class Scores:
         """The scores as text, in percent; `-` where undefined. Absent classes are told below it."""
         rows = [("class", "IoU %", "accuracy %")]
         rows += [
-            (c.name, _percent(iou), _percent(accuracy))
+            (c.name, percent(iou), percent(accuracy))
             for c, iou, accuracy in zip(self.classes, self.iou, self.accuracy, strict=True)
         ]
         rows += [("", "", ""), ("category", "IoU %", "")]
-        rows += [(name, _percent(value), "") for name, value in self.category_iou.items()]
+        rows += [(name, percent(value), "") for name, value in self.category_iou.items()]
         rows += [
             ("", "", ""),
-            ("mIoU", _percent(self.miou), ""),
-            ("category mIoU", _percent(self.category_miou), ""),
-            ("pixel accuracy", "", _percent(self.pixel_accuracy)),
+            ("mIoU", percent(self.miou), ""),
+            ("category mIoU", percent(self.category_miou), ""),
+            ("pixel accuracy", "", percent(self.pixel_accuracy)),
         ]
         width = max(len(name) for name, _, _ in rows)
         lines = [f"{a:<{width}}  {b:>6}  {c:>10}".rstrip() for a, b, c in rows]
@@ -228,7 +228,7 @@ class Scores:
         return "\n".join(lines)
 
 
-def _ratio(part: np.ndarray, whole: np.ndarray) -> np.ndarray:
+def ratio(part: np.ndarray, whole: np.ndarray) -> np.ndarray:
     """`part / whole`, nan where the whole is 0."""
     return np.where(whole > 0, part / np.maximum(whole, 1), np.nan)
 
@@ -236,10 +236,10 @@ def _ratio(part: np.ndarray, whole: np.ndarray) -> np.ndarray:
 def _iou(matrix: np.ndarray) -> np.ndarray:
     """Intersection over union per row of a confusion matrix."""
     right = np.diag(matrix)
-    return _ratio(right, matrix.sum(axis=0)[: len(matrix)] + matrix.sum(axis=1) - right)
+    return ratio(right, matrix.sum(axis=0)[: len(matrix)] + matrix.sum(axis=1) - right)
 
 
-def _mean(values: np.ndarray) -> float:
+def mean_of_defined(values: np.ndarray) -> float:
     """Mean of the defined values; nan if there is none."""
     defined = values[~np.isnan(values)]
     return float(defined.mean()) if defined.size else float("nan")
@@ -250,5 +250,15 @@ def plain(value: float) -> float | None:
     return None if np.isnan(value) else float(value)
 
 
-def _percent(value: float) -> str:
+def percent(value: float) -> str:
+    """`value` for a table; `-` for nan."""
     return "-" if np.isnan(value) else f"{100 * value:.2f}"
+
+
+def aligned(rows: Sequence[Sequence[str]], cell: int) -> str:
+    """Rows as lines of text: the first cells to the left, all others to the right, `cell` wide."""
+    width = max(len(row[0]) for row in rows)
+    return "\n".join(
+        (f"{first:<{width}}" + "".join(f"  {text:>{cell}}" for text in cells)).rstrip()
+        for first, *cells in rows
+    )

@@ -11,7 +11,6 @@ from typing import TYPE_CHECKING, Any
 import cv2
 import numpy as np
 
-from asap_tf.core.files import written_whole
 from asap_tf.core.labels import IGNORE_LABEL, LabelClass
 from asap_tf.inference.inputs import InputFile
 from asap_tf.inference.report import Report
@@ -33,15 +32,9 @@ class PanopticReport(Report):
     out: Path = field(kw_only=True)
     _classes: Sequence[LabelClass] = ()
 
-    def add(
-        self,
-        source: Path,
-        segmenter: Segmenter,
-        labels: np.ndarray,
-        seconds: float,
-        has_unknown: bool = False,
-    ) -> None:
-        """Adds an image. Threads may call it at once."""
+    def _entry(
+        self, source: Path, segmenter: Segmenter, labels: np.ndarray, *_: Any
+    ) -> dict[str, Any]:
         self._classes = segmenter.classes
         segments = []
         for train_id in np.unique(labels[labels != IGNORE_LABEL]).tolist():
@@ -49,33 +42,22 @@ class PanopticReport(Report):
             place = {"area": int(mask.sum()), "bbox": cv2.boundingRect(mask.view(np.uint8))}
             ids = {"id": train_id + 1, "category_id": train_id + 1}
             segments.append({**ids, **place, "iscrowd": 0})
-        self._found[source] = {"size": labels.shape, "segments": segments}
+        return {"size": labels.shape, "segments": segments}
 
-    def write(self, sources: Sequence[InputFile]) -> None:
-        """Writes what was found, in the order of the inputs, if it was anything.
-
-        Raises:
-            AsapError: if the file cannot be written.
-        """
+    def _text(self, found: Sequence[tuple[InputFile, dict[str, Any]]]) -> str:
         images: list[dict[str, Any]] = []
         annotations: list[dict[str, Any]] = []
-        for source in sources:
-            if (found := self._found.get(source.path)) is None:
-                continue
+        for number, (source, entry) in enumerate(found, 1):
             png = source.target.relative_to(self.out)
             name = png.with_name(source.path.name).as_posix()
-            height, width = found["size"]
-            number = len(images) + 1
+            height, width = entry["size"]
             images.append({"id": number, "file_name": name, "height": height, "width": width})
-            segments = {"file_name": png.as_posix(), "segments_info": found["segments"]}
+            segments = {"file_name": png.as_posix(), "segments_info": entry["segments"]}
             annotations.append({"image_id": number, **segments})
-        if not images:
-            return
         categories = [
             # A class is one segment, whether its things can be counted or not: COCO's stuff.
             {"id": i, "name": c.name, "supercategory": c.category, "isthing": 0, "color": c.color}
             for i, c in enumerate(self._classes, 1)
         ]
         content = {"images": images, "annotations": annotations, "categories": categories}
-        with written_whole(self.file) as aside:
-            aside.write_text(json.dumps(content, allow_nan=False), encoding="utf-8")
+        return json.dumps(content, allow_nan=False)

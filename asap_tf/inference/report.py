@@ -100,10 +100,8 @@ class Report:
         seconds: float,
         has_unknown: bool = False,
     ) -> None:
-        """Adds an image, as `describe` says. Threads may call it at once."""
-        self._found[source] = describe(
-            str(source), self.model, segmenter, labels, seconds, self.polygons, has_unknown
-        )
+        """Adds an image, uint8 labels `(H, W)`. Threads may call it at once."""
+        self._found[source] = self._entry(source, segmenter, labels, seconds, has_unknown)
 
     def write(self, sources: Sequence[InputFile]) -> None:
         """Writes what was found, in the order of the inputs, if it was anything.
@@ -111,10 +109,30 @@ class Report:
         Raises:
             AsapError: if the file cannot be written.
         """
-        found = [self._found[s.path] for s in sources if s.path in self._found]
+        found = [
+            (source, self._found[source.path]) for source in sources if source.path in self._found
+        ]
         if not found:
             return
-        # A line for each image: polygons have thousands of numbers.
-        lines = ",\n".join(json.dumps(entry, allow_nan=False) for entry in found)
+        text = self._text(found)
         with written_whole(self.file) as aside:
-            aside.write_text(f'{{"images": [\n{lines}\n]}}\n', encoding="utf-8")
+            aside.write_text(text, encoding="utf-8")
+
+    def _entry(
+        self,
+        source: Path,
+        segmenter: Segmenter,
+        labels: np.ndarray,
+        seconds: float,
+        has_unknown: bool,
+    ) -> dict[str, Any]:
+        """What is kept of an image."""
+        return describe(
+            str(source), self.model, segmenter, labels, seconds, self.polygons, has_unknown
+        )
+
+    def _text(self, found: Sequence[tuple[InputFile, dict[str, Any]]]) -> str:
+        """The file's content, of inputs and their entries."""
+        # A line for each image: polygons have thousands of numbers.
+        lines = ",\n".join(json.dumps(entry, allow_nan=False) for _, entry in found)
+        return f'{{"images": [\n{lines}\n]}}\n'

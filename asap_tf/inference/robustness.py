@@ -14,7 +14,7 @@ from asap_tf.data.corruptions import CORRUPTIONS, SEVERITIES, corrupt
 from asap_tf.data.dataset import Dataset
 from asap_tf.data.pipeline import eval_pairs
 from asap_tf.inference.evaluate import require_masks
-from asap_tf.inference.metrics import Scores, confusion_matrix, in_classes_of_data, plain
+from asap_tf.inference.metrics import Scores, aligned, confusion_matrix, in_classes_of_data, plain
 
 if TYPE_CHECKING:
     from asap_tf.runtime import Segmenter
@@ -46,11 +46,7 @@ class Robustness:
             values = (*scores, np.mean(scores), self._relative(float(np.mean(scores))))
             rows.append((name, *(f"{100 * value:.2f}" for value in values)))
         rows.insert(1, ("clean", *[""] * SEVERITIES, f"{100 * self.clean:.2f}", ""))
-        width = max(len(row[0]) for row in rows)
-        return "\n".join(
-            (f"{first:<{width}}" + "".join(f"  {cell:>8}" for cell in cells)).rstrip()
-            for first, *cells in rows
-        )
+        return aligned(rows, 8)
 
     def to_dict(self) -> dict[str, object]:
         """The scores as plain data for JSON: shares 0..1, None where undefined."""
