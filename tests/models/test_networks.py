@@ -133,11 +133,14 @@ def test_the_deployed_graph_is_exact(network, deployment, rewrites, repeat):
     scopes = {part for op in operators for part in op.name.split("/") if "_bn" in part}
     assert {scope.removesuffix("_1") for scope in scopes} == left
     # For LiteRT frames are taken as 2 x 2 blocks, by both branches of BiSeNetV2, and no mean
-    # pooling is left, which it would not do in int8.
+    # pooling is left, which XNNPACK has not in int8, nor a ReLU that is no part of something else.
     kinds = collections.Counter(op.type for op in operators)
     if rewrites is litert.REWRITES:
         stems = 2 if network.name == "bisenetv2" else 1
         assert (kinds["SpaceToDepth"], kinds["AvgPool"]) == (stems, 0)
+        before = [op.inputs[0] for op in operators if op.type == "Relu"]
+        assert {x.op.type for x in before} <= {"AddV2", "BiasAdd", "Conv2D", "MaxPool"}
+        assert {len(x.consumers()) for x in before} == {1}
     else:
         assert kinds["SpaceToDepth"] == 0
 

@@ -15,7 +15,7 @@ from asap_tf.export.graph import EVERYWHERE, DeployedGraph, Deployment
 from asap_tf.export.rewrites.confidence import confidence_by_softmax
 from asap_tf.export.rewrites.graph_utils import Rewrite
 from asap_tf.export.rewrites.labels import repeat_as_bytes
-from asap_tf.export.rewrites.pooling import depthwise_pooling, pool_odd_maps
+from asap_tf.export.rewrites.pooling import depthwise_pooling, pool_odd_maps, pool_relus
 from asap_tf.export.rewrites.pyramid import pooled_pyramid
 from asap_tf.export.rewrites.stem import fold_normalization, space_to_depth_stem
 from asap_tf.export.xnnpack_report import xnnpack_report
@@ -28,6 +28,7 @@ REWRITES = (
     space_to_depth_stem,
     pool_odd_maps,
     depthwise_pooling,
+    pool_relus,
     pooled_pyramid,
 )
 

@@ -11,6 +11,7 @@ from asap_tf.export.rewrites.pooling import (
     depthwise_pooling,
     pad_in_pooling,
     pool_odd_maps,
+    pool_relus,
 )
 from asap_tf.export.rewrites.stem import fold_normalization, space_to_depth_stem
 from asap_tf.layers.blocks import batch_norm, conv
@@ -28,6 +29,22 @@ def test_depthwise_pooling_is_the_mean(network, both, pool, strides):
 @pytest.mark.parametrize("options", [{"strides": (2, 1)}, {"strides": 2, "padding": "same"}])
 def test_other_mean_pooling_stays(network, options):
     assert depthwise_pooling(network(layers.AveragePooling2D(3, **options)), {}) == {}
+
+
+@pytest.mark.parametrize("before", [layers.UpSampling2D(2), layers.Rescaling(1, -127)])
+def test_relu_of_its_own_is_pooling(network, both, before):
+    plain, rewritten, twin = both(network(before, layers.ReLU()), pool_relus)
+    np.testing.assert_array_equal(rewritten, plain)
+    assert plain.min() == 0 and layers.ReLU not in map(type, twin.layers)
+
+
+def test_relu_of_a_map_that_is_needed_without_it_is_pooling(both):
+    x = frames = keras.Input((None, None, 3))
+    x = layers.Conv2D(2, 1, name="conv")(x)
+    joined, alone = layers.Conv2D(2, 1, name="other")(frames), layers.ReLU(name="alone")(x)
+    joined = layers.ReLU(name="joined")(joined)
+    model = keras.Model(frames, layers.Add(name="logits")([x, alone, joined]))
+    assert list(pool_relus(model, {})) == ["alone"]
 
 
 @pytest.mark.parametrize("relu", [layers.ReLU(), layers.Activation("relu")])
