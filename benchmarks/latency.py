@@ -105,12 +105,12 @@ def time_whole(paths: Sequence[Path], threads: int, rounds: int) -> list[float]:
     They are open one at a time, since ONNX Runtime's threads are busy while they wait, and their
     turn comes three times, since a machine has slow minutes.
     """
-    least = [float("inf")] * len(paths)
+    found = [float("inf")] * len(paths)
     for i, path in [*enumerate(paths)] * 3:
         run = OPENED[path.suffix](path, threads)
         lead_in(run)
-        least[i] = min(least[i], *(1000 * timed(run) for _ in range(rounds)))
-    return least
+        found[i] = min(found[i], *(1000 * timed(run) for _ in range(rounds)))
+    return found
 
 
 def measured(

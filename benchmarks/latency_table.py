@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from asap_tf.export.graph import Deployment
+from asap_tf.export.rewrites.graph_utils import Rewrite
 from asap_tf.layers import FFDN, StripAttention
 
 if TYPE_CHECKING:
@@ -100,40 +101,31 @@ class LatencyTable:
         return float(np.interp(ends.width, widths, took)) + enlarging
 
 
-def parts_of(deployment: Deployment, rewrites: Any, **options: Any) -> list[Block | Ends]:
+def parts_of(deployment: Deployment, rewrites: Sequence[Rewrite]) -> list[Block | Ends]:
     """What a network consists of, as it is deployed.
 
     Args:
         deployment: The network, its size and output.
         rewrites: Those of the runtime.
-        **options: As of `Deployment.graph`.
     """
-    graph = deployment.graph(rewrites, **options).function.graph
-    contexts = [
-        layer.name for layer in deployment.model.layers if isinstance(layer, FFDN | StripAttention)
-    ]
-    found: list[Block | Ends] = []
-    in_context: list[Block] = []
+    graph = deployment.graph(rewrites).function.graph
+    contexts = tuple(
+        f"{layer.name}_"
+        for layer in deployment.model.layers
+        if isinstance(layer, FFDN | StripAttention)
+    )
     labels, height = _after_logits(graph)
-    ends: Ends | None = None
-    for op in graph.get_operations():
-        if op in labels:
-            continue
-        if op.type == "Conv2D" and op.inputs[1].shape[2] in (3, 12) and ends is None:
-            ends = _ends(op, height)
-            found.append(ends)
-            continue
-        scopes = op.name.split("/")[1:2]
-        of_context = any(scope.startswith(f"{name}_") for scope in scopes for name in contexts)
-        for block in _blocks(op):
-            if not of_context:
+    operations = [op for op in graph.get_operations() if op not in labels]
+    stem = next(op for op in operations if op.type == "Conv2D")
+    found: list[Block | Ends] = [_ends(stem, height)]
+    for op in operations:
+        for block in _blocks(op) if op is not stem else ():
+            if not op.name.partition("/")[2].startswith(contexts):
                 found.append(block)
-            elif block.kind == "conv1" and block.positions > 4096:
-                in_context.append(block)
-    found += [
-        Block("context", b.positions * b.widths[0], b.positions, (b.widths[0],) * 2)
-        for b in in_context
-    ]
+            elif block.kind == "conv1" and op.outputs[0].shape[1] > 1:
+                # FFDN's convolution stands for all of it and of the attention.
+                (width, _), positions = block.widths, block.positions
+                found.append(Block("context", positions * width, positions, (width, width)))
     return found
 
 
