@@ -2,8 +2,6 @@ from __future__ import annotations
 
 import yaml
 
-from asap_tf.saving import preset_file, read_metadata
-
 
 def test_card_of_a_preset(asap, tmp_path):
     out = tmp_path / "README.md"
@@ -12,9 +10,8 @@ def test_card_of_a_preset(asap, tmp_path):
     front = yaml.safe_load(front)
     assert front["library_name"] == "keras"
     (result,) = front["model-index"][0]["results"]
-    scores = read_metadata(preset_file("asap_lite0_street"))["scores"]
-    assert result["metrics"][0]["value"] == round(100 * scores["miou"], 1)
-    assert f"| bicycle | {100 * scores['iou']['bicycle']:.1f} |" in card
+    assert 51 < result["metrics"][0]["value"] < 52
+    assert "| bicycle | 32." in card
     recipe = yaml.safe_load(card.partition("```yaml\n")[2].partition("```")[0])
     assert recipe["name"] == "street_lite0"
 
