@@ -26,6 +26,9 @@ if TYPE_CHECKING:
 
 REWRITES = (*EVERYWHERE, fold_normalization, pad_in_pooling, norms_with_attention)
 
+# ONNX Runtime's mean pooling takes ten times as long in int8 as its maximum pooling.
+INT8_REWRITES = (*REWRITES, depthwise_pooling)
+
 OPSET = 17
 """The last that TensorRT 8.6 reads; Q/DQ by channel came with 13, and nothing later is needed."""
 
@@ -45,16 +48,15 @@ def write(
     path: Path,
     calibration: Sequence[np.ndarray],
     metadata: dict[str, Any],
-    rewrites: Sequence[Rewrite] = REWRITES,
+    rewrites: Sequence[Rewrite] | None = None,
 ) -> None:
     """Writes an `.onnx` file of standard operators, checked by ONNX's own checker.
 
     See `onnx_model` for the precisions. The metadata is the property `asap_tf`. Arguments as of all
-    writers.
+    writers; rewrites of None are those of the precision.
     """
-    if precision == "int8":
-        # ONNX Runtime's mean pooling takes ten times as long in int8 as its maximum pooling.
-        rewrites = (*rewrites, depthwise_pooling)
+    if rewrites is None:
+        rewrites = INT8_REWRITES if precision == "int8" else REWRITES
     save(onnx_model(deployment.graph(rewrites), precision, calibration), path, metadata)
 
 
