@@ -11,20 +11,19 @@ that it finds, and lowers the figures that it betters: what else a machine does 
 
 from __future__ import annotations
 
-import gc
 import json
 import re
 from collections import defaultdict
 from collections.abc import Callable, Iterator, Sequence
 from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import click
 from latency_table import LatencyTable, parts_of
-from naive import in_litert, in_onnxruntime, in_openvino
+from naive import OPENED
 from operators import PROFILERS
-from realtime import SIZE, Entry, network
+from realtime import SIZE, Entry, network, written
 from tqdm import tqdm
 
 from asap_tf.benchmark.artifact import lead_in, timed
@@ -33,53 +32,40 @@ from asap_tf.benchmark.markdown import machine_lines, table, warning_lines
 from asap_tf.core.files import write_json
 from asap_tf.core.formats import FORMATS
 
-if TYPE_CHECKING:
-    import keras
-
-RUNTIMES = {"LiteRT": "litert", "OpenVINO": "openvino", "ONNX Runtime": "onnx"}
-OPENED = {".tflite": in_litert, ".xml": in_openvino, ".onnx": in_onnxruntime}
+RUNTIMES = {
+    "LiteRT": FORMATS["litert"],
+    "OpenVINO": FORMATS["openvino"],
+    "ONNX Runtime": FORMATS["onnx"],
+}
 
 RESIZES = {"RESIZE_BILINEAR", "Interpolate", "Resize"}
 
 LABEL_STRIDE = 2
 
 NETWORKS = (
-    Entry("ASAP", network("asap")),
-    Entry("ASAP at half width", network("asap", width=0.5)),
-    Entry("ASAP, ResNet18-vd at half width", network("asap", backbone="resnet18_vd", width=0.5)),
-    Entry("ASAP, Lite0", network("asap", backbone="efficientnet_lite0")),
-    Entry("STDC1-Seg50", network("stdc1")),
-    Entry("BiSeNetV2", network("bisenetv2")),
-    Entry("DDRNet-23-slim", network("ddrnet_23_slim")),
-    Entry("PIDNet-S", network("pidnet_s")),
-    Entry("FFNet-46NS", network("ffnet_46ns")),
-    Entry("FasterSeg", network("fasterseg")),
+    Entry("ASAP", network("asap"), LABEL_STRIDE),
+    Entry("ASAP at half width", network("asap", width=0.5), LABEL_STRIDE),
+    Entry(
+        "ASAP, ResNet18-vd at half width",
+        network("asap", backbone="resnet18_vd", width=0.5),
+        LABEL_STRIDE,
+    ),
+    Entry("ASAP, Lite0", network("asap", backbone="efficientnet_lite0"), LABEL_STRIDE),
+    Entry("STDC1-Seg50", network("stdc1"), LABEL_STRIDE),
+    Entry("BiSeNetV2", network("bisenetv2"), LABEL_STRIDE),
+    Entry("DDRNet-23-slim", network("ddrnet_23_slim"), LABEL_STRIDE),
+    Entry("PIDNet-S", network("pidnet_s"), LABEL_STRIDE),
+    Entry("FFNet-46NS", network("ffnet_46ns"), LABEL_STRIDE),
+    Entry("FasterSeg", network("fasterseg"), LABEL_STRIDE),
 )
 
 
-def written(stem: str, runtime: str, folder: Path, build: Callable[[], keras.Model]) -> Path:
+def exported(entry: Entry, runtime: str, folder: Path) -> Path:
     """The int8 artifact of a network, made if it is not there yet."""
-    import keras
-
-    from asap_tf.export.graph import Deployment
     from asap_tf.streets import render
 
-    row = FORMATS[RUNTIMES[runtime]]
-    path = folder / f"{stem}{row.ending}"
-    if path.exists():
-        return path
-    keras.utils.set_random_seed(0)
-    deployment = Deployment(build(), SIZE, label_stride=LABEL_STRIDE)
-    # Both files of OpenVINO get their names at the end, so that no half of one is ever found.
-    staged = folder / f"staged_{path.name}"
     # The ranges of int8 do not matter to its speed.
-    frames = [render(0, *SIZE).image]
-    row.load_writer().write(deployment, "int8", staged, frames, {"precision": "int8"})
-    for file in sorted(folder.glob(f"staged_{stem}.*"), key=lambda file: file == staged):
-        file.rename(folder / file.name.removeprefix("staged_"))
-    # See `asap_tf.export.exporter`: graphs of networks pile up.
-    gc.collect()
-    return path
+    return written(entry, RUNTIMES[runtime], "int8", folder, [render(0, *SIZE).image])
 
 
 def time_blocks(path: Path, threads: int, rounds: int) -> dict[tuple[str, int], float]:
@@ -123,7 +109,8 @@ def measured(
     sheets = [(names, stride) for names, strides in SHEETS for stride in strides]
     for names, stride in tqdm(sheets, runtime, unit="sheet", disable=None):
         stem = f"{names[0]}_{stride}"
-        path = written(stem, runtime, folder, partial(sheet, names, stride))
+        entry = Entry(stem, partial(sheet, names, stride), LABEL_STRIDE)
+        path = exported(entry, runtime, folder)
         took = time_blocks(path, threads, rounds)
         for name in names:
             kind = KINDS[name]
@@ -134,14 +121,13 @@ def measured(
             known = blocks.setdefault(name, {}).setdefault(str(kind.positions(stride)), {})
             known.update(least(known, rates))
         yield
-    stems = ["_".join(map(str, ("ends", *key))) for key in ENDS]
-    paths = [
-        written(stem, runtime, folder, partial(nothing_else, *key))
-        for stem, key in zip(stems, ENDS, strict=True)
-    ]
-    took = time_whole(paths, threads, rounds)
     names = [" ".join(map(str, key)) for key in ENDS]
-    ends.update(least(ends, dict(zip(names, (round(ms, 3) for ms in took), strict=True))))
+    paths = [
+        exported(Entry(f"ends {name}", partial(nothing_else, *key), LABEL_STRIDE), runtime, folder)
+        for name, key in zip(names, ENDS, strict=True)
+    ]
+    took = [round(ms, 3) for ms in time_whole(paths, threads, rounds)]
+    ends.update(least(ends, dict(zip(names, took, strict=True))))
     yield
 
 
@@ -155,7 +141,7 @@ def foretold(entry: Entry, runtime: str, known: LatencyTable) -> float:
     from asap_tf.export.graph import Deployment
 
     deployment = Deployment(entry.build(), SIZE, label_stride=LABEL_STRIDE)
-    rewrites = FORMATS[RUNTIMES[runtime]].load_writer().REWRITES
+    rewrites = RUNTIMES[runtime].load_writer().REWRITES
     return sum(map(known.milliseconds, parts_of(deployment, rewrites)))
 
 
@@ -207,7 +193,7 @@ def foretell(
     print(*machine_lines(machine), *warning_lines(machine), sep="\n")
     for runtime in runtimes or RUNTIMES:
         known = LatencyTable(json.loads(file.read_text())[runtime])
-        paths = [written(e.stem, runtime, artifacts, e.build) for e in NETWORKS]
+        paths = [exported(entry, runtime, artifacts) for entry in NETWORKS]
         rows = []
         for entry, took in zip(NETWORKS, time_whole(paths, threads, rounds), strict=True):
             said = foretold(entry, runtime, known)

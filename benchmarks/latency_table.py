@@ -165,15 +165,14 @@ def _blocks(op: tf.Operation) -> Iterator[Block]:
         return
     _, height, width, filters = op.outputs[0].shape
     positions = height * width
+    strided = op.inputs and op.inputs[0].shape.rank == 4 and op.inputs[0].shape[1] >= 1.8 * height
     if op.type == "Conv2D":
         rows, columns, channels, _ = op.inputs[1].shape
         work = positions * rows * columns * channels * filters
-        strided = op.inputs[0].shape[1] >= 1.8 * height
         kind = "conv1" if rows * columns == 1 else "conv3_s2" if strided else "conv3"
         yield Block(kind, work, positions, (channels, filters))
     elif op.type == "DepthwiseConv2dNative":
         rows, columns = op.inputs[1].shape[:2]
-        strided = op.inputs[0].shape[1] >= 1.8 * height
         kind = "depthwise5" if rows * columns > 16 else "depthwise3"
         kind += "_s2" if strided and kind == "depthwise3" else ""
         yield Block(kind, positions * filters, positions, (filters, filters))

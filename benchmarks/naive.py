@@ -33,8 +33,7 @@ class BareRunner:
 
     def __init__(self, spec: BareSpec):
         self.info = None
-        opened = {".tflite": in_litert, ".xml": in_openvino, ".onnx": in_onnxruntime}
-        self.run = opened[spec.path.suffix](spec.path, spec.threads)
+        self.run = OPENED[spec.path.suffix](spec.path, spec.threads)
 
     def turn(self) -> dict[str, float]:
         """Runs it untimed, then once; seconds by row."""
@@ -74,6 +73,10 @@ def in_onnxruntime(path: Path, threads: int) -> Callable[[], Any]:
     (port,) = session.get_inputs()
     x = noise(port.shape, np.dtype("uint8" if "uint8" in port.type else "float32"))
     return lambda: session.run(None, {port.name: x})
+
+
+OPENED = {".tflite": in_litert, ".xml": in_openvino, ".onnx": in_onnxruntime}
+"""What gives one run of a file, by the file's ending."""
 
 
 def noise(shape: Sequence[int], dtype: Any) -> np.ndarray:

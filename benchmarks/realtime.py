@@ -32,7 +32,7 @@ from asap_tf.benchmark.rounds import measure, warm_up
 from asap_tf.benchmark.statistics import speedup, summarize
 from asap_tf.benchmark.worker import Worker
 from asap_tf.core.files import write_json
-from asap_tf.core.formats import FORMATS
+from asap_tf.core.formats import FORMATS, Format
 from asap_tf.reproduce.table1 import ratio_text
 
 if TYPE_CHECKING:
@@ -140,13 +140,14 @@ ENTRIES = (
 )
 
 
-def written(entry: Entry, runtime: str, folder: Path, frames: Sequence[np.ndarray]) -> Path:
+def written(
+    entry: Entry, row: Format, precision: str, folder: Path, frames: Sequence[np.ndarray]
+) -> Path:
     """The artifact of an entry, made if it is not there yet."""
     import keras
 
     from asap_tf.export.graph import Deployment
 
-    row, precision = RUNTIMES[runtime]
     path = folder / f"{entry.stem}_{row.file_name(precision)}"
     if path.exists():
         return path
@@ -182,7 +183,7 @@ def time_all(
     found = {}
     for runtime in runtimes:
         bar = tqdm(ENTRIES, f"{runtime}: exporting", unit="network", disable=None)
-        paths = [written(entry, runtime, folder, frames) for entry in bar]
+        paths = [written(entry, *RUNTIMES[runtime], folder, frames) for entry in bar]
         specs = [spec_of(*each, folder, threads) for each in zip(ENTRIES, paths, strict=True)]
         found[runtime] = dict(zip(ENTRIES, time_specs(specs, runtime, rounds), strict=True))
     return found
