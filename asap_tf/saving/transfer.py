@@ -16,6 +16,7 @@ from asap_tf.saving.location import locate
 from asap_tf.saving.metadata import classes_of, read_metadata
 from asap_tf.saving.presets import preset_files
 from asap_tf.saving.torch_file import CONV_VARIABLES, NORM_VARIABLES, read_torch_file
+from asap_tf.saving.widen import widened
 
 if TYPE_CHECKING:
     import keras
@@ -74,7 +75,8 @@ def load_weights(model: keras.Model, source: str | Path, backbone: str | None = 
 def copy_matching(source: keras.Model, target: keras.Model) -> Transfer:
     """Copies every layer of `target` that `source` has under the same name with the same shapes.
 
-    Heads for another number of classes, or heads that only one of the two has, stay as they are.
+    A layer of more channels than its twin begins with the same function (`widened`). Heads for
+    another number of classes, or heads that only one of the two has, stay as they are.
 
     Args:
         source: Model that values are copied from.
@@ -84,17 +86,23 @@ def copy_matching(source: keras.Model, target: keras.Model) -> Transfer:
         The layers copied and those left.
     """
     available = {layer.name: layer for layer in source.layers if layer.weights}
+    rng = np.random.default_rng(0)
     loaded, fresh = [], []
     for layer in target.layers:
         if not layer.weights:
             continue
         twin = available.get(layer.name)
         shapes = [tuple(w.shape) for w in layer.weights]
+        values = None
         if twin is not None and shapes == [tuple(w.shape) for w in twin.weights]:
-            layer.set_weights(twin.get_weights())
-            loaded.append(layer.name)
-        else:
+            values = twin.get_weights()
+        elif twin is not None and not layer.name.endswith(HEAD_SUFFIXES):
+            values = widened(twin, shapes, rng)
+        if values is None:
             fresh.append(layer.name)
+        else:
+            layer.set_weights(values)
+            loaded.append(layer.name)
     return Transfer(tuple(loaded), tuple(fresh))
 
 
