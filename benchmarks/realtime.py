@@ -132,6 +132,7 @@ ENTRIES = (
         network("asap", backbone="efficientnet_lite0", fuse_stride=4),
         2,
     ),
+    Entry("ASAP fast, labels of stride 2", network("asap_fast"), 2),
     Entry("STDC1-Seg50, labels of stride 2", network("stdc1"), 2),
     Entry("STDC2-Seg50, labels of stride 2", network("stdc2"), 2),
     Entry("BiSeNetV2, labels of stride 2", network("bisenetv2"), 2),

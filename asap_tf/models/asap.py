@@ -8,12 +8,18 @@ from typing import Annotated, Literal, get_args
 from keras import layers
 from pydantic import Field
 
-from asap_tf.core.errors import UsageError, nearest
+from asap_tf.core.errors import UsageError
 from asap_tf.layers import FFDN, SegmentationModel, SimplePyramid, StripAttention
 from asap_tf.layers.blocks import conv_block, resample
 from asap_tf.layers.tensor import Tensor
 from asap_tf.models.backbones import BACKBONES, BackboneName
-from asap_tf.models.interface import head, input_frames, normalize, segmentation_model
+from asap_tf.models.interface import (
+    check_choice,
+    head,
+    input_frames,
+    normalize,
+    segmentation_model,
+)
 from asap_tf.models.registry import register
 
 Fusion = Literal["ffdn", "general", "ln", "in", "none"]
@@ -103,15 +109,15 @@ def ASAPNet(
     )
 
 
-def fuse(x: Tensor, fusion: str) -> Tensor:
-    """256 gathered channels to 256 fused ones (Table II, and the upper half of Table III)."""
+def fuse(x: Tensor, fusion: str, filters: int = 256) -> Tensor:
+    """Gathered channels to fused ones (Table II, and the upper half of Table III)."""
     if fusion == "general":
-        x = conv_block(x, 256, 1, "fusion")
+        x = conv_block(x, filters, 1, "fusion")
         gate = layers.GlobalAveragePooling2D(keepdims=True, name="fusion_pool")(x)
-        gate = conv_block(gate, 256, 1, "fusion_gate", activation="sigmoid")
+        gate = conv_block(gate, filters, 1, "fusion_gate", activation="sigmoid")
         return layers.Add(name="fusion")([x, layers.Multiply(name="fusion_scale")([x, gate])])
     norms = {"ffdn": "both", "ln": "layer", "in": "instance", "none": "none"}[fusion]
-    return FFDN(256, norms, name="fusion")(x)
+    return FFDN(filters, norms, name="fusion")(x)
 
 
 def attend(x: Tensor, attention: str) -> Tensor:
@@ -123,13 +129,9 @@ def check_options(
     backbone: str, fusion: str, attention: str, fuse_stride: int, width: float
 ) -> None:
     """Refuses what the network cannot be built with; see `ASAPNet`."""
-    for option, value, valid in (
-        ("backbone", backbone, BACKBONES),
-        ("fusion", fusion, get_args(Fusion)),
-        ("attention", attention, get_args(Attention)),
-    ):
-        if value not in valid:
-            raise UsageError(f"unknown `{option}` {value!r}; {nearest(value, valid)}")
+    check_choice("backbone", backbone, BACKBONES)
+    check_choice("fusion", fusion, get_args(Fusion))
+    check_choice("attention", attention, get_args(Attention))
     if fuse_stride not in get_args(FuseStride):
         raise UsageError(f"`fuse_stride` must be 8 or 4, got {fuse_stride}")
     if width <= 0 or width * 8 % 1:

@@ -4,17 +4,16 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Literal, get_args
+from typing import Literal
 
 from keras import layers
 
-from asap_tf.core.errors import UsageError, nearest
 from asap_tf.layers import SegmentationModel
 from asap_tf.layers.blocks import batch_norm, conv_block
 from asap_tf.layers.resize import Upsample
 from asap_tf.layers.tensor import Tensor
 from asap_tf.models.blocks import relu, stage, stem
-from asap_tf.models.interface import input_frames, normalize, segmentation_model
+from asap_tf.models.interface import check_choice, input_frames, normalize, segmentation_model
 from asap_tf.models.registry import register
 
 Variant = Literal["ccc", "cbb"]
@@ -83,8 +82,7 @@ def FFNet46NS(
     Size: 12.51 M parameters (C-B-B 13.16) and, at 512 x 1024, 28.0 G multiply-accumulates (42.2),
     both of convolutions.
     """
-    if variant not in WIDTHS:
-        raise UsageError(f"unknown `variant` {variant!r}; {nearest(variant, get_args(Variant))}")
+    check_choice("variant", variant, WIDTHS)
     widths = WIDTHS[variant]
     frames = input_frames(num_classes, input_shape)
     maps = backbone(normalize(frames))

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import logging
+from collections.abc import Iterable
 from pathlib import Path
 
 import keras
 from keras import layers
 
-from asap_tf.core.errors import UsageError
+from asap_tf.core.errors import UsageError, nearest
 from asap_tf.layers import SegmentationModel
 from asap_tf.layers.blocks import conv_block
 from asap_tf.layers.resize import Upsample
@@ -39,6 +40,17 @@ def input_frames(num_classes: int, input_shape: tuple[int | None, int | None, in
             f"got {tuple(input_shape)}"
         )
     return keras.Input(input_shape, name="frames")
+
+
+def check_choice(option: str, value: str, valid: Iterable[str]) -> None:
+    """Refuses a value that an option does not have.
+
+    Raises:
+        UsageError: (a ValueError) with the nearest one that it has.
+    """
+    names = list(valid)
+    if value not in names:
+        raise UsageError(f"unknown `{option}` {value!r}; {nearest(value, names)}")
 
 
 def normalize(frames: Tensor, mean: Color = MEAN, deviation: Color = DEVIATION) -> Tensor:

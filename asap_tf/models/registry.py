@@ -49,8 +49,8 @@ def list_models() -> list[str]:
 
     Examples:
         >>> asap_tf.list_models()
-        ['asap', 'bisenetv2', 'ddrnet_23_slim', 'df1_seg', 'dfanet_a', 'fasterseg', 'ffnet_46ns',
-         'icnet', 'ldfnet', 'pidnet_s', 'stdc1', 'stdc2']
+        ['asap', 'asap_fast', 'bisenetv2', 'ddrnet_23_slim', 'df1_seg', 'dfanet_a', 'fasterseg',
+         'ffnet_46ns', 'icnet', 'ldfnet', 'pidnet_s', 'stdc1', 'stdc2']
     """
     import_all()
     return sorted(BUILDERS)

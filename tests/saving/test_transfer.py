@@ -173,3 +173,43 @@ def test_heads_of_other_kinds_follow_the_names_of_classes(transposed, tmp_path):
     after = np.asarray(model(x))
     np.testing.assert_allclose(after[..., :2], before[..., [2, 0]], rtol=1e-5)
     assert not np.isclose(after[..., 2:], before).any(axis=(0, 1, 2)).any()
+
+
+@pytest.mark.parametrize(
+    ("backbone", "narrow", "wide"),
+    [("resnet18", 0.25, 0.5), ("resnet18_vd", 0.25, 0.375), ("efficientnet_lite0", 0.5, 1)],
+)
+def test_a_wider_network_begins_with_the_same_function(backbone, narrow, wide, tmp_path):
+    source = ASAPNet(4, (64, 96, 3), backbone, narrow)
+    rng = np.random.default_rng(0)
+    for layer in source.layers:
+        if isinstance(layer, keras.layers.BatchNormalization):
+            layer.set_weights([rng.uniform(0.5, 1.5, w.shape) for w in layer.weights])
+    classes = [LabelClass(f"c{i}", (i, 0, 0), "x", i) for i in range(4)]
+    save_model(source, tmp_path / "model.keras", classes, (64, 96))
+    target = ASAPNet(4, (64, 96, 3), backbone, wide)
+    assert not weights.load_weights(target, tmp_path).fresh
+    frames = rng.integers(0, 256, (1, 64, 96, 3)).astype("float32")
+    expected = source(frames, training=False)
+    np.testing.assert_allclose(target(frames, training=False), expected, atol=1e-3)
+
+    # Copies of a channel would stay copies if all that reads them did so alike.
+    labels = rng.integers(0, 4, (1, 64, 96))
+    target.compile("sgd", keras.losses.SparseCategoricalCrossentropy(from_logits=True))
+    stem, own = (
+        next(layer for layer in model.layers if isinstance(layer, keras.layers.Conv2D))
+        for model in (target, source)
+    )
+    before = np.array(stem.kernel)
+    target.train_on_batch(frames, labels)
+    steps = np.array(stem.kernel) - before
+    assert not np.allclose(steps[..., 0], steps[..., own.filters], rtol=0.01, atol=0)
+
+
+def test_a_narrower_network_or_another_kernel_begins_anew():
+    layer = keras.layers.Conv2D(8, 3)
+    layer.build((None, 4, 4, 4))
+    rng = np.random.default_rng(0)
+    assert weights.widened(layer, [(3, 3, 4, 6), (6,)], rng) is None
+    assert weights.widened(layer, [(5, 5, 4, 8), (8,)], rng) is None
+    assert weights.widened(layer, [(3, 3, 4, 8)], rng) is None

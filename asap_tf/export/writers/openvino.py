@@ -20,7 +20,6 @@ from asap_tf.export.graph import Deployment
 from asap_tf.export.rewrites.graph_utils import Rewrite
 from asap_tf.export.rewrites.labels import repeat_by_maximum
 from asap_tf.export.rewrites.pyramid import pooled_pyramid
-from asap_tf.export.rewrites.upsampling import planar_logits
 from asap_tf.export.writers import onnx as onnx_writer
 from asap_tf.runtime.openvino_network import METADATA_KEY, core
 
@@ -28,7 +27,7 @@ if TYPE_CHECKING:
     import onnx
     import openvino
 
-REWRITES = (*onnx_writer.REWRITES, pooled_pyramid, planar_logits)
+REWRITES = (*onnx_writer.REWRITES, pooled_pyramid)
 
 # NNCF reports every use to its makers over the network, unless this is set before its import.
 os.environ.setdefault("NNCF_CI", "1")
