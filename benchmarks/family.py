@@ -38,7 +38,6 @@ from asap_tf.core.files import write_json
 from asap_tf.saving import preset_file, read_metadata
 
 PRESETS = {
-    "asap_resnet18_camvid": "ASAP",
     "asap_resnet18_half_camvid": "ASAP at half width",
     "asap_lite0_camvid": "ASAP, Lite0, fused at stride 4",
 }

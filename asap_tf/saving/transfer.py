@@ -75,7 +75,7 @@ def load_weights(model: keras.Model, source: str | Path, backbone: str | None = 
 def copy_matching(source: keras.Model, target: keras.Model) -> Transfer:
     """Copies every layer of `target` that `source` has under the same name with the same shapes.
 
-    A layer of more channels than its twin begins with the same function (`widened`). Heads for
+    A backbone of more channels than its twin begins with the same function (`widened`). Heads for
     another number of classes, or heads that only one of the two has, stay as they are.
 
     Args:
@@ -92,18 +92,25 @@ def copy_matching(source: keras.Model, target: keras.Model) -> Transfer:
         if not layer.weights:
             continue
         twin = available.get(layer.name)
-        shapes = [tuple(w.shape) for w in layer.weights]
-        values = None
-        if twin is not None and shapes == [tuple(w.shape) for w in twin.weights]:
-            values = twin.get_weights()
-        elif twin is not None and not layer.name.endswith(HEAD_SUFFIXES):
-            values = widened(twin, shapes, rng)
+        values = None if twin is None else _values_for(layer, twin, rng)
         if values is None:
             fresh.append(layer.name)
         else:
             layer.set_weights(values)
             loaded.append(layer.name)
     return Transfer(tuple(loaded), tuple(fresh))
+
+
+def _values_for(
+    layer: keras.layers.Layer, twin: keras.layers.Layer, rng: np.random.Generator
+) -> list[np.ndarray] | None:
+    """A twin's weights as a layer can take them; None if it cannot."""
+    shapes, own = ([tuple(w.shape) for w in one.weights] for one in (layer, twin))
+    if shapes == own:
+        return twin.get_weights()
+    # Elsewhere than in a backbone, more channels are those of another module or of more classes.
+    of_width = layer.name.startswith(PREFIX) or [s[-1] for s in shapes] == [s[-1] for s in own]
+    return widened(twin, shapes, rng) if of_width else None
 
 
 def match_classes(model: keras.Model, source: str | Path, names: Sequence[str]) -> str:

@@ -140,6 +140,8 @@ def test_weights_of_a_model_for_other_classes(tmp_path):
     source = ASAPNet(4, (64, 64, 3))
     classes = [LabelClass(f"c{i}", (i, 0, 0), "x", i) for i in range(4)]
     save_model(source, tmp_path / "model.keras", classes, (64, 64))
+    other = ASAPNet(6, (96, 96, 3), fusion="none")
+    assert weights.load_weights(other, tmp_path).fresh == ("fusion", "logits_classes")
     target = ASAPNet(6, (96, 96, 3), aux_heads=True)
     transfer = weights.load_weights(target, tmp_path)
     assert set(transfer.fresh) == {
