@@ -51,6 +51,7 @@ NETWORKS = (
         LABEL_STRIDE,
     ),
     Entry("ASAP, Lite0", network("asap", backbone="efficientnet_lite0"), LABEL_STRIDE),
+    Entry("ASAP fast", network("asap_fast"), LABEL_STRIDE),
     Entry("STDC1-Seg50", network("stdc1"), LABEL_STRIDE),
     Entry("BiSeNetV2", network("bisenetv2"), LABEL_STRIDE),
     Entry("DDRNet-23-slim", network("ddrnet_23_slim"), LABEL_STRIDE),
