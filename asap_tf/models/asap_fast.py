@@ -66,6 +66,8 @@ def ASAPFast(
         >>> model = ASAPFast(num_classes=19, input_shape=(512, 1024, 3))
         >>> model(np.zeros((1, 512, 1024, 3), "uint8")).shape
         TensorShape([1, 512, 1024, 19])
+
+    Size: 3.97 M parameters and, at 512 x 1024, 6.63 G multiply-accumulates of convolutions.
     """
     check_choice("fusion", fusion, get_args(Fusion))
     check_choice("attention", attention, get_args(Attention))

@@ -41,7 +41,7 @@ class Variant:
 
     name: str
     title: str
-    options: tuple[tuple[str, str], ...] = ()
+    options: tuple[tuple[str, Any], ...] = ()
 
 
 ASAP = Variant("asap", "FFDN, vertical (ASAP)")
