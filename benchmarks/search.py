@@ -34,8 +34,14 @@ from asap_tf.training.recipe import load_recipe
 RUNTIME = "OpenVINO"
 LEAST, PARAMETERS = 0.95, 4.1e6
 
-WIDTHS = (range(24, 73, 8), range(48, 145, 16), range(96, 257, 32), range(128, 385, 32))
-DEPTHS = (range(3), range(1, 5), range(1, 7), range(1, 5))
+WIDTHS = (
+    range(16, 33, 8),
+    range(24, 73, 8),
+    range(48, 145, 16),
+    range(96, 257, 32),
+    range(128, 385, 32),
+)
+DEPTHS = (range(2), range(3), range(1, 5), range(1, 7), range(1, 5))
 
 
 @dataclass(frozen=True)
@@ -47,8 +53,8 @@ class Candidate:
         depths: As of `ASAPFast`.
     """
 
-    widths: tuple[int, ...] = (32, 64, 128, 256)
-    depths: tuple[int, ...] = (1, 2, 3, 2)
+    widths: tuple[int, ...] = (16, 32, 64, 128, 256)
+    depths: tuple[int, ...] = (0, 1, 2, 3, 2)
 
     @property
     def name(self) -> str:
@@ -68,10 +74,11 @@ class Candidate:
 
     def blocks(self) -> Iterator[Block]:
         """Convolutions of the backbone, but its first."""
-        before = max(16, self.widths[0] // 2)
-        for stage, (width, depth) in enumerate(zip(self.widths, self.depths, strict=True)):
-            positions = SIZE[0] * SIZE[1] // 16 // 4**stage
-            yield Block("conv3_s2", 9 * before * width * positions, positions, (before, width))
+        before = None
+        for stage, (width, depth) in enumerate(zip(self.widths, self.depths, strict=True), 1):
+            positions = SIZE[0] * SIZE[1] // 4**stage
+            if before:
+                yield Block("conv3_s2", 9 * before * width * positions, positions, (before, width))
             inner = Block("conv3", 9 * width**2 * positions, positions, (width, width))
             yield from [inner] * (2 * depth)
             before = width

@@ -32,8 +32,8 @@ Depth = Annotated[int, Field(ge=0)]
 def ASAPFast(
     num_classes: int = 19,
     input_shape: tuple[int | None, int | None, int] = (512, 1024, 3),
-    widths: tuple[Filters, Filters, Filters, Filters] = (32, 64, 128, 256),
-    depths: tuple[Depth, Depth, Depth, Depth] = (1, 2, 3, 2),
+    widths: tuple[Filters, Filters, Filters, Filters, Filters] = (16, 32, 64, 128, 256),
+    depths: tuple[Depth, Depth, Depth, Depth, Depth] = (0, 1, 2, 3, 2),
     weights: str | Path | None = None,
     fusion: Fusion = "ffdn",
     attention: Attention = "vertical",
@@ -45,7 +45,7 @@ def ASAPFast(
     Args:
         num_classes: Number of classes.
         input_shape: `(H, W, 3)`, H and W multiples of 32 or None for any.
-        widths: Channels of the backbone at strides 4, 8, 16 and 32, multiples of 8.
+        widths: Channels of the backbone at strides 2, 4, 8, 16 and 32, multiples of 8.
         depths: Residual blocks at these strides, each after one strided convolution.
         weights: Initial weights: a run folder, a `.keras` file or a preset, from which every layer
             that fits is taken; None for random ones.
@@ -59,7 +59,7 @@ def ASAPFast(
         with `aux_heads` to a dict of three such tensors. See `ASAPNet`.
 
     Raises:
-        UsageError: (a ValueError) for an unknown option, other than four widths and depths, or a
+        UsageError: (a ValueError) for an unknown option, other than five widths and depths, or a
             size that is no multiple of 32.
 
     Examples:
@@ -71,12 +71,11 @@ def ASAPFast(
     """
     check_choice("fusion", fusion, get_args(Fusion))
     check_choice("attention", attention, get_args(Attention))
-    if len(widths) != 4 or len(depths) != 4:
-        raise UsageError(f"`widths` and `depths` are four each, got {widths} and {depths}")
+    if len(widths) != 5 or len(depths) != 5:
+        raise UsageError(f"`widths` and `depths` are five each, got {widths} and {depths}")
     frames = input_frames(num_classes, input_shape)
-    maps = backbone(normalize(frames), widths, depths)
+    _, finest, *coarser = maps = backbone(normalize(frames), widths, depths)
 
-    finest, *coarser = maps
     levels = SimplePyramid(64, name="pyramid")(coarser)
     gathered = [
         resample(level, stride, 8, f"gather{stride}")
@@ -92,7 +91,7 @@ def ASAPFast(
         "asap_fast",
         frames,
         logits,
-        dict(zip(STRIDES, maps, strict=True)),
+        dict(zip(STRIDES, maps[1:], strict=True)),
         aux_heads,
         weights,
         pyramid_outputs=dict(zip(STRIDES[1:], levels, strict=True)),
@@ -103,11 +102,10 @@ def backbone(x: Tensor, widths: tuple[int, ...], depths: tuple[int, ...]) -> lis
     """Strided convolutions, each with residual blocks after it, and nothing else.
 
     Returns:
-        Maps at strides 4, 8, 16 and 32.
+        Maps at strides 2, 4, 8, 16 and 32.
     """
-    x = conv_block(x, max(16, widths[0] // 2), 3, "backbone_stem", stride=2)
     maps = []
-    for stage, (filters, depth) in enumerate(zip(widths, depths, strict=True), 1):
+    for stage, (filters, depth) in enumerate(zip(widths, depths, strict=True)):
         x = conv_block(x, filters, 3, f"backbone_layer{stage}_down", stride=2)
         for i in range(1, depth + 1):
             name = f"backbone_layer{stage}_{i}"

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import TYPE_CHECKING
 
-import keras
 import numpy as np
-from keras import layers
+
+if TYPE_CHECKING:
+    import keras
 
 Shape = tuple[int, ...]
 
@@ -30,6 +32,8 @@ def widened(
 
     Source: Chen et al. 2016, Net2Net.
     """
+    from keras import layers
+
     values = layer.get_weights()
     depthwise = isinstance(layer, layers.DepthwiseConv2D)
     if len(values) != len(shapes) or not all(map(_grows, values, shapes)):

@@ -21,15 +21,13 @@ def by_hand(widths, depths, positions):
         parameters += kernel**2 * of * filters
         products += kernel**2 * of * filters * positions // stride**2
 
-    stem = max(16, widths[0] // 2)
-    conv(3, stem, 3, 2)
-    for i, (of, filters) in enumerate(zip((stem, *widths), widths, strict=False)):
-        conv(of, filters, 3, 4 * 2**i)
+    for i, (of, filters) in enumerate(zip((3, *widths), widths, strict=False)):
+        conv(of, filters, 3, 2 * 2**i)
         for _ in range(2 * depths[i]):
-            conv(filters, filters, 3, 4 * 2**i)
+            conv(filters, filters, 3, 2 * 2**i)
     conv(128, 64, 3, 8)
     conv(64, 32, 1, 8)
-    conv(widths[0], 32, 1, 4)
+    conv(widths[1], 32, 1, 4)
     conv(32, 32, 3, 4)
     conv(32, 19, 1, 4)
     return parameters + 19, products
@@ -37,7 +35,7 @@ def by_hand(widths, depths, positions):
 
 @pytest.mark.parametrize(
     ("widths", "depths"),
-    [((32, 64, 128, 256), (1, 2, 3, 2)), ((48, 96, 192, 256), (0, 1, 2, 3))],
+    [((16, 32, 64, 128, 256), (0, 1, 2, 3, 2)), ((24, 48, 96, 192, 256), (1, 0, 1, 2, 3))],
 )
 def test_size_is_what_its_widths_and_depths_say(widths, depths, convolutions):
     model = ASAPFast(19, (64, 128, 3), widths, depths)
@@ -65,7 +63,7 @@ def test_int8_is_one_partition(tmp_path):
     [
         ({"fusion": "ffnd"}, "unknown `fusion` 'ffnd'; did you mean 'ffdn'?"),
         ({"attention": "vertica"}, "unknown `attention` 'vertica'; did you mean 'vertical'?"),
-        ({"widths": (32, 64, 128)}, "`widths` and `depths` are four each, got (32, 64, 128)"),
+        ({"widths": (32, 64, 128)}, "`widths` and `depths` are five each, got (32, 64, 128)"),
     ],
 )
 def test_refuses(options, message):
