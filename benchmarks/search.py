@@ -28,6 +28,7 @@ from tqdm import tqdm
 from asap_tf.benchmark.machine import this_machine
 from asap_tf.benchmark.markdown import table
 from asap_tf.core.files import write_json
+from asap_tf.models.registry import options_of
 from asap_tf.reproduce.ablations import Row, Variant, train_rows
 from asap_tf.training.recipe import load_recipe
 
@@ -53,8 +54,8 @@ class Candidate:
         depths: As of `ASAPFast`.
     """
 
-    widths: tuple[int, ...] = (16, 32, 64, 128, 256)
-    depths: tuple[int, ...] = (0, 1, 2, 3, 2)
+    widths: tuple[int, ...]
+    depths: tuple[int, ...]
 
     @property
     def name(self) -> str:
@@ -88,6 +89,12 @@ class Candidate:
         return sum(block.work // block.positions for block in self.blocks())
 
 
+def shipped() -> Candidate:
+    """`ASAPFast` as it is without options."""
+    options = options_of("asap_fast")
+    return Candidate(options["widths"][1], options["depths"][1])
+
+
 class Speed:
     """Milliseconds of candidates, by the latency table.
 
@@ -96,8 +103,7 @@ class Speed:
 
     def __init__(self, known: LatencyTable):
         self.known = known
-        start = Candidate()
-        self.rest = foretold(start.entry, RUNTIME, known) - self._of_blocks(start)
+        self.rest = foretold(shipped().entry, RUNTIME, known) - self._of_blocks(shipped())
 
     def _of_blocks(self, candidate: Candidate) -> float:
         return sum(map(self.known.milliseconds, candidate.blocks()))
@@ -117,11 +123,11 @@ def drawn(speed: Speed, limit: float, count: int) -> list[Candidate]:
         return grows and fits and LEAST <= speed(candidate) / limit <= 1
 
     rng = np.random.default_rng(0)
-    found = dict.fromkeys(filter(allowed, [Candidate()]))
+    found = dict.fromkeys(filter(allowed, [shipped()]))
     with tqdm(total=count, desc="drawing", disable=None) as bar:
         while len(found) < count:
-            drawn = (tuple(int(rng.choice(c)) for c in choices) for choices in (WIDTHS, DEPTHS))
-            found |= dict.fromkeys(filter(allowed, [Candidate(*drawn)]))
+            numbers = (tuple(int(rng.choice(c)) for c in choices) for choices in (WIDTHS, DEPTHS))
+            found |= dict.fromkeys(filter(allowed, [Candidate(*numbers)]))
             bar.update(len(found) - bar.n)
     return list(found)
 

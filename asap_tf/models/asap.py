@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Annotated, Literal, get_args
 
@@ -89,11 +90,7 @@ def ASAPNet(
     maps = chosen.pyramid(normalize(frames, chosen.mean, chosen.deviation), width)
 
     levels = SimplePyramid(64, name="pyramid")(maps)
-    gathered = [
-        resample(level, stride, fuse_stride, f"gather{i}")
-        for i, (level, stride) in enumerate(zip(levels, STRIDES, strict=True), 1)
-    ]
-    x = layers.Concatenate(name="gather")(gathered)
+    x = gather(levels, STRIDES, fuse_stride)
     x = fuse(x, fusion)
     x = attend(x, attention)
     logits = head(x, num_classes, fuse_stride, "logits")
@@ -107,6 +104,15 @@ def ASAPNet(
         backbone=backbone,
         pyramid_outputs=dict(zip(STRIDES, levels, strict=True)),
     )
+
+
+def gather(levels: Sequence[Tensor], strides: Sequence[int], stride: int) -> Tensor:
+    """Levels of several strides side by side, at one."""
+    gathered = [
+        resample(level, own, stride, f"gather{i}")
+        for i, (level, own) in enumerate(zip(levels, strides, strict=True), 1)
+    ]
+    return layers.Concatenate(name="gather")(gathered)
 
 
 def fuse(x: Tensor, fusion: str, filters: int = 256) -> Tensor:

@@ -10,10 +10,10 @@ from pydantic import Field
 
 from asap_tf.core.errors import UsageError
 from asap_tf.layers import SegmentationModel, SimplePyramid
-from asap_tf.layers.blocks import conv_block, conv_bn, resample
+from asap_tf.layers.blocks import conv_block, conv_bn
 from asap_tf.layers.resize import Upsample
 from asap_tf.layers.tensor import Tensor
-from asap_tf.models.asap import STRIDES, Attention, Fusion, attend, fuse
+from asap_tf.models.asap import STRIDES, Attention, Fusion, attend, fuse, gather
 from asap_tf.models.blocks import basic_block, relu
 from asap_tf.models.interface import (
     check_choice,
@@ -77,11 +77,7 @@ def ASAPFast(
     _, finest, *coarser = maps = backbone(normalize(frames), widths, depths)
 
     levels = SimplePyramid(64, name="pyramid")(coarser)
-    gathered = [
-        resample(level, stride, 8, f"gather{stride}")
-        for level, stride in zip(levels, STRIDES[1:], strict=True)
-    ]
-    x = layers.Concatenate(name="gather")(gathered)
+    x = gather(levels, STRIDES[1:], 8)
     x = fuse(x, fusion, 128)
     x = attend(x, attention)
     if detail:

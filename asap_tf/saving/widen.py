@@ -56,7 +56,7 @@ def _repeated(
 ) -> np.ndarray:
     """A weight with its channels repeated to a shape."""
     if value.ndim == 1 or depthwise:
-        axis = value.ndim - 2 if depthwise and value.ndim == 4 else -1
+        axis = 0 if value.ndim == 1 else 2
         return np.take(value, np.arange(shape[axis]) % value.shape[axis], axis)
     narrow, wide = value.shape[2], shape[2]
     source = np.arange(wide) % narrow
