@@ -3,6 +3,7 @@ from __future__ import annotations
 import keras
 import numpy as np
 import pytest
+import tensorflow as tf
 
 import asap_tf
 from asap_tf.core.errors import AsapError, UsageError
@@ -34,6 +35,26 @@ def test_divergence_by_a_naive_sum():
         naive[at] = (p * np.log(p / q)).sum()
     np.testing.assert_allclose(KLDivergence()([student, teacher]), naive, rtol=1e-4)
     np.testing.assert_allclose(KLDivergence()([teacher, teacher]), np.zeros_like(naive), atol=1e-6)
+
+
+def test_slopes_of_the_divergence_by_differences():
+    rng = np.random.default_rng(0)
+    student, teacher, upstream = rng.normal(0, 3, (3, 1, 2, 3, 5)).astype("f")
+    upstream = upstream[..., 0]
+    inputs = tf.constant(student), tf.constant(teacher)
+    with tf.GradientTape() as tape:
+        tape.watch(inputs)
+        total = tf.reduce_sum(upstream * KLDivergence()(list(inputs)))
+    slopes, of_teacher = tape.gradient(total, inputs)
+    assert of_teacher is None
+    expected = np.zeros_like(student)
+    for at in np.ndindex(student.shape):
+        moved = [student.copy(), student.copy()]
+        moved[0][at] -= 0.01
+        moved[1][at] += 0.01
+        below, above = (np.sum(upstream * KLDivergence()([x, teacher])) for x in moved)
+        expected[at] = (above - below) / 0.02
+    np.testing.assert_allclose(slopes, expected, atol=2e-3)
 
 
 def test_distance_of_features_by_naive_means():
