@@ -31,6 +31,7 @@ def training_options(command: Callable) -> Callable:
         click.option(
             "--set", "overrides", multiple=True, metavar="KEY=VALUE", help="Change their recipe."
         ),
+        click.option("--recipe", help="Recipe of the trainings. [that of the kind of --data]"),
         click.option(
             "--data", type=click.Path(path_type=Path), help="Folder of the dataset. [Streets]"
         ),
@@ -98,6 +99,7 @@ def table1(
 def table2(
     seeds: int,
     data: Path | None,
+    recipe: str | None,
     overrides: tuple[str, ...],
     out: Path | None,
     json_file: Path | None,
@@ -107,6 +109,7 @@ def table2(
     \b
     asap-tf reproduce table2
     asap-tf reproduce table2 --data CamVid --seeds 1
+    asap-tf reproduce table2 --data cityscapes256 --recipe cityscapes256 --set model.width=0.5
     """
     from asap_tf.cli.checks import require_outputs
     from asap_tf.core.files import write_json
@@ -114,10 +117,10 @@ def table2(
     from asap_tf.reproduce.ablations import FUSIONS, to_dict
 
     require_outputs(json_file)
-    recipe, rows = trainings(FUSIONS, seeds, data, overrides, out)
+    trained, rows = trainings(FUSIONS, seeds, data, recipe, overrides, out)
     echo(table.text(rows))
     if json_file is not None:
-        write_json(json_file, to_dict(recipe, rows))
+        write_json(json_file, to_dict(trained, rows))
 
 
 @command.command()
@@ -132,6 +135,7 @@ def table3(
     seeds: int,
     chart: Path | None,
     data: Path | None,
+    recipe: str | None,
     overrides: tuple[str, ...],
     out: Path | None,
     json_file: Path | None,
@@ -152,9 +156,9 @@ def table3(
     require_outputs(json_file, chart)
     import_keras()
     counted = table.counts()
-    recipe, rows = trainings(MODULES, seeds, data, overrides, out)
+    trained, rows = trainings(MODULES, seeds, data, recipe, overrides, out)
     echo(table.text(counted, rows))
-    content = {"gflops": counted, **to_dict(recipe, rows)}
+    content = {"gflops": counted, **to_dict(trained, rows)}
     if chart is not None:
         from asap_tf.reproduce import scaling
 
@@ -170,18 +174,19 @@ def trainings(
     variants: Sequence[Variant],
     seeds: int,
     data: Path | None,
+    recipe: str | None,
     overrides: tuple[str, ...],
     out: Path | None,
 ) -> tuple[Recipe, list[Row]]:
     """Trains the rows that are missing; returns the recipe and all rows so far."""
     from asap_tf.reproduce.ablations import budget, finished_rows, train_rows
 
-    recipe, folder = budget(data, overrides, out)
+    trained, folder = budget(data, overrides, out, recipe)
     train_rows(
         variants,
         seeds,
-        recipe,
+        trained,
         folder,
         lambda row: echo(f"{row.variant}, seed {row.seed}: {row.miou:.1%} mIoU", err=True),
     )
-    return recipe, finished_rows(variants, folder)
+    return trained, finished_rows(variants, folder)

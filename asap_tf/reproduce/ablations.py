@@ -132,14 +132,26 @@ def finished_rows(variants: Sequence[Variant], folder: Path) -> list[Row]:
     return rows
 
 
-def budget(data: Path | None, overrides: Sequence[str], out: Path | None) -> tuple[Recipe, Path]:
+def budget(
+    data: Path | None, overrides: Sequence[str], out: Path | None, recipe: str | None = None
+) -> tuple[Recipe, Path]:
     """Recipe and folder of all rows; without data, Streets will be rendered into the folder.
 
+    Args:
+        data: Folder of the dataset; None for Streets.
+        overrides: Changes of the recipe.
+        out: The folder; None for one in `runs/` by the recipe's name.
+        recipe: Name or file of a recipe for one dataset; None for that of the data's kind.
+
     Raises:
-        UsageError: if the data is of no known layout, an override is wrong, or `out` is a file.
+        UsageError: if the data is of no known layout, there is no such recipe or no data for it,
+            an override is wrong, or `out` is a file.
     """
-    name = RECIPES.get(open_dataset(data).kind if data else None, LARGE)
-    folder = out or Path("runs", name)
+    if recipe and data is None:
+        raise UsageError(f"recipe {recipe}: give the dataset that it learns as well, by --data")
+    kind = open_dataset(data).kind if data else None
+    name = recipe or RECIPES.get(kind, LARGE)
+    folder = out or Path("runs", Path(name).stem)
     if folder.is_file():
         raise UsageError(f"{folder}: is a file; `out` is the folder of the trainings")
     root = (data or folder / "streets").resolve()

@@ -40,6 +40,7 @@ def test_table2_shows_what_has_been_trained(asap, row, tmp_path):
         (["table2", "--data", "nowhere"], 2, "nowhere: no such folder"),
         (["table2", "--seeds", "-1"], 2, "-1"),
         (["table2", "--set", "train.epochs=x"], 2, "train.epochs"),
+        (["table2", "--recipe", "cityscapes256"], 2, "give the dataset that it learns as well"),
         (["table3", "--chart", "no/such/folder.png"], 1, "cannot be written"),
         (["table1", "--size", "100x200"], 2, "multiples of 32"),
         (["table1", "some_run"], 2, "give both, or neither"),

@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import json
 import shutil
+from pathlib import Path
 
 import pytest
 
@@ -125,6 +126,15 @@ def test_without_data_streets_are_rendered_when_first_needed(tmp_path, monkeypat
     assert not folder.exists()
     train_rows([NONE], 1, recipe, folder, lambda row: None)
     assert len(list((folder / "streets").rglob("*leftImg8bit.png"))) == 3
+
+
+def test_a_recipe_in_place_of_the_kinds_own(streets_root, tmp_path):
+    recipe, folder = budget(streets_root, ["model.width=0.5"], None, "cityscapes256")
+    assert folder == Path("runs/cityscapes256")
+    assert recipe.augment.crop == (256, 512) and recipe.model.width == 0.5
+    assert recipe.data[0].root == str(streets_root)
+    with pytest.raises(UsageError, match="nowhere"):
+        budget(streets_root, [], tmp_path, "nowhere")
 
 
 def test_every_variant_differs_from_asap_in_one_module():
