@@ -66,7 +66,11 @@ class Augmentation:
     jpeg: float = 0.0
 
     def __call__(
-        self, image: np.ndarray, mask: np.ndarray, rng: np.random.Generator
+        self,
+        image: np.ndarray,
+        mask: np.ndarray,
+        rng: np.random.Generator,
+        pasted: tuple[np.ndarray, np.ndarray] | None = None,
     ) -> tuple[np.ndarray, np.ndarray]:
         """Augment one pair; the result is determined by the state of `rng`.
 
@@ -74,21 +78,26 @@ class Augmentation:
             image: uint8 `(H, W, 3)`, RGB; not changed.
             mask: uint8 `(H, W)`, train ids; not changed.
             rng: Source of all the randomness.
+            pasted: Another pair, scaled, cropped and mirrored by itself. Its pixels with a label
+                lie over the first one's, and get the same colors, blur and noise.
 
         Returns:
             Frame, uint8 `(*crop, 3)`, and mask, uint8 `crop`.
         """
+        placed = self._place(image, mask, rng)
+        if pasted is not None:
+            placed.paste(self._place(*pasted, rng))
+        placed.image = self._degrade(self._jitter(placed.image, rng), rng)
+        return placed.padded()
+
+    def _place(self, image: np.ndarray, mask: np.ndarray, rng: np.random.Generator) -> _Placed:
         scale = self.scales[rng.integers(len(self.scales))]
         rows = _Window.random(image.shape[0], scale, self.crop[0], rng)
         columns = _Window.random(image.shape[1], scale, self.crop[1], rng)
         mirror = self.flip and rng.random() < 0.5
-
-        frame, labels = _sample(_low_pass(image, scale), mask, rows, columns)
-        frame = self._degrade(self._jitter(frame, rng), rng)
-
-        image = _pad(frame, rows, columns, MEAN_COLOR)
-        mask = _pad(labels, rows, columns, (IGNORE_LABEL,))
-        return (cv2.flip(image, 1), cv2.flip(mask, 1)) if mirror else (image, mask)
+        return _Placed(
+            *_sample(_low_pass(image, scale), mask, rows, columns), rows, columns, mirror
+        )
 
     def _jitter(self, image: np.ndarray, rng: np.random.Generator) -> np.ndarray:
         amounts = (self.brightness, self.contrast, self.saturation)
@@ -149,9 +158,38 @@ class _Window:
         return cls(size / scaled, first, length, before, crop - before - length)
 
     @property
+    def shown(self) -> slice:
+        """Where the crop shows something."""
+        return slice(self.before, self.before + self.length)
+
+    @property
     def start(self) -> float:
         """The source coordinate of the first pixel shown; pixel centers are whole numbers."""
         return (self.first + 0.5) * self.ratio - 0.5
+
+
+@dataclass
+class _Placed:
+    """What a crop shows of a pair: windows on its two axes, without their padding."""
+
+    image: np.ndarray
+    mask: np.ndarray
+    rows: _Window
+    columns: _Window
+    mirror: bool
+
+    def paste(self, other: _Placed) -> None:
+        """Lays the labeled pixels of another pair over these, where both show something."""
+        image, mask = (x[self.rows.shown, self.columns.shown] for x in other.padded())
+        labeled = mask != IGNORE_LABEL
+        self.image[labeled] = image[labeled]
+        self.mask[labeled] = mask[labeled]
+
+    def padded(self) -> tuple[np.ndarray, np.ndarray]:
+        """Frame and mask of the whole crop."""
+        image = _pad(self.image, self.rows, self.columns, MEAN_COLOR)
+        mask = _pad(self.mask, self.rows, self.columns, (IGNORE_LABEL,))
+        return (cv2.flip(image, 1), cv2.flip(mask, 1)) if self.mirror else (image, mask)
 
 
 def _sample(

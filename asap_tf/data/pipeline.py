@@ -18,6 +18,7 @@ from asap_tf.core.system import available_cores
 from asap_tf.data.augment import MEAN_COLOR, Augmentation
 from asap_tf.data.dataset import MaskEncoding, Pair
 from asap_tf.data.images import BadFile, read_image, read_pair
+from asap_tf.data.paste import Paste
 
 if TYPE_CHECKING:
     import tensorflow as tf
@@ -34,12 +35,14 @@ class Source:
         read: Reader of these pairs, from `pair_reader`.
         share: Share of the frames of a batch, relative to the other sources'.
         scale: Factor of the augmentation's scales.
+        paste: What is pasted into a pair; None for nothing.
     """
 
     pairs: Sequence[Pair]
     read: Reader
     share: float = 1.0
     scale: float = 1.0
+    paste: Paste | None = None
 
 
 def steps_per_epoch(sources: Sequence[Source], batch_size: int) -> int:
@@ -170,7 +173,8 @@ def training_batches(
         position = step * batch_size + index * part + place
         source, pair = order(epoch)[position]
         rng = np.random.default_rng([seed, epoch, position])
-        return augmentations[source](*source.read(pair), rng)
+        pasted = source.paste(rng) if source.paste else None
+        return augmentations[source](*source.read(pair), rng, pasted)
 
     def load(number: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
         image, mask = tf.numpy_function(sample, [number], [tf.uint8, tf.uint8])

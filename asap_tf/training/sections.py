@@ -45,6 +45,8 @@ class Data(Section):
         scale: Factor of `augment.scales`, for frames of another resolution than the others'.
         table: Label table from the dataset's classes to the first's: its name, file or content;
             None relates classes of the same name.
+        paste: Classes of the dataset whose pixels are pasted into half of its training frames, from
+            frames drawn for them: things that are rare. See `asap_tf.data.paste.Paste`.
     """
 
     kind: Literal["cityscapes", "camvid", "bdd100k", "folder"] | None = None
@@ -61,6 +63,7 @@ class Data(Section):
         dict[str, tuple[str, ...]] | None,
         BeforeValidator(lambda table: load_table(table) if isinstance(table, str) else table),
     ] = None
+    paste: tuple[str, ...] = ()
 
 
 class Model(Section):

@@ -12,14 +12,15 @@ import keras
 import numpy as np
 
 from asap_tf.core.distributed import Hosts
-from asap_tf.core.errors import UsageError
-from asap_tf.core.labels import LabelTable, relate
+from asap_tf.core.errors import UsageError, nearest
+from asap_tf.core.labels import IGNORE_LABEL, LabelTable, relate
 from asap_tf.data.augment import Augmentation
 from asap_tf.data.check import CheckReport
 from asap_tf.data.dataset import Dataset
 from asap_tf.data.encodings import RelabeledEncoding
 from asap_tf.data.images import BadFile
 from asap_tf.data.label_tables import group_labels
+from asap_tf.data.paste import Paste
 from asap_tf.data.pipeline import Source, pair_reader, steps_per_epoch, training_batches
 from asap_tf.inference.evaluate import Evaluation, evaluate
 from asap_tf.layers.losses import OhemCrossEntropy
@@ -123,7 +124,13 @@ class SegmentationTask:
         pairs = dataset.pairs(data.train_split) + dataset.splits.get(UNLABELED, ())
         encoding = RelabeledEncoding(dataset.encoding, labels)
         read = pair_reader(encoding, data.cache, self.skip if data.skip_bad else None)
-        return Source(pairs, read, data.share, data.scale)
+        learned = {c.name: int(n) for c, n in zip(dataset.classes, labels, strict=False)}
+        learned = {name: label for name, label in learned.items() if label != IGNORE_LABEL}
+        for name in data.paste:
+            if name not in learned:
+                raise UsageError(f"data.paste: {name!r} is not learned; {nearest(name, learned)}")
+        paste = Paste(pairs, read, [learned[n] for n in data.paste]) if data.paste else None
+        return Source(pairs, read, data.share, data.scale, paste)
 
     def _compile(
         self, class_weights: list[float] | None, groups: Sequence[Sequence[int]]

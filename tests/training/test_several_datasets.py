@@ -144,3 +144,20 @@ def test_classes_without_a_name_in_common(mixed, trainer, tmp_path):
     without = [recipe.data[0], recipe.data[1].model_copy(update={"table": None})]
     with pytest.raises(UsageError, match="no class of the data"):
         trainer(tmp_path / "run", recipe.model_copy(update={"data": tuple(without)}))
+
+
+def test_classes_are_pasted_by_the_names_of_their_dataset(mixed, trainer, tmp_path):
+    first, second = mixed().data
+
+    def task(*names):
+        data = (first, second.model_copy(update={"paste": names}))
+        return trainer(tmp_path / "run", mixed().model_copy(update={"data": data})).task
+
+    plain, pasting = task().sources, task("upper").sources
+    assert [source.paste for source in (*plain, pasting[0])] == [None] * 3
+    drawn = (pasting[1].paste(np.random.default_rng(i)) for i in range(20))
+    labels = {*np.unique([pair[1] for pair in drawn if pair is not None])}
+    # The only group of classes comes after the eleven.
+    assert labels == {11, 255}
+    with pytest.raises(UsageError, match="data.paste: 'other' is not learned; did you mean"):
+        task("other")
