@@ -41,14 +41,15 @@ class BareRunner:
         return {"network": timed(self.run)}
 
 
-def in_litert(path: Path, threads: int) -> Callable[[], Any]:
-    """One run of a `.tflite` file on random input."""
+def in_litert(file: Path | bytes, threads: int) -> Callable[[], Any]:
+    """One run of a `.tflite` file, or of its content, on random input."""
     from ai_edge_litert.interpreter import Interpreter
 
-    interpreter = Interpreter(str(path), num_threads=threads)
+    content = file if isinstance(file, bytes) else file.read_bytes()
+    interpreter = Interpreter(model_content=content, num_threads=threads)
     interpreter.allocate_tensors()
-    details = interpreter.get_input_details()[0]
-    interpreter.set_tensor(details["index"], noise(details["shape"], details["dtype"]))
+    for port in interpreter.get_input_details():
+        interpreter.set_tensor(port["index"], noise(port["shape"], port["dtype"]))
     return interpreter.invoke
 
 

@@ -18,7 +18,7 @@ from pathlib import Path
 
 import click
 import numpy as np
-from naive import noise
+from naive import in_litert, noise
 from tqdm import tqdm
 
 from asap_tf.benchmark.artifact import lead_in, timed
@@ -64,23 +64,13 @@ def profile_litert(path: Path, threads: int, rounds: int, part: str = "") -> lis
         graph.outputs = np.array(operator.outputs, np.int32)
         used = {tensors[tensor].buffer for tensor in operator.inputs if tensor >= 0}
         model.buffers = [b if i in used else schema.BufferT() for i, b in enumerate(buffers)]
-        run = _litert_run(bytes(flatbuffer_utils.convert_object_to_bytearray(model)), threads)
+        run = in_litert(bytes(flatbuffer_utils.convert_object_to_bytearray(model)), threads)
         code = model.operatorCodes[operator.opcodeIndex]
         kind = names[max(code.builtinCode, code.deprecatedBuiltinCode)]
         lead_in(run)
         took = min(timed(run) for _ in range(rounds))
         found.append(Operator(name, kind, 1000 * took))
     return found
-
-
-def _litert_run(content: bytes, threads: int) -> Callable[[], object]:
-    from ai_edge_litert.interpreter import Interpreter
-
-    interpreter = Interpreter(model_content=content, num_threads=threads)
-    interpreter.allocate_tensors()
-    for port in interpreter.get_input_details():
-        interpreter.set_tensor(port["index"], noise(port["shape"], port["dtype"]))
-    return interpreter.invoke
 
 
 def profile_onnxruntime(path: Path, threads: int, rounds: int) -> list[Operator]:
