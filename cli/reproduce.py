@@ -50,7 +50,13 @@ def command() -> None:
 @click.option("--data", type=click.Path(path_type=Path), help="Dataset to score RUNS on.")
 @click.option("--size", default="512x1024", show_default=True, help="HEIGHTxWIDTH of the frame.")
 @click.option("--threads", type=click.IntRange(min=1), help="Processor threads. [all cores]")
-@click.option("--seconds", type=float, default=60.0, show_default=True)
+@click.option(
+    "--seconds",
+    type=float,
+    default=60.0,
+    show_default=True,
+    help="Least duration; 100 rounds are taken in any case.",
+)
 @json_option
 def table1(
     runs: tuple[Path, ...],
