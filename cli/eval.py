@@ -20,6 +20,12 @@ if TYPE_CHECKING:
 @click.argument("model", type=click.Path(path_type=Path))
 @click.option("--data", type=click.Path(path_type=Path), required=True, help="Dataset's folder.")
 @click.option("--split", default="val", show_default=True, help="Split to score.")
+@click.option(
+    "--holdout",
+    metavar="PREFIX",
+    help="Score instead the frames of this split and of train whose names begin so: what "
+    "data.holdout keeps from training.",
+)
 @click.option("--frames", type=int, help="Of the split, at most, evenly spread. [all]")
 @click.option(
     "--table",
@@ -66,6 +72,7 @@ def command(
     model: Path,
     data: Path,
     split: str,
+    holdout: str | None,
     frames: int | None,
     table: str | None,
     size: str | None,
@@ -89,7 +96,7 @@ def command(
     \b
     asap-tf eval runs/camvid --data CamVid
     asap-tf eval export/asap_int8.tflite --data CamVid
-    asap-tf eval model.keras --data IDD --table idd_lite
+    asap-tf eval model.keras --data IDD --table idd_lite --holdout 5
     asap-tf eval model.keras --data Cityscapes --scales 0.75 --scales 1 --scales 1.5 --flip
     asap-tf eval runs/camvid --data CamVid --corruptions --frames 50
     asap-tf eval model.keras --data Cityscapes --split test --submission test.zip
@@ -119,6 +126,8 @@ def command(
     with connect(hosts, host_id, coordinator) as distributed:
         examine = sharded(distributed)
         dataset = open_dataset(data)
+        if holdout is not None:
+            dataset = dataset.holdout(holdout, "train", split)
         if frames is not None:
             dataset = dataset.thinned(split, frames)
         dataset = checked(dataset, [split], skip_bad, examine, labels=submission is None).dataset

@@ -106,7 +106,7 @@ class Dataset:
         kept = tuple(pair for pair in self.pairs(train) if not is_held(pair))
         if not kept or len(kept) == len(self.pairs(train)):
             raise UsageError(
-                f"data.holdout={prefix!r}: {'no' if kept else 'every'} name of a frame of split "
+                f"holdout={prefix!r}: {'no' if kept else 'every'} name of a frame of split "
                 f"'{train}' in {self.root} begins so; give how some of them begin"
             )
         return replace(self, splits={**self.splits, train: kept, val: held})

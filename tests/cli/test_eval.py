@@ -38,6 +38,17 @@ def test_scores_are_those_of_the_predictions(asap, model, camvid, tmp_path):
     assert f"{scores['miou'] * 100:.2f}" in result.out
 
 
+def test_a_drive_that_was_kept_from_training(asap, model, camvid, tmp_path):
+    """Here frames "0": one of the training split, one of the validation split."""
+    table = tmp_path / "frames.csv"
+    result = asap("eval", model, "--data", camvid, "--holdout", "0", "--per-frame", table)
+    assert result.code == 0, result.err
+    scored = [line.split(",")[0] for line in table.read_text().splitlines()[1:]]
+    assert scored == [str(camvid / split / "0.png") for split in ("train", "val")]
+    refused = asap("eval", model, "--data", camvid, "--holdout", "x")
+    assert refused.code == 2 and "holdout='x': no name of a frame of split 'train'" in refused.err
+
+
 def test_near_boundaries_and_by_frame(asap, model, camvid, tmp_path):
     files = {"--json": tmp_path / "s.json", "--per-frame": tmp_path / "frames.csv"}
     options = [argument for pair in files.items() for argument in pair]

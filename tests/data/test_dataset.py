@@ -17,5 +17,5 @@ def test_a_sequence_is_held_out_of_training_for_validation(tmp_path):
     held = dataset.holdout("a", "train", "val").splits
     assert held == {"train": pairs("b1"), "val": pairs("a1", "a2", "a3"), "test": pairs("a4")}
     for prefix, what in (("c", "no name"), ("", "every name")):
-        with pytest.raises(UsageError, match=f"data.holdout='{prefix}': {what} of a frame"):
+        with pytest.raises(UsageError, match=f"holdout='{prefix}': {what} of a frame"):
             dataset.holdout(prefix, "train", "val")
