@@ -8,7 +8,9 @@ from typing import Any
 
 import keras
 
+from asap_tf.core.errors import UsageError
 from asap_tf.layers.pyramid import SimplePyramid
+from asap_tf.layers.resize import Upsample
 from asap_tf.layers.tensor import Tensor
 
 
@@ -84,6 +86,31 @@ class SegmentationModel(keras.Model):
         return SegmentationModel(
             self.inputs[0],
             self.logits,
+            name=self.name,
+            backbone_outputs=self.backbone_outputs,
+            pyramid_outputs=self.pyramid_outputs,
+        )
+
+    def with_aux_stride(self, stride: int) -> SegmentationModel:
+        """This model with logits of a stride from its auxiliary heads; the layers are shared.
+
+        Args:
+            stride: A divisor of the stride of the maps that the heads look at.
+
+        Raises:
+            UsageError: (a ValueError) if an auxiliary output is not by `Upsample`, or by one that
+                the stride does not divide.
+        """
+        outputs = dict(self.output)
+        for name, output in self.aux_outputs.items():
+            whole = output._keras_history.operation
+            if not isinstance(whole, Upsample) or whole.factor % stride:
+                raise UsageError(f"{self.name}: output '{name}' cannot have a stride of {stride}")
+            coarse = Upsample(whole.factor // stride, dtype=whole.dtype_policy, name=name)
+            outputs[name] = coarse(whole.input)
+        return SegmentationModel(
+            self.inputs[0],
+            outputs,
             name=self.name,
             backbone_outputs=self.backbone_outputs,
             pyramid_outputs=self.pyramid_outputs,

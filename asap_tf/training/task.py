@@ -137,6 +137,8 @@ class SegmentationTask:
     ) -> keras.Model:
         """The network with its total loss, L = Lpred + alpha L1 + beta L2, and its teacher's."""
         network, settings, distill = self.network, self.recipe.loss, self.recipe.distill
+        if settings.aux_stride > 1:
+            network = network.with_aux_stride(settings.aux_stride)
         ohem = OhemCrossEntropy(
             settings.threshold, settings.min_kept, class_weights=class_weights, groups=groups
         )
@@ -153,9 +155,15 @@ class SegmentationTask:
         network.optimizer.build(network.trainable_variables)
         # Else the first step is traced twice, or on JAX a batch is read only to see its shape.
         frames = np.zeros((1, *self.recipe.augment.crop, 3), np.uint8)
-        labels = dict.fromkeys(network.output, frames[..., 0])
+        labels = self._labels_of_heads(network, frames[..., 0])
         network._symbolic_build(data_batch=(frames, labels))
         return network
+
+    def _labels_of_heads(self, network: keras.Model, labels: Any) -> dict[str, Any]:
+        """What each output is held against: all labels, or the one in the middle of each n x n."""
+        n = self.recipe.loss.aux_stride
+        coarse, aux = labels[:, n // 2 :: n, n // 2 :: n], self.network.aux_outputs
+        return {name: coarse if name in aux else labels for name in network.output}
 
     def variables(self) -> dict[str, keras.Variable]:
         """All that steps change: weights, running statistics, optimizer state, averages."""
@@ -169,7 +177,7 @@ class SegmentationTask:
 
         Returns:
             Frames, uint8 RGB `(batch_size, *crop, 3)`, and for every head the train ids, uint8
-            `(batch_size, *crop)`; of several hosts, the part of this one.
+            `(batch_size, *crop)`, or every `aux_stride`-th; of several hosts, the part of this one.
         """
         batches = training_batches(
             self.sources,
@@ -180,8 +188,9 @@ class SegmentationTask:
             stop_step,
             (self.hosts.index, self.hosts.count),
         )
-        heads = list(self.model.output)
-        return batches.map(lambda frames, labels: (frames, dict.fromkeys(heads, labels)))
+        return batches.map(
+            lambda frames, labels: (frames, self._labels_of_heads(self.model, labels))
+        )
 
     def skip(self, error: BadFile) -> None:
         """Warns, once, of a file that was damaged under the training."""

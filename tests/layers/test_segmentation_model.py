@@ -5,6 +5,7 @@ import numpy as np
 import pytest
 from keras import layers
 
+from asap_tf.core.errors import UsageError
 from asap_tf.layers import SegmentationModel, SimplePyramid
 from asap_tf.layers.segmentation_model import as_segmentation_model
 
@@ -62,6 +63,11 @@ def test_inference_model_shares_layers_and_keeps_the_maps(model):
     assert inference.backbone_outputs == model.backbone_outputs
     assert inference.count_params() < model.count_params()
     assert {*inference.layers} < {*model.layers}
+
+
+def test_auxiliary_outputs_that_cannot_be_coarser(model):
+    with pytest.raises(UsageError, match="small: output 'aux' cannot have a stride of 2"):
+        model.with_aux_stride(2)
 
 
 def test_maps_that_the_outputs_do_not_depend_on_are_dropped():

@@ -115,6 +115,20 @@ def test_total_loss_is_that_of_the_output_plus_alpha_and_beta_times_the_heads(
     np.testing.assert_allclose(total, sum(expected), rtol=1e-4)
 
 
+def test_auxiliary_heads_of_a_stride_answer_for_the_middles(trainer, tiny_recipe, tmp_path):
+    t = trainer(tmp_path / "run", tiny_recipe(loss={"aux_stride": 4}, train={"epochs": 1}))
+    frames, labels = next(iter(t.task.batches(0, 1)))
+    outputs, whole = (m(frames, training=False) for m in (t.task.model, t.task.network))
+    np.testing.assert_allclose(outputs["logits"], whole["logits"], rtol=1e-5)
+    for name in ("aux3", "aux4"):
+        np.testing.assert_array_equal(labels[name], labels["logits"][:, 2::4, 2::4])
+        corners = [whole[name][:, y::4, x::4] for y in (1, 2) for x in (1, 2)]
+        np.testing.assert_allclose(outputs[name], np.mean(corners, 0), rtol=1e-4, atol=1e-5)
+    before = {v.path: np.array(v) for v in t.task.network.trainable_variables}
+    t.train()
+    assert all((before[v.path] != v).any() for v in t.task.network.trainable_variables)
+
+
 def test_data_is_read_from_end_to_end_before_training(tiny_recipe, tmp_path, tiny_root):
     root = tmp_path / "broken"
     shutil.copytree(tiny_root, root)
