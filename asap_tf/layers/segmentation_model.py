@@ -83,13 +83,7 @@ class SegmentationModel(keras.Model):
 
     def inference_model(self) -> SegmentationModel:
         """This model without its auxiliary outputs; the layers are shared, not copied."""
-        return SegmentationModel(
-            self.inputs[0],
-            self.logits,
-            name=self.name,
-            backbone_outputs=self.backbone_outputs,
-            pyramid_outputs=self.pyramid_outputs,
-        )
+        return self._with_outputs(self.logits)
 
     def with_aux_stride(self, stride: int) -> SegmentationModel:
         """This model with logits of a stride from its auxiliary heads; the layers are shared.
@@ -108,6 +102,9 @@ class SegmentationModel(keras.Model):
                 raise UsageError(f"{self.name}: output '{name}' cannot have a stride of {stride}")
             coarse = Upsample(whole.factor // stride, dtype=whole.dtype_policy, name=name)
             outputs[name] = coarse(whole.input)
+        return self._with_outputs(outputs)
+
+    def _with_outputs(self, outputs: Any) -> SegmentationModel:
         return SegmentationModel(
             self.inputs[0],
             outputs,
