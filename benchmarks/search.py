@@ -1,13 +1,15 @@
 """Widths and depths of `asap_fast` by short trainings, of those that the latency table allows.
 
     python benchmarks/search.py docs/search.json --data cityscapes256 --out runs/search \
-        --milliseconds 10.3 --rung 24x1 --rung 6x4 --rung 2x20
+        --milliseconds 10.3 --rung 24x1 --rung 6x4 --rung 2x20 --rival ddrnet_23_slim \
+        --rival "asap width=0.5 backbone=resnet18_vd"
 
 Candidates are drawn at random among all that take between 0.95 and 1 times the milliseconds in
 OpenVINO int8, have no more parameters than a preset of 8 MB holds, and widths that grow from stage
 to stage. Each is trained from random weights by the recipe `cityscapes256`, all of a rung for as
-many epochs; the best go on to the next rung, where they begin anew. Stopped, it resumes; rows that
-the file has are not trained again.
+many epochs; the best go on to the next rung, where they begin anew. Rivals, networks with options,
+are trained in every rung to hold the candidates against. Stopped, it resumes; rows that the file
+has are not trained again.
 """
 
 from __future__ import annotations
@@ -135,29 +137,36 @@ def drawn(speed: Speed, limit: float, count: int) -> list[Candidate]:
 def add_rung(
     figures: dict[str, Any],
     candidates: Sequence[Candidate],
+    rivals: Sequence[str],
     epochs: int,
     data: Path,
     folder: Path,
     file: Path,
 ) -> list[Candidate]:
-    """Trains what the file does not have yet of a rung, and gives all, the best first."""
+    """Trains what the file lacks of a rung, and gives all candidates, the best first."""
     rows = figures["rungs"].setdefault(str(epochs), {})
-    recipe = load_recipe(
-        "cityscapes256",
-        [
-            "model.name=asap_fast",
-            f"data.root={data.resolve()}",
-            f"train.epochs={epochs}",
-            f"train.validate_every={epochs}",
-        ],
-    )
 
     def keep(row: Row) -> None:
         rows[row.variant] = {"miou": round(100 * row.miou, 2), "minutes": round(row.minutes, 1)}
         write_json(file, figures)
 
-    missing = [c.variant for c in candidates if c.name not in rows]
-    train_rows(missing, 1, recipe, folder / str(epochs), keep)
+    def add(variants: Sequence[Variant], network: str, *options: str) -> None:
+        missing = [variant for variant in variants if variant.name not in rows]
+        recipe = load_recipe(
+            "cityscapes256",
+            [
+                f"model.name={network}",
+                *(f"model.{option}" for option in options),
+                f"data.root={data.resolve()}",
+                f"train.epochs={epochs}",
+                f"train.validate_every={epochs}",
+            ],
+        )
+        train_rows(missing, 1, recipe, folder / str(epochs), keep)
+
+    for rival in rivals:
+        add([Variant(rival, rival)], *rival.split())
+    add([c.variant for c in candidates], "asap_fast")
     return sorted(candidates, key=lambda c: -rows[c.name]["miou"])
 
 
@@ -168,8 +177,15 @@ def add_rung(
 @click.option("--latency", type=click.Path(path_type=Path), default=Path("docs/latency.json"))
 @click.option("--milliseconds", type=float, required=True, help="Of OpenVINO int8, at most.")
 @click.option("--rung", "rungs", multiple=True, required=True, metavar="CANDIDATESxEPOCHS")
+@click.option("--rival", "rivals", multiple=True, metavar='"NAME OPTION=VALUE ..."')
 def main(
-    file: Path, data: Path, out: Path, latency: Path, milliseconds: float, rungs: tuple[str, ...]
+    file: Path,
+    data: Path,
+    out: Path,
+    latency: Path,
+    milliseconds: float,
+    rungs: tuple[str, ...],
+    rivals: tuple[str, ...],
 ) -> None:
     """Trains the candidates of every rung, adds them to FILE, and prints them."""
     speed = Speed(LatencyTable(json.loads(latency.read_text())[RUNTIME]))
@@ -178,15 +194,14 @@ def main(
     counts = [tuple(map(int, rung.split("x"))) for rung in rungs]
     candidates = drawn(speed, milliseconds, counts[0][0])
     for count, epochs in counts:
-        candidates = add_rung(figures, candidates[:count], epochs, data, out, file)
+        candidates = add_rung(figures, candidates[:count], rivals, epochs, data, out, file)
+        scores = figures["rungs"][str(epochs)]
         rows = [
-            [
-                c.name,
-                f"{speed(c):.1f}",
-                f"{c.kernels() / 1e6:.2f}",
-                f"{figures['rungs'][str(epochs)][c.name]['miou']:.1f}",
-            ]
-            for c in candidates
+            [name, *numbers, f"{scores[name]['miou']:.1f}"]
+            for name, *numbers in (
+                *((c.name, f"{speed(c):.1f}", f"{c.kernels() / 1e6:.2f}") for c in candidates),
+                *((rival, "-", "-") for rival in rivals),
+            )
         ]
         print(f"\n## {epochs} epochs\n")
         header = ("widths and depths", "foretold, ms", "kernels, M", "mIoU")
