@@ -52,3 +52,9 @@ def agreement(source: SimpleNamespace, names=("background", *NAMES)) -> float:
             equal.append(labels == wanted)
     assert len(equal) == len(source.frames)
     return float(np.mean(equal))
+
+
+def runs(inside: np.ndarray) -> list[int]:
+    """Lengths of the runs of pixels outside and inside in turn, of a region's pixels in a row."""
+    closed = np.concatenate([[0], inside.astype(int), [1 - int(inside[-1])]])
+    return np.diff([0, *np.flatnonzero(np.diff(closed))]).tolist()

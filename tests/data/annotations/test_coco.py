@@ -12,7 +12,7 @@ from PIL import Image
 from asap_tf.data import open_dataset
 from asap_tf.data.convert import convert
 from asap_tf.data.images import read_pair
-from support.scenes import NAMES, SIZE, agreement, contours
+from support.scenes import NAMES, SIZE, agreement, contours, runs
 
 
 def coco(frames, segmentation) -> dict:
@@ -37,15 +37,12 @@ def coco(frames, segmentation) -> dict:
 def compressed(region: np.ndarray) -> dict:
     from pycocotools import mask
 
-    runs = mask.encode(np.asfortranarray(region.astype(np.uint8)))
-    return {**runs, "counts": runs["counts"].decode()}
+    encoded = mask.encode(np.asfortranarray(region.astype(np.uint8)))
+    return {**encoded, "counts": encoded["counts"].decode()}
 
 
 def plain_runs(region: np.ndarray) -> dict:
-    """Runs of the columns, of pixels outside and inside in turn."""
-    column = np.concatenate([[0], region.T.ravel().astype(int), [1 - int(region.T.ravel()[-1])]])
-    ends = np.flatnonzero(np.diff(column))
-    return {"counts": np.diff([0, *ends]).tolist(), "size": list(SIZE)}
+    return {"counts": runs(region.T.ravel()), "size": list(SIZE)}
 
 
 def outlines(region: np.ndarray) -> list[list[float]]:
