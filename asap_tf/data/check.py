@@ -6,6 +6,7 @@ import logging
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
+from itertools import compress
 from pathlib import Path
 
 import numpy as np
@@ -35,19 +36,31 @@ class CheckReport:
 
     Attributes:
         dataset: The dataset that was read.
-        counts: Complete pairs, or frames of a split without masks, by split.
-        class_pixels: Pixels of each train id by split, int64 `(num_classes,)`.
-        ignored_pixels: Pixels with the ignore label by split.
+        pixels: By split, how many pixels of each pair's mask have each train id, and last how many
+            are ignored, uint32 `(pairs, num_classes + 1)`; 0 where there is no mask to be read.
         defects: In the order of the splits.
         warnings: What is odd but no defect: classes that never occur, splits without a label.
     """
 
     dataset: Dataset
-    counts: dict[str, int]
-    class_pixels: dict[str, np.ndarray]
-    ignored_pixels: dict[str, int]
+    pixels: dict[str, np.ndarray]
     defects: list[Defect]
     warnings: list[str]
+
+    @property
+    def counts(self) -> dict[str, int]:
+        """Complete pairs, or frames of a split without masks, by split."""
+        return {split: len(rows) for split, rows in self.pixels.items()}
+
+    @property
+    def class_pixels(self) -> dict[str, np.ndarray]:
+        """Pixels of each train id by split, int64 `(num_classes,)`."""
+        return {split: total[:-1] for split, total in self._totals().items()}
+
+    @property
+    def ignored_pixels(self) -> dict[str, int]:
+        """Pixels with the ignore label by split."""
+        return {split: int(total[-1]) for split, total in self._totals().items()}
 
     @property
     def ignored_share(self) -> dict[str, float]:
@@ -90,13 +103,19 @@ class CheckReport:
             UsageError: if a split that was read loses all its frames.
         """
         bad = {defect.path for defect in self.defects}
+        good = {
+            split: [p.image not in bad and p.mask not in bad for p in pairs]
+            for split, pairs in self.dataset.splits.items()
+        }
         splits = {
-            split: tuple(p for p in pairs if p.image not in bad and p.mask not in bad)
+            split: tuple(compress(pairs, good[split]))
             for split, pairs in self.dataset.splits.items()
         }
         dataset = replace(self.dataset, splits=splits)
-        counts = {split: len(dataset.pairs(split)) for split in self.counts}
-        return replace(self, dataset=dataset, counts=counts)
+        for split in self.pixels:
+            dataset.pairs(split)
+        pixels = {split: rows[good[split]] for split, rows in self.pixels.items()}
+        return replace(self, dataset=dataset, pixels=pixels)
 
     def summary(self) -> str:
         """The report for a terminal: counts, class shares, and every defect by its path."""
@@ -117,31 +136,33 @@ class CheckReport:
 
     def _shares(self) -> dict[str, np.ndarray]:
         """By split, the share of each class, and last that of the ignored pixels."""
-        shares = {}
-        for split, pixels in self.class_pixels.items():
-            pixels = np.append(pixels, self.ignored_pixels[split])
-            total = pixels.sum()
-            shares[split] = pixels / total if total else np.full(len(pixels), np.nan)
-        return shares
+        return {
+            split: total / total.sum() if total.any() else np.full(len(total), np.nan)
+            for split, total in self._totals().items()
+        }
+
+    def _totals(self) -> dict[str, np.ndarray]:
+        return {split: rows.sum(axis=0, dtype=np.int64) for split, rows in self.pixels.items()}
 
 
-def examine_pairs(pairs: Sequence[Pair], encoding: MaskEncoding) -> tuple[np.ndarray, list[Defect]]:
+def examine_pairs(pairs: Sequence[Pair], dataset: Dataset) -> tuple[np.ndarray, list[Defect]]:
     """Reads frames and masks in parallel.
 
     Returns:
-        Pixels of each train id over all masks, int64 `(256,)`, and the defects in the order of the
-        pairs.
+        Pixels of each pair, as in a `CheckReport`, and the defects in the order of the pairs.
     """
-    pixels, defects = np.zeros(256, np.int64), []
+    pixels, defects = np.zeros((len(pairs), len(dataset.classes) + 1), np.uint32), []
     with ThreadPoolExecutor() as pool:
-        read = pool.map(lambda pair: _examine(pair, encoding), pairs)
-        for histogram, found in ProgressBar(read, "check", len(pairs), unit=" frames"):
-            pixels += histogram
+        read = pool.map(lambda pair: _examine(pair, dataset.encoding), pairs)
+        for row, (histogram, found) in zip(
+            pixels, ProgressBar(read, "check", len(pairs), unit=" frames"), strict=True
+        ):
+            row[:-1], row[-1] = histogram[: len(row) - 1], histogram[IGNORE_LABEL]
             defects += found
     return pixels, defects
 
 
-Examine = Callable[[Sequence[Pair], MaskEncoding], tuple[np.ndarray, list[Defect]]]
+Examine = Callable[[Sequence[Pair], Dataset], tuple[np.ndarray, list[Defect]]]
 """A function as `examine_pairs`."""
 
 
@@ -210,32 +231,26 @@ def check_dataset(
         pairs = dataset.splits[split]
         if not pairs:
             defects.append(Defect(dataset.root, f"split '{split}' holds no frames"))
-        pixels[split], found = examine(pairs, dataset.encoding)
+        pixels[split], found = examine(pairs, dataset)
         defects += found
-        if pixels[split][:IGNORE_LABEL].any():
+        *occurs, is_ignored = np.any(pixels[split], axis=0).tolist()
+        if any(occurs):
             warnings += [
                 f"class '{label.name}' never occurs in split '{split}'"
-                for label, count in zip(dataset.classes, pixels[split], strict=False)
-                if count == 0
+                for label, has_pixels in zip(dataset.classes, occurs, strict=True)
+                if not has_pixels
             ]
             _, *others = dataset.classes
-            if len(others) == 1 and not pixels[split][1] and pixels[split][IGNORE_LABEL]:
+            if len(others) == 1 and not occurs[1] and is_ignored:
                 warnings.append(
                     f"if 255, which is ignored, stands for '{others[0].name}' in these masks, give "
                     "that class `id: 255` and the dataset `ignore_label: []`"
                 )
-        elif pixels[split][IGNORE_LABEL]:
+        elif is_ignored:
             warnings.append(f"split '{split}' has masks, but not one labeled pixel")
         warnings += _palette_warnings(dataset, split)
     defects += [Defect(path, _UNPAIRED) for path in dataset.unpaired]
-    return CheckReport(
-        dataset,
-        {split: len(dataset.splits[split]) for split in splits},
-        {split: pixels[split][: len(dataset.classes)] for split in splits},
-        {split: int(pixels[split][IGNORE_LABEL]) for split in splits},
-        defects,
-        warnings,
-    )
+    return CheckReport(dataset, pixels, defects, warnings)
 
 
 def _palette_warnings(dataset: Dataset, split: str) -> list[str]:

@@ -3,12 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from itertools import compress
 
 import numpy as np
 
-from asap_tf.core.ahead import map_ahead
 from asap_tf.core.labels import IGNORE_LABEL
-from asap_tf.core.progress import ProgressBar
 from asap_tf.data.dataset import Pair
 
 SHARE = 0.5
@@ -25,9 +24,11 @@ class Paste:
     in Olsson et al. 2021 (ClassMix); frames are drawn by class as in Hoyer et al. 2022 (DAFormer).
 
     Args:
-        pairs: Pairs of frame and mask; all are read once.
+        pairs: Pairs of frame and mask.
         read: Reader of these pairs.
         labels: Labels of the classes, as the reader gives them.
+        shares: Share of each pair's pixels that each of these labels has, 0..1
+            `(len(pairs), len(labels))`.
     """
 
     def __init__(
@@ -35,18 +36,13 @@ class Paste:
         pairs: Sequence[Pair],
         read: Callable[[Pair], tuple[np.ndarray, np.ndarray]],
         labels: Sequence[int],
+        shares: np.ndarray,
     ) -> None:
         self._read = read
         self._things = np.full(256, IGNORE_LABEL, np.uint8)
         self._things[list(labels)] = labels
-        shown: dict[int, list[Pair]] = {}
-        with map_ahead(lambda pair: (pair, read(pair)[1]), pairs, threads=4) as masks:
-            for pair, mask in ProgressBar(masks, "rare classes", len(pairs), unit=" frames"):
-                pixels = np.bincount(mask.ravel(), minlength=256)
-                for label in labels:
-                    if pixels[label] > LEAST * mask.size:
-                        shown.setdefault(label, []).append(pair)
-        self._shown = list(shown.values())
+        shown = [list(compress(pairs, share > LEAST)) for share in shares.T]
+        self._shown = [pairs for pairs in shown if pairs]
 
     def __call__(self, rng: np.random.Generator) -> tuple[np.ndarray, np.ndarray] | None:
         """A frame, uint8 `(H, W, 3)`, and its mask, uint8 `(H, W)`, or None for nothing.

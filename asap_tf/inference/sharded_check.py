@@ -12,7 +12,7 @@ import numpy as np
 from asap_tf.core.distributed import Hosts
 from asap_tf.core.errors import AsapError
 from asap_tf.data.check import Defect, Examine, examine_pairs
-from asap_tf.data.dataset import MaskEncoding, Pair
+from asap_tf.data.dataset import Dataset, Pair
 
 
 def sharded(hosts: Hosts) -> Examine:
@@ -28,8 +28,8 @@ def sharded(hosts: Hosts) -> Examine:
         >>> check_dataset(dataset, examine=sharded(hosts))
     """
 
-    def examine(pairs: Sequence[Pair], encoding: MaskEncoding) -> tuple[np.ndarray, list[Defect]]:
-        pixels, defects = examine_pairs(hosts.shard(pairs), encoding)
+    def examine(pairs: Sequence[Pair], dataset: Dataset) -> tuple[np.ndarray, list[Defect]]:
+        pixels, defects = examine_pairs(hosts.shard(pairs), dataset)
         names = zlib.crc32(os.fsencode("\n".join(pair.image.name for pair in pairs)))
         seen, parts, found = zip(
             *hosts.all_gather(
@@ -48,6 +48,9 @@ def sharded(hosts: Hosts) -> Examine:
                 "data under the same path"
             )
         everything = [Defect(Path(path), problem) for part in found for path, problem in part]
-        return np.sum(parts, axis=0), everything
+        whole = np.zeros((len(pairs), pixels.shape[1]), pixels.dtype)
+        for index, part in enumerate(parts):
+            whole[index :: hosts.count] = np.reshape(part, (-1, pixels.shape[1]))
+        return whole, everything
 
     return examine

@@ -21,7 +21,7 @@ from asap_tf.data.encodings import RelabeledEncoding
 from asap_tf.data.images import BadFile
 from asap_tf.data.label_tables import group_labels
 from asap_tf.data.paste import Paste
-from asap_tf.data.pipeline import Source, pair_reader, steps_per_epoch, training_batches
+from asap_tf.data.pipeline import Reader, Source, pair_reader, steps_per_epoch, training_batches
 from asap_tf.inference.evaluate import Evaluation, evaluate
 from asap_tf.layers.losses import OhemCrossEntropy
 from asap_tf.models import create_model
@@ -86,7 +86,7 @@ class SegmentationTask:
             for data, dataset in zip(recipe.data, self.datasets, strict=True)
         ]
         groups, labels = group_labels(tables)
-        self.sources = list(map(self._source, recipe.data, self.datasets, labels))
+        self.sources = list(map(self._source, recipe.data, reports, labels))
         self.steps_per_epoch = steps_per_epoch(self.sources, recipe.train.batch_size)
         for name, table in zip(recipe.dataset_names, tables, strict=True):
             if not table.is_identity:
@@ -120,16 +120,12 @@ class SegmentationTask:
         self.eval_model = build((None, None, 3), **options)
         self._segmenter = Segmenter(KerasNetwork(self.eval_model), classes, recipe.eval.size)
 
-    def _source(self, data: Data, dataset: Dataset, labels: np.ndarray) -> Source:
+    def _source(self, data: Data, report: CheckReport, labels: np.ndarray) -> Source:
+        dataset = report.dataset
         pairs = dataset.pairs(data.train_split) + dataset.splits.get(UNLABELED, ())
         encoding = RelabeledEncoding(dataset.encoding, labels)
         read = pair_reader(encoding, data.cache, self.skip if data.skip_bad else None)
-        learned = {c.name: int(n) for c, n in zip(dataset.classes, labels, strict=False)}
-        learned = {name: label for name, label in learned.items() if label != IGNORE_LABEL}
-        for name in data.paste:
-            if name not in learned:
-                raise UsageError(f"data.paste: {name!r} is not learned; {nearest(name, learned)}")
-        paste = Paste(pairs, read, [learned[n] for n in data.paste]) if data.paste else None
+        paste = paste_of(data, report, labels, read) if data.paste else None
         return Source(pairs, read, data.share, data.scale, paste)
 
     def _compile(
@@ -249,6 +245,31 @@ def evaluate_all(
         evaluate(segmenter, dataset, data.val_split, hosts=hosts, table=data.table)
         for data, dataset in zip(recipe.data, datasets, strict=True)
     ]
+
+
+def paste_of(data: Data, report: CheckReport, labels: np.ndarray, read: Reader) -> Paste:
+    """What a dataset's `paste` says, of its training pairs.
+
+    Args:
+        data: The dataset's section of the recipe.
+        report: Report of its check.
+        labels: Labels that are learned, by the dataset's train ids.
+        read: Reader of its pairs, which gives these labels.
+
+    Raises:
+        UsageError: if one of the classes is not learned.
+    """
+    classes = report.dataset.classes
+    labels = labels[: len(classes)]
+    learned = {c.name: n for c, n in zip(classes, labels, strict=True) if n != IGNORE_LABEL}
+    for name in data.paste:
+        if name not in learned:
+            raise UsageError(f"data.paste: {name!r} is not learned; {nearest(name, learned)}")
+    rare = [int(learned[name]) for name in data.paste]
+    pixels = report.pixels[data.train_split]
+    of_rare = pixels[:, :-1] @ np.equal.outer(labels, rare)
+    shares = of_rare / pixels.sum(axis=1, keepdims=True)
+    return Paste(report.dataset.pairs(data.train_split), read, rare, shares)
 
 
 def class_pixels(tables: Sequence[LabelTable], pixels: Sequence[np.ndarray]) -> np.ndarray:

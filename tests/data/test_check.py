@@ -16,13 +16,27 @@ def test_counts_and_shares_against_a_plain_count(camvid_root: Path) -> None:
     report = check_dataset(open_dataset(camvid_root))
     assert report.counts == {"train": 4, "val": 2}
     assert report.defects == []
+    dataset = report.dataset
     for split in report.counts:
-        masks = [np.array(Image.open(p)) for p in (camvid_root / f"{split}annot").iterdir()]
-        expected = [sum(int((mask == i).sum()) for mask in masks) for i in range(12)]
-        assert report.class_pixels[split].tolist() == expected[:11]
+        masks = [np.array(Image.open(pair.mask)) for pair in dataset.pairs(split)]
+        expected = np.array([[int((mask == i).sum()) for i in range(12)] for mask in masks])
+        np.testing.assert_array_equal(report.pixels[split], expected)
+        assert report.class_pixels[split].tolist() == expected.sum(axis=0)[:11].tolist()
         assert report.class_pixels[split].dtype == np.int64
-        assert report.ignored_pixels[split] == expected[11]
-        assert report.ignored_share[split] == pytest.approx(expected[11] / sum(expected))
+        assert report.ignored_pixels[split] == expected[:, 11].sum()
+        share = expected[:, 11].sum() / expected.sum()
+        assert report.ignored_share[split] == pytest.approx(share)
+
+
+def test_what_is_skipped_is_not_counted(camvid_root: Path) -> None:
+    whole = check_dataset(open_dataset(camvid_root))
+    (camvid_root / "train/0002.png").write_bytes(b"")
+    (camvid_root / "trainannot/0003.png").write_bytes(b"")
+    report = checked(open_dataset(camvid_root), ["train", "val"], skip_bad=True)
+    assert report.counts == {"train": 2, "val": 2}
+    assert len(report.dataset.pairs("train")) == 2
+    np.testing.assert_array_equal(report.pixels["train"], whole.pixels["train"][:2])
+    np.testing.assert_array_equal(report.pixels["val"], whole.pixels["val"])
 
 
 def test_every_defect_is_found_in_one_pass(camvid_root: Path) -> None:

@@ -28,13 +28,18 @@ def read(pair: Pair) -> tuple[np.ndarray, np.ndarray]:
     return np.repeat(mask[..., None] * np.uint8(20), 3, -1), mask
 
 
+def paste_of(pairs: list[Pair], *labels: int) -> Paste:
+    shares = [[(read(pair)[1] == label).mean() for label in labels] for pair in pairs]
+    return Paste(pairs, read, labels, np.array(shares))
+
+
 @pytest.fixture
 def pairs() -> list[Pair]:
     return [Pair(Path(name), Path(name)) for name in NAMES]
 
 
 def test_a_rare_class_is_drawn_as_often_as_another(pairs: list[Pair]) -> None:
-    paste, rng = Paste(pairs, read, [RIDER, BICYCLE]), np.random.default_rng(0)
+    paste, rng = paste_of(pairs, RIDER, BICYCLE), np.random.default_rng(0)
     drawn = [paste(rng) for _ in range(2000)]
     found = Counter(frozenset(np.unique(pair[1])) for pair in drawn if pair is not None)
     assert sum(found.values()) == pytest.approx(2000 * SHARE, rel=0.1)
@@ -46,7 +51,7 @@ def test_a_rare_class_is_drawn_as_often_as_another(pairs: list[Pair]) -> None:
 
 def test_specks_are_not_pasted(pairs: list[Pair]) -> None:
     rng = np.random.default_rng(0)
-    assert [Paste(pairs, read, [RIDER + 1])(rng) for _ in range(9)] == [None] * 9
+    assert [paste_of(pairs, RIDER + 1)(rng) for _ in range(9)] == [None] * 9
 
 
 @pytest.mark.parametrize("scales", [(1.0,), (0.5, 1.0, 1.5)])
@@ -83,7 +88,7 @@ def test_noise_covers_what_is_pasted(pairs: list[Pair]) -> None:
 
 
 def test_a_resumed_run_pastes_what_it_would_have_pasted(pairs: list[Pair]) -> None:
-    source = Source(pairs, read, paste=Paste(pairs, read, [RIDER, BICYCLE]))
+    source = Source(pairs, read, paste=paste_of(pairs, RIDER, BICYCLE))
 
     def batches(start: int, stop: int) -> list[tuple[np.ndarray, np.ndarray]]:
         made = training_batches([source], Augmentation(SIZE), 2, 5, start, stop)
