@@ -26,8 +26,9 @@ def network(recipe: Recipe) -> str:
     model = recipe.model
     if model.name != "asap":
         return model.name
-    width = "" if model.width == 1 else f", width {model.width:g}"
-    return f"{model.backbone}{width}, stride {model.fuse_stride}"
+    options = model.options()
+    width = "" if options["width"] == 1 else f", width {options['width']:g}"
+    return f"{options['backbone']}{width}, stride {options['fuse_stride']}"
 
 
 def minutes(log: list[dict], step: int) -> float:

@@ -144,8 +144,8 @@ def main() -> None:
         for precision in PRECISIONS:
             home = folder / precision
             export(model, home, [], package=web_page([precision], vendor=True), **options)
-            runner = InBrowser(browser, stack.enter_context(served(home)))
-            runners[f"LiteRT.js, {precision}"], threads = runner, runner.threads
+            in_browser = InBrowser(browser, stack.enter_context(served(home)))
+            runners[f"LiteRT.js, {precision}"], threads = in_browser, in_browser.threads
         for precision in PRECISIONS:
             file = folder / "native" / f"asap_{precision}"
             runners[f"LiteRT native, {precision}"] = Native(file.with_suffix(".tflite"), threads)

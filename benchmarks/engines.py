@@ -11,8 +11,10 @@ from __future__ import annotations
 import gc
 import tempfile
 from pathlib import Path
+from typing import TYPE_CHECKING, Any
 
 import click
+import numpy as np
 from tqdm import tqdm
 
 from asap_tf.cli.checks import parse_size
@@ -21,17 +23,20 @@ from asap_tf.core.formats import FORMATS
 from asap_tf.core.keras_backend import import_keras
 from asap_tf.saving.metadata import versions
 
+if TYPE_CHECKING:
+    from asap_tf.export.graph import Deployment
+
 BEGIN, END = "<!-- table: benchmarks/engines.py -->", "<!-- end of table -->"
 OUTPUTS = {"labels": 1, "labels, stride 2": 2, "labels, stride 4": 4, "logits": 1}
 PRECISIONS = FORMATS["tensorrt_rtx"].precisions
 
 
-def cell(deployment, precision: str, frame, folder: Path) -> str:
+def cell(deployment: Deployment, precision: str, frame: np.ndarray, folder: Path) -> str:
     """An engine in a few words, or why there is none."""
     from asap_tf.export.writers import tensorrt_rtx
     from asap_tf.runtime.engine import CAPABILITIES
 
-    path, metadata = folder / "asap_rtx.engine", {"compute_capability": ()}
+    path, metadata = folder / "asap_rtx.engine", dict[str, Any](compute_capability=())
     try:
         tensorrt_rtx.write(deployment, precision, path, [frame], metadata)
     except AsapError as error:

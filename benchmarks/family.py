@@ -35,7 +35,7 @@ from asap_tf.benchmark.markdown import table
 from asap_tf.benchmark.statistics import summarize
 from asap_tf.core.charts import COLORS, SOFT, new_figure, save_png
 from asap_tf.core.files import write_json
-from asap_tf.saving import preset_file, read_metadata
+from asap_tf.saving import preset_files, read_metadata
 
 PRESETS = {
     "asap_resnet18_half_camvid": "ASAP at half width",
@@ -135,8 +135,9 @@ def add_names(axes: Axes, points: Sequence[tuple[Point, tuple[float, float]]]) -
     taken = [Bbox.from_bounds(x - 7, y - 7, 14, 14) for x, y in pixels]
     for point, place in sorted(points, key=lambda item: -len(item[0].name)):
         text = f"{point.name} {point.miou:.1f}"
-        style = {"size": 7, "color": point.color}
-        name = axes.annotate(text, place, (0, 0), textcoords="offset points", **style)
+        name = axes.annotate(
+            text, place, (0, 0), textcoords="offset points", size=7, color=point.color
+        )
         for offset, ha, va in PLACES:
             name.set(position=offset, ha=ha, va=va)
             box = name.get_window_extent()
@@ -166,8 +167,9 @@ def main(figures_file: Path, picture: Path, times: Path | None, runs: tuple[str,
         add_times(figures, times)
     for row, _, run in (given.partition("=") for given in runs):
         add_run(figures, row, Path(run) / "model.keras")
+    presets = preset_files()
     points = [
-        point(figures, preset, row, [score(preset_file(preset))]) for preset, row in PRESETS.items()
+        point(figures, preset, row, [score(presets[preset])]) for preset, row in PRESETS.items()
     ]
     points += [
         point(figures, row, row, list(seeds.values())) for row, seeds in figures["miou"].items()

@@ -67,7 +67,9 @@ def main() -> None:
             out = folder / f"{mode}-{format}"
             return lambda: predict_inputs(segmenter, [photos], out, mode, False, True, format)
 
-        ways = {row: (repeated(row), RUNS) for row in ("network", "jpeg")}
+        ways: dict[str, tuple[Callable[[], object], int]] = {
+            row: (repeated(row), RUNS) for row in ("network", "jpeg")
+        }
         for mode, format in KINDS:
             ways[f"{mode}, {format}"] = (predicted(mode, format), arguments.photos)
         lead_in(rows["network"])

@@ -13,6 +13,7 @@ import os
 import time
 from collections.abc import Callable, Mapping
 from concurrent.futures import ThreadPoolExecutor
+from typing import Any
 
 import click
 import numpy as np
@@ -69,7 +70,7 @@ class Frames:
         """Seconds a frame, of every kind."""
         return {kind: self.time(frames) for kind, frames in self.frames.items()}
 
-    def time(self, frames: jax.Array) -> float:
+    def time(self, frames: Any) -> float:
         """Seconds a frame, of the second of two runs."""
         for _ in range(2):
             start = time.perf_counter()

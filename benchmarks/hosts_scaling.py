@@ -111,7 +111,8 @@ def step_times(bench: HostRunner, batch: int) -> tuple[float, float]:
     environments = ({"CORE": 0, "TIMES": files[1]}, {"CORE": 1})
     finish(*bench.pair(*commands[1], environments=environments))
     ends = [np.array([float(line) for line in file.read_text().split()]) for file in files]
-    return tuple(float(np.diff(e).min()) for e in ends)
+    one, two = (float(np.diff(e).min()) for e in ends)
+    return one, two
 
 
 def network_size() -> tuple[int, int]:

@@ -13,8 +13,10 @@ from __future__ import annotations
 
 import tempfile
 import time
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import cv2
 import numpy as np
@@ -67,7 +69,7 @@ def stages(place: Path) -> Costs:
         Image.fromarray(street.image).save(files[-1], quality=90)
         truths.append(LABEL_ID_ENCODING.decode(street.label_ids))
 
-    def each(function, items) -> float:
+    def each(function: Callable[[Any], object], items: Sequence[Any]) -> float:
         function(items[0])
         times = []
         for item in items:

@@ -122,13 +122,13 @@ def measured(
             known = blocks.setdefault(name, {}).setdefault(str(kind.positions(stride)), {})
             known.update(least(known, rates))
         yield
-    names = [" ".join(map(str, key)) for key in ENDS]
+    keys = [" ".join(map(str, key)) for key in ENDS]
     paths = [
         exported(Entry(f"ends {name}", partial(nothing_else, *key), LABEL_STRIDE), runtime, folder)
-        for name, key in zip(names, ENDS, strict=True)
+        for name, key in zip(keys, ENDS, strict=True)
     ]
-    took = [round(ms, 3) for ms in time_whole(paths, threads, rounds)]
-    ends.update(least(ends, dict(zip(names, took, strict=True))))
+    whole = [round(ms, 3) for ms in time_whole(paths, threads, rounds)]
+    ends.update(least(ends, dict(zip(keys, whole, strict=True))))
     yield
 
 

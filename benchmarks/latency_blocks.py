@@ -136,8 +136,8 @@ def sheet(names: Sequence[str], stride: int) -> SegmentationModel:
     for name in names:
         kind = KINDS[name]
         for width in kind.widths(stride):
-            fed = [conv_block(x, width, 1, f"feed{i}_{name}_{width}") for i in (1, 2)]
-            y = kind.build(*fed, width, f"block_{name}_of{width}_")
+            one, two = (conv_block(x, width, 1, f"feed{i}_{name}_{width}") for i in (1, 2))
+            y = kind.build(one, two, width, f"block_{name}_of{width}_")
             sink = layers.Conv2D(19, 1, name=f"sink_{name}_{width}")(y)
             sinks.setdefault(round(stride / kind.scale), []).append(sink)
     sums = [

@@ -26,7 +26,7 @@ from typing import Any
 import click
 import cv2
 import numpy as np
-from serving_process import WAYS
+from serving_process import WAYS, size_of
 from tqdm import tqdm
 
 from asap_tf.benchmark.machine import this_machine
@@ -109,16 +109,20 @@ def overhead_rows(artifact: Path, threads: int, rounds: int) -> list[Row]:
 def video_rows(artifact: Path, threads: int, clip: Path, folder: Path, rounds: int) -> list[Row]:
     """Rate of `predict` on a clip over the bare network's, and where the difference goes."""
     segmenter = load(artifact, threads)
+    size = size_of(segmenter)
     with open_video(clip) as video:
         total = sum(1 for _ in video.decoded())
     frames = first_frames(clip)
-    fitted = [cv2.resize(frame, segmenter.size[::-1])[np.newaxis] for frame in frames]
+    fitted = [cv2.resize(frame, size[::-1])[np.newaxis] for frame in frames]
 
     def bare() -> None:
         for frame in fitted:
-            segmenter.network.labels(frame, segmenter.size)
+            segmenter.network.labels(frame, size)
 
-    ways = {"bare": bare, "video": lambda: predict_inputs(segmenter, [clip], folder / "overlay")}
+    ways: dict[str, Callable[[], object]] = {
+        "bare": bare,
+        "video": lambda: predict_inputs(segmenter, [clip], folder / "overlay"),
+    }
     times = in_turn(ways, rounds, clip.name)
     bare_seconds = np.array(times["bare"]) / len(fitted)
     name = f"{clip.name}, {frames[0].shape[1]} x {frames[0].shape[0]}, {total} frames"
@@ -142,7 +146,8 @@ def share_rows(
     folder: Path,
 ) -> list[Row]:
     """Processor time of each part of a video's way, as a share of the network's."""
-    palette, height, width = segmenter.palette, *frames[0].shape[:2]
+    palette, size = segmenter.palette, size_of(segmenter)
+    height, width = frames[0].shape[:2]
     labels = [segmenter.predict(frame[np.newaxis])[0] for frame in frames]
     small = [segmenter.predict(frame)[0] for frame in fitted]
     overlays = [overlay(*pair, palette) for pair in zip(frames, labels, strict=True)]
@@ -155,7 +160,7 @@ def share_rows(
 
     def resize() -> None:
         for frame, label in zip(frames, small, strict=True):
-            cv2.resize(frame, segmenter.size[::-1])
+            cv2.resize(frame, size[::-1])
             cv2.resize(label, (width, height), interpolation=cv2.INTER_NEAREST_EXACT)
 
     def blend() -> None:
@@ -169,7 +174,7 @@ def share_rows(
 
     def network() -> None:
         for frame in fitted:
-            segmenter.network.labels(frame, segmenter.size)
+            segmenter.network.labels(frame, size)
 
     parts = {"decoding": decode, "resizing": resize, "overlay": blend, "encoding": encode}
     # The network's threads keep turning for a while after its last frame.
@@ -248,7 +253,9 @@ def processor_seconds(run: Callable[[], object]) -> float:
     return time.process_time() - start
 
 
-def ratio_row(what: str, above: Sequence[float], below: Sequence[float], limit: str) -> Row:
+def ratio_row(
+    what: str, above: Sequence[float] | np.ndarray, below: Sequence[float] | np.ndarray, limit: str
+) -> Row:
     """The median of `above / below` over the rounds, with its interval."""
     ratio = speedup(above, below)
     found = row(what, ratio.median, limit, 3)

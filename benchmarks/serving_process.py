@@ -16,9 +16,13 @@ import resource
 import sys
 import tracemalloc
 from collections.abc import Callable, Sequence
-from typing import Any
+from functools import partial
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
+
+if TYPE_CHECKING:
+    from asap_tf.runtime import Segmenter
 
 Label = Callable[[], np.ndarray]
 
@@ -52,7 +56,7 @@ def through_asap_tf(artifact: str, threads: int, into: bool = False, taller: boo
     import asap_tf
 
     segmenter = asap_tf.load(artifact, threads)
-    height, width = segmenter.size
+    height, width = size_of(segmenter)
     frame = noise((1, height * (1 + taller), width, 3))
     out = np.empty(frame.shape[:3], np.uint8) if into else None
     return lambda: segmenter.predict(frame, out)
@@ -61,9 +65,15 @@ def through_asap_tf(artifact: str, threads: int, into: bool = False, taller: boo
 WAYS: dict[str, Callable[[str, int], Label]] = {
     "bare": bare,
     "predict": through_asap_tf,
-    "predict_into": lambda *args: through_asap_tf(*args, into=True),
-    "predict_resized_into": lambda *args: through_asap_tf(*args, into=True, taller=True),
+    "predict_into": partial(through_asap_tf, into=True),
+    "predict_resized_into": partial(through_asap_tf, into=True, taller=True),
 }
+
+
+def size_of(segmenter: Segmenter) -> tuple[int, int]:
+    """That an exported model has."""
+    assert segmenter.network.size is not None
+    return segmenter.network.size
 
 
 def noise(shape: Any) -> np.ndarray:

@@ -39,7 +39,9 @@ WAYS: dict[str, Callable[[np.ndarray, tuple[int, int]], np.ndarray]] = {
 }
 
 
-def print_rows(name: str, dataset: Dataset, split: str, every: int, sizes: list[int], factor: int):
+def print_rows(
+    name: str, dataset: Dataset, split: str, every: int, sizes: list[int], factor: int
+) -> None:
     pairs = dataset.pairs(split)[::every]
     for model in MODELS:
         segmenter = asap_tf.load(model)

@@ -113,7 +113,7 @@ class KerasSide:
         return ends[1] - ends[0]
 
 
-def random_weights(model: Any) -> dict[str, np.ndarray]:
+def random_weights(model: Any) -> dict[str, Any]:
     """By path; norms get statistics and factors that an untrained one has not."""
     rng = np.random.default_rng(0)
     weights = {}
@@ -128,14 +128,14 @@ def random_weights(model: Any) -> dict[str, np.ndarray]:
 
 
 def write_inputs(
-    spec: KerasSpec, weights: dict[str, np.ndarray], frames: np.ndarray, labels: np.ndarray
+    spec: KerasSpec, weights: dict[str, Any], frames: np.ndarray, labels: np.ndarray
 ) -> None:
     """What `asap_in_pytorch.py` reads; see there."""
     from asap_tf import ASAPNet, OhemCrossEntropy
     from asap_tf.training.precision import has_gpu
 
     few = tuple(map(slice, PROOF))
-    proof = {"frames": frames[few], "labels": labels[few]}
+    proof: dict[str, Any] = {"frames": frames[few], "labels": labels[few]}
     model = ASAPNet(len(spec.reports[0].dataset.classes), proof["frames"].shape[1:], aux_heads=True)
     model.set_weights([*weights.values()])
     with exactly():
@@ -206,6 +206,7 @@ class PyTorchSide:
         self._process.wait()
 
     def _answer(self) -> Any:
+        assert self._process.stdout is not None
         line = self._process.stdout.readline()
         if not line:
             words = self._log.read_text(encoding="utf-8", errors="replace").split("\n")

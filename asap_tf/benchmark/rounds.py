@@ -61,7 +61,7 @@ def warm_up(runner: Runner) -> WarmUp:
 def measure(
     runners: Sequence[Runner],
     seconds: float,
-    each_round: Callable[[int, int], None] = lambda done, total: None,
+    each_round: Callable[[int, int], object] = lambda done, total: None,
     seed: int = 0,
     least: int = MIN_ROUNDS,
 ) -> Rounds:

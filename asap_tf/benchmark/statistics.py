@@ -50,7 +50,9 @@ def summarize(seconds: Sequence[float]) -> Summary:
     return Summary(float(p50), float(p90), float(np.mean(seconds)))
 
 
-def speedup(reference: Sequence[float], seconds: Sequence[float]) -> Speedup:
+def speedup(
+    reference: Sequence[float] | np.ndarray, seconds: Sequence[float] | np.ndarray
+) -> Speedup:
     """Ratio of two series of timings, round by round, so that what slows both cancels out.
 
     Args:
