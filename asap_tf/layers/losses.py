@@ -10,6 +10,7 @@ import keras
 import numpy as np
 from keras import ops
 
+from asap_tf.layers.gradients import custom_gradient, fused
 from asap_tf.layers.replicas import replica_context
 from asap_tf.layers.tensor import Tensor
 
@@ -173,7 +174,7 @@ def cross_entropy(
         own = multiply_no_nan(1 / true, upstream)[:, None] * ops.take(members, labels, axis=0)
         return multiply_no_nan(probabilities, upstream[:, None] - own)
 
-    @ops.custom_gradient
+    @custom_gradient
     def losses_of(logits: Tensor) -> tuple[Tensor, Callable]:
         probabilities = ops.softmax(logits)
         true = of_labels(probabilities, labels)
@@ -187,9 +188,7 @@ def cross_entropy(
         underflows = ops.any(ops.logical_and(valid, true < SMALLEST))
         losses = ops.cond(underflows, stable_losses, lambda: -ops.log(true))
 
-        def gradient(*arguments: Tensor, upstream: Tensor | None = None) -> Tensor:
-            upstream = arguments[0] if upstream is None else upstream
-
+        def gradient(upstream: Tensor) -> Tensor:
             def stable_slopes() -> Tensor:
                 slopes = probabilities - ops.softmax(within_labels(logits))
                 return multiply_no_nan(slopes, upstream[:, None])
@@ -201,15 +200,6 @@ def cross_entropy(
         return losses, gradient
 
     return ops.where(valid, losses_of(logits), 0.0)
-
-
-def fused(function: Callable) -> Callable:
-    """A function that TensorFlow computes in one pass over its arguments, by XLA."""
-    if keras.backend.backend() != "tensorflow":
-        return function
-    import tensorflow as tf
-
-    return tf.function(function, jit_compile=True, autograph=False)
 
 
 def multiply_no_nan(x: Tensor, factor: Tensor) -> Tensor:

@@ -11,7 +11,7 @@ from asap_tf.core.errors import UsageError
 from asap_tf.data.dataset import Dataset
 from asap_tf.inference.evaluate import require_same_classes
 from asap_tf.layers import SegmentationModel
-from asap_tf.layers.losses import fused
+from asap_tf.layers.gradients import custom_gradient, fused
 from asap_tf.layers.replicas import joint_moments, replica_context
 from asap_tf.layers.tensor import Tensor
 from asap_tf.runtime import load
@@ -37,12 +37,11 @@ class KLDivergence(layers.Layer):
     def call(self, inputs: list[Tensor]) -> Tensor:
         student, teacher = (ops.cast(x, "float32") for x in inputs)
 
-        @ops.custom_gradient
+        @custom_gradient
         def divergence(student: Tensor) -> tuple[Tensor, Callable]:
             distance, *sums = divergence_and_sums(student, teacher)
 
-            def gradient(*arguments: Tensor, upstream: Tensor | None = None) -> Tensor:
-                upstream = arguments[0] if upstream is None else upstream
+            def gradient(upstream: Tensor) -> Tensor:
                 return divergence_slopes(student, teacher, *sums, upstream)
 
             return distance, gradient
