@@ -12,7 +12,7 @@ def preset_files() -> dict[str, Path]:
 
     Examples:
         >>> list(preset_files())[:2]
-        ['asap_lite0_camvid', 'asap_lite0_street']
+        ['asap_lite0_camvid', 'asap_lite0_fast_street']
     """
     return {file.stem: file for file in sorted(FOLDER.glob("*.keras"))}
 
