@@ -6,7 +6,7 @@ import keras
 import numpy as np
 import pytest
 
-from asap_tf import ASAPNet, load
+from asap_tf import load
 from asap_tf.core.labels import numbered_classes
 from asap_tf.export.exporter import export
 from asap_tf.export.graph import Deployment
@@ -72,7 +72,7 @@ def test_what_is_unsure_is_unknown(exported, frames):
 @pytest.mark.parametrize("stride", [1, 2, 4])
 def test_of_a_size_that_is_padded_and_of_a_stride(tmp_path, stride):
     keras.utils.set_random_seed(0)
-    model = ASAPNet(5, (None, None, 3), width=0.125)
+    model = Tiny(5, (None, None, 3))
     save_model(model, tmp_path / "m.keras", numbered_classes(5), (40, 72))
     options = {"output": "labels+confidence", "label_stride": stride}
     made = export(tmp_path / "m.keras", tmp_path / "out", ["litert", "onnx", "openvino"], **options)

@@ -9,7 +9,7 @@ import keras
 import numpy as np
 import pytest
 
-from asap_tf import ASAPNet, load
+from asap_tf import load
 from asap_tf.core.errors import AsapError, UsageError
 from asap_tf.core.labels import numbered_classes
 from asap_tf.export.bundle import tensorrt_bundle
@@ -17,6 +17,7 @@ from asap_tf.export.exporter import export
 from asap_tf.export.frames import export_frames
 from asap_tf.export.writers import litert
 from asap_tf.saving import save_model, sidecar
+from support.tiny import Tiny
 
 
 @pytest.fixture(scope="module")
@@ -85,7 +86,7 @@ def test_the_price_of_a_label_stride(trained_model, streets_root, tmp_path):
 
 def test_a_size_that_is_no_multiple_of_32_is_padded(tmp_path):
     keras.utils.set_random_seed(0)
-    model = ASAPNet(5, (None, None, 3), width=0.125)
+    model = Tiny(5, (None, None, 3))
     save_model(model, tmp_path / "model.keras", numbered_classes(5), (40, 72))
     frames = np.random.default_rng(0).integers(0, 256, (2, 40, 72, 3), dtype=np.uint8)
     whole = np.pad(frames, ((0, 0), (0, 24), (0, 24), (0, 0)), constant_values=116)
