@@ -26,6 +26,7 @@ from typing import Any
 import click
 import cv2
 import numpy as np
+from numpy.typing import ArrayLike
 from serving_process import WAYS, size_of
 from tqdm import tqdm
 
@@ -253,9 +254,7 @@ def processor_seconds(run: Callable[[], object]) -> float:
     return time.process_time() - start
 
 
-def ratio_row(
-    what: str, above: Sequence[float] | np.ndarray, below: Sequence[float] | np.ndarray, limit: str
-) -> Row:
+def ratio_row(what: str, above: ArrayLike, below: ArrayLike, limit: str) -> Row:
     """The median of `above / below` over the rounds, with its interval."""
     ratio = speedup(above, below)
     found = row(what, ratio.median, limit, 3)

@@ -7,6 +7,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
+from numpy.typing import ArrayLike
 
 CONFIDENCE = 0.95
 
@@ -50,9 +51,7 @@ def summarize(seconds: Sequence[float]) -> Summary:
     return Summary(float(p50), float(p90), float(np.mean(seconds)))
 
 
-def speedup(
-    reference: Sequence[float] | np.ndarray, seconds: Sequence[float] | np.ndarray
-) -> Speedup:
+def speedup(reference: ArrayLike, seconds: ArrayLike) -> Speedup:
     """Ratio of two series of timings, round by round, so that what slows both cancels out.
 
     Args:

@@ -6,6 +6,7 @@ import logging
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
+from functools import cached_property
 from itertools import compress
 from pathlib import Path
 
@@ -55,12 +56,12 @@ class CheckReport:
     @property
     def class_pixels(self) -> dict[str, np.ndarray]:
         """Pixels of each train id by split, int64 `(num_classes,)`."""
-        return {split: total[:-1] for split, total in self._totals().items()}
+        return {split: total[:-1] for split, total in self._totals.items()}
 
     @property
     def ignored_pixels(self) -> dict[str, int]:
         """Pixels with the ignore label by split."""
-        return {split: int(total[-1]) for split, total in self._totals().items()}
+        return {split: int(total[-1]) for split, total in self._totals.items()}
 
     @property
     def ignored_share(self) -> dict[str, float]:
@@ -138,9 +139,10 @@ class CheckReport:
         """By split, the share of each class, and last that of the ignored pixels."""
         return {
             split: total / total.sum() if total.any() else np.full(len(total), np.nan)
-            for split, total in self._totals().items()
+            for split, total in self._totals.items()
         }
 
+    @cached_property
     def _totals(self) -> dict[str, np.ndarray]:
         return {split: rows.sum(axis=0, dtype=np.int64) for split, rows in self.pixels.items()}
 

@@ -52,24 +52,13 @@ def test_exports(name, frame, outputs):
 
 @pytest.mark.parametrize("name", preset_files())
 def test_shipped_presets(name, frame):
-    network = asap_tf.load(name).network
-    model = network.model
+    model, network = asap_tf.from_preset(name), asap_tf.load(name).network
     labels = np.argmax(model(frame), -1)
     assert (network.labels(frame, frame.shape[1:3]) == labels).mean() > 0.999
     options = read_metadata(preset_files()[name])["recipe"]["model"]
     built = create_model(
         **{**options, "weights": name}, num_classes=model.output_shape[-1], input_shape=(64, 96, 3)
     )
-    same_weights(model, built)
-
-
-def test_a_preset_is_the_same_by_every_door():
-    name = "asap_resnet18_half_street"
-    model = asap_tf.load(name).network.model
-    same_weights(model, asap_tf.from_preset(name))
-    same_weights(model, keras.models.load_model(preset_files()[name]))
-
-
-def same_weights(one, other):
-    for ours, theirs in zip(one.get_weights(), other.get_weights(), strict=True):
-        np.testing.assert_array_equal(ours, theirs)
+    for other in (built, keras.models.load_model(preset_files()[name])):
+        for one, two in zip(model.get_weights(), other.get_weights(), strict=True):
+            np.testing.assert_array_equal(one, two)
