@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import hashlib
 import logging
 from collections.abc import Callable, Iterable, Sequence
@@ -171,6 +172,8 @@ def _useful(
     return resized, useful
 
 
+# Rendering takes as long as the export of a small network; a program may export several.
+@functools.lru_cache(maxsize=1)
 def _streets(size: tuple[int, int]) -> Frames:
     from asap_tf.streets import render
 

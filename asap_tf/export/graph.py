@@ -70,7 +70,7 @@ class Deployment:
         repeat: Repeat = repeat_by_joining,
         confidence: Confidence = confidence_by_sum,
     ) -> DeployedGraph:
-        """The frozen graph that rewrites make of the network; made once for each set of them.
+        """The frozen graph that rewrites make of the network; made once for all that need the same.
 
         Args:
             rewrites: Rewrites, applied in order; see `asap_tf.export.rewrites`.
@@ -80,6 +80,10 @@ class Deployment:
         Raises:
             UsageError: for a label stride that the network does not have.
         """
+        if self.label_stride == 1:
+            repeat = repeat_by_joining  # Any: nothing is repeated.
+        if self.output != "labels+confidence":
+            confidence = confidence_by_sum
         key = (tuple(rewrites), repeat, confidence)
         if key not in self._graphs:
             self._graphs[key] = DeployedGraph(self._freeze(*key), self)

@@ -7,6 +7,8 @@ import tensorflow as tf
 from asap_tf import ASAPNet
 from asap_tf.core.errors import UsageError
 from asap_tf.export.graph import EVERYWHERE, DeployedGraph, Deployment
+from asap_tf.export.rewrites.confidence import confidence_by_softmax
+from asap_tf.export.rewrites.labels import repeat_as_bytes
 
 
 def run(deployment, frames):
@@ -87,6 +89,12 @@ def test_a_graph_is_made_once_for_each_set_of_rewrites(model):
     assert deployment.graph(EVERYWHERE) is graph
     plain = deployment.graph(())
     assert plain is deployment.graph([]) is not graph
+    # Ways of repeating labels and of being sure count where there is something to repeat, or asked.
+    assert deployment.graph(EVERYWHERE, repeat_as_bytes, confidence_by_softmax) is graph
+    deployment = Deployment(model, (64, 128), output="labels+confidence", label_stride=2)
+    graph = deployment.graph()
+    assert deployment.graph(repeat=repeat_as_bytes) is not graph
+    assert deployment.graph(confidence=confidence_by_softmax) is not graph
 
 
 def test_batches_are_filled_up_from_the_start(model):

@@ -173,6 +173,12 @@ def test_int8_of_a_network_with_relu6(frames, tmp_path):
     assert np.mean(run(path, frames)[1] == wanted) > 0.85
     kinds = operators_run(path, tmp_path)
     assert not {"Conv", "FusedConv", "Clip"} & kinds.keys()
+    # Depthwise kernels alone have all 8 bits: their products do not overflow.
+    graph = Graph(path)
+    for conv in graph.of("Conv"):
+        kernel = graph.constants[graph.maker[conv.input[1]].input[0]]
+        depthwise = any(a.name == "group" and a.i > 1 for a in conv.attribute)
+        assert abs(kernel.astype(int)).max() == (127 if depthwise else 64)
 
 
 @pytest.mark.parametrize("name", ["int8", "tensorrt"])
