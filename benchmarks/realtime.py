@@ -174,7 +174,7 @@ def written(
 
 
 def time_all(
-    runtimes: Sequence[str], folder: Path, threads: int, rounds: int
+    entries: Sequence[Entry], runtimes: Sequence[str], folder: Path, threads: int, rounds: int
 ) -> dict[str, dict[Entry, list[float]]]:
     """Seconds of every round, by runtime and entry."""
     from asap_tf.streets import render
@@ -183,10 +183,10 @@ def time_all(
     frames = [render(seed, *SIZE).image for seed in range(CALIBRATION)]
     found = {}
     for runtime in runtimes:
-        bar = tqdm(ENTRIES, f"{runtime}: exporting", unit="network", disable=None)
+        bar = tqdm(entries, f"{runtime}: exporting", unit="network", disable=None)
         paths = [written(entry, *RUNTIMES[runtime], folder, frames) for entry in bar]
-        specs = [spec_of(*each, folder, threads) for each in zip(ENTRIES, paths, strict=True)]
-        found[runtime] = dict(zip(ENTRIES, time_specs(specs, runtime, rounds), strict=True))
+        specs = [spec_of(*each, folder, threads) for each in zip(entries, paths, strict=True)]
+        found[runtime] = dict(zip(entries, time_specs(specs, runtime, rounds), strict=True))
     return found
 
 
@@ -227,11 +227,17 @@ def rows_of(seconds: dict[Entry, list[float]]) -> Iterator[list[str]]:
 @click.command()
 @click.option("--artifacts", type=click.Path(path_type=Path, file_okay=False), required=True)
 @click.option("--runtime", "runtimes", multiple=True, type=click.Choice(list(RUNTIMES)))
+@click.option("--row", "rows", multiple=True, help="Part of a row's name.  [default: all rows]")
 @click.option("--threads", default=2, show_default=True)
 @click.option("--rounds", default=30, show_default=True)
 @click.option("--json", "json_file", type=click.Path(path_type=Path), help="Write every timing.")
 def main(
-    artifacts: Path, runtimes: tuple[str, ...], threads: int, rounds: int, json_file: Path | None
+    artifacts: Path,
+    runtimes: tuple[str, ...],
+    rows: tuple[str, ...],
+    threads: int,
+    rounds: int,
+    json_file: Path | None,
 ) -> None:
     """Prints the table of every runtime."""
     from asap_tf.core.keras_backend import import_keras
@@ -239,7 +245,9 @@ def main(
     import_keras()
     artifacts.mkdir(parents=True, exist_ok=True)
     machine = this_machine()
-    found = time_all(runtimes or tuple(RUNTIMES), artifacts, threads, rounds)
+    kept = [e for e in ENTRIES if any(row in e.title for row in rows or ("",))]
+    entries = [e for e in ENTRIES if e in (BARE, ASAP, *kept)]
+    found = time_all(entries, runtimes or tuple(RUNTIMES), artifacts, threads, rounds)
     print(*machine_lines(machine), *warning_lines(machine), sep="\n")
     for runtime, seconds in found.items():
         print(f"\n## {runtime}, {threads} threads, {rounds} rounds\n")
