@@ -4,8 +4,7 @@ PYTHON ?= $(shell for p in python3.12 $(HOME)/.pyenv/versions/3.12.*/bin/python;
 	$$p -c 'import ensurepip' 2> /dev/null && echo $$p && exit; done; echo python3)
 BIN := .venv/bin
 
-# pip's chatter is shown only where it fails. Modules are compiled when they are first imported: most
-# of what is installed never is.
+# pip's chatter is shown only where it fails.
 quietly = $(1) > .pip.log 2>&1 || { cat .pip.log; exit 1; }
 
 .PHONY: demo docs test test-tf217 lint clean
@@ -36,17 +35,17 @@ lint: .venv/developed
 .venv/installed: setup.cfg pyproject.toml
 	@test -x $(BIN)/python || $(PYTHON) -m venv .venv
 	@$(call quietly,$(BIN)/pip install --quiet --upgrade pip)
-	@$(call quietly,$(BIN)/pip install --quiet --no-compile --editable .)
+	@$(call quietly,$(BIN)/pip install --quiet --editable .)
 	@touch $@
 
 .venv/developed: .venv/installed
-	@$(call quietly,$(BIN)/pip install --quiet --no-compile --editable '.[dev]')
+	@$(call quietly,$(BIN)/pip install --quiet --editable '.[dev]')
 	@touch $@
 
 .venv-tf217/developed: setup.cfg pyproject.toml
 	@test -x .venv-tf217/bin/python || $(PYTHON) -m venv .venv-tf217
 	@$(call quietly,.venv-tf217/bin/pip install --quiet --upgrade pip)
-	@$(call quietly,.venv-tf217/bin/pip install --quiet --no-compile --editable '.[export]' tensorflow==2.17.1 pytest)
+	@$(call quietly,.venv-tf217/bin/pip install --quiet --editable '.[export]' tensorflow==2.17.1 pytest)
 	@touch $@
 
 clean:
