@@ -2,13 +2,13 @@
 
     python benchmarks/street_scores.py docs/street_scores.json --data DATA [--model FILE]
 
-DATA as of the recipe `street_resnet18`, and `cityscapes8`, eight full-size frames, unless they are
-left out. Scores that the JSON file has of a model's very weights are not taken again.
+DATA as of the recipe `street_resnet18`, with `cityscapes8`, eight full-size frames. All but
+`cityscapes256` may be left out. Scores that the JSON file has of a model's very weights are not
+taken again.
 """
 
 from __future__ import annotations
 
-import hashlib
 import json
 from dataclasses import dataclass
 from pathlib import Path
@@ -20,7 +20,8 @@ from asap_tf.benchmark.markdown import table
 from asap_tf.core.files import write_json
 from asap_tf.data.label_tables import load_table
 from asap_tf.inference.evaluate import evaluate
-from asap_tf.saving import locate, preset_files
+from asap_tf.runtime import Segmenter
+from asap_tf.saving import fingerprint, locate, preset_files
 
 
 @dataclass(frozen=True)
@@ -43,11 +44,13 @@ class Source:
     table: str | None = None
     holdout: str | None = None
 
-    def score(self, model: str, data: Path, size: int) -> dict[str, object]:
+    def key(self, size: int) -> str:
+        return f"{self.root} {size}"
+
+    def score(self, segmenter: Segmenter, data: Path, size: int) -> dict[str, object]:
         dataset = asap_tf.open_dataset(data / self.root)
         if self.holdout:
             dataset = dataset.holdout(self.holdout, "train", self.split)
-        segmenter = asap_tf.load(model)
         segmenter.size = size
         names = load_table(self.table) if self.table else None
         scores = evaluate(segmenter, dataset, self.split, table=names).to_dict()
@@ -60,7 +63,6 @@ SOURCES = (
     Source("IDD-Lite", "idd_lite", (512,), table="idd_lite", holdout="5"),
     Source("eight full frames", "cityscapes8", (512, 768, 1024), split="train"),
 )
-HOME = SOURCES[0]
 SIZES = sorted({size for source in SOURCES for size in source.sizes})
 
 
@@ -73,15 +75,15 @@ def print_tables(scores: dict[str, dict[str, dict]]) -> None:
     rows = []
     for model, found in scores.items():
         for size in SIZES:
-            keys = [f"{source.root} {size}" for source in SOURCES]
+            keys = [source.key(size) for source in SOURCES]
             cells = [percent(found[key]["miou"] if key in found else None) for key in keys]
             rows.append([f"`{model}`" if size == SIZES[0] else "", str(size), *cells])
     header = ["model", "longer side", *(source.title for source in SOURCES)]
     print("\n".join(table(header, rows, "lr" + "r" * len(SOURCES))), end="\n\n")
-    columns = {m: found[key]["iou"] for m, found in scores.items() if (key := f"{HOME.root} 512")}
-    classes = list(next(iter(columns.values())))
-    rows = [[name, *(percent(iou[name]) for iou in columns.values())] for name in classes]
-    print("\n".join(table(["class", *(f"`{m}`" for m in columns)], rows, "l" + "r" * len(columns))))
+    columns = [found[SOURCES[0].key(512)]["iou"] for found in scores.values()]
+    rows = [[name, *(percent(iou[name]) for iou in columns)] for name in columns[0]]
+    header = ["class", *(f"`{model}`" for model in scores)]
+    print("\n".join(table(header, rows, "l" + "r" * len(columns))))
 
 
 @click.command()
@@ -94,17 +96,24 @@ def main(out: Path, data: Path, models: tuple[str, ...]) -> None:
     known = json.loads(out.read_text(encoding="utf-8")) if out.exists() else {}
     kept: dict[str, dict] = {}
     for model in models:
-        weights = hashlib.sha256(locate(model).read_bytes()).hexdigest()
+        weights = fingerprint(locate(model))
         same = known.get(model, {}).get("sha256") == weights
         kept[model] = known[model] if same else {"sha256": weights, "scores": {}}
         found = kept[model]["scores"]
-        for source in SOURCES:
-            for size in source.sizes if (data / source.root).exists() else ():
-                key = f"{source.root} {size}"
-                if key not in found:
-                    click.echo(f"{model}: {key}", err=True)
-                    found[key] = source.score(model, data, size)
-                    write_json(out, known | kept)
+        missing = [
+            (source, size)
+            for source in SOURCES
+            if (data / source.root).exists()
+            for size in source.sizes
+            if source.key(size) not in found
+        ]
+        if not missing:
+            continue
+        segmenter = asap_tf.load(model)
+        for source, size in missing:
+            click.echo(f"{model}: {source.key(size)}", err=True)
+            found[source.key(size)] = source.score(segmenter, data, size)
+            write_json(out, known | kept)
     print_tables({model: entry["scores"] for model, entry in kept.items()})
 
 
