@@ -2,7 +2,9 @@ from __future__ import annotations
 
 import io
 import json
+import re
 import zipfile
+from pathlib import Path
 
 import h5py
 import keras
@@ -13,8 +15,10 @@ import asap_tf
 from asap_tf.core.errors import UsageError
 from asap_tf.data.camvid import CLASSES
 from asap_tf.runtime import load
-from asap_tf.saving import METADATA_NAME, load_weights, presets, save_model
+from asap_tf.saving import METADATA_NAME, fingerprint, load_weights, presets, save_model
 from asap_tf.saving.presets.writing import WEIGHTS_NAME, without_folders, write_preset
+
+STREET_SCORES = Path(__file__).parents[2] / "docs" / "street_scores.json"
 
 
 @pytest.fixture(scope="module")
@@ -101,3 +105,23 @@ def test_a_mistyped_name(shipped):
         asap_tf.from_preset("smal")
     with pytest.raises(UsageError, match=r"smal: no such model; .* or a preset"):
         load("smal")
+
+
+@pytest.mark.parametrize("name", [n for n in presets.preset_files() if n.endswith("_street")])
+def test_a_card_has_the_scores_of_these_weights(name):
+    file = presets.preset_files()[name]
+    known = json.loads(STREET_SCORES.read_text(encoding="utf-8"))[name]
+    assert known["sha256"] == fingerprint(file), "score it by benchmarks/street_scores.py"
+    card = " ".join(file.with_suffix(".md").read_text(encoding="utf-8").split())
+    scores = {
+        "cityscapes256 768": r"([\d.]+) mIoU on Cityscapes' validation frames",
+        "cityscapes256 512": r"([\d.]+) at (?:256 x )?512;",
+        "camvid 768": r"([\d.]+) over CamVid's 11 classes",
+        "idd_lite 512": r"([\d.]+) over IDD-Lite's 7 groups",
+    }
+    said = {key: float(re.search(pattern, card)[1]) / 100 for key, pattern in scores.items()}
+    # To a digit, which another machine may round up.
+    assert said == pytest.approx({key: known["scores"][key]["miou"] for key in scores}, abs=0.0011)
+    by_class = re.search(r"\*\*By class\*\* \(Cityscapes, at 512\): (.*?)\. -", card)[1]
+    said = {k: float(v) / 100 for k, v in (part.rsplit(" ", 1) for part in by_class.split(", "))}
+    assert said == pytest.approx(known["scores"]["cityscapes256 512"]["iou"], abs=0.0011)
